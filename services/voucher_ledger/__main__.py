@@ -1,0 +1,6 @@
+"""Run the command line as `python -m voucher_ledger`, for places where no console script is installed."""
+
+from voucher_ledger.cli import main
+
+if __name__ == "__main__":
+    main()
