@@ -1,0 +1,214 @@
+"""House style as a test (after TigerBeetle's `tidy`): what ruff and mypy cannot hold is held here, and the holder is tested."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTION_LINES_MAX = 70
+FILE_LINES_MAX = 250
+
+# Files that may be longer than FILE_LINES_MAX, each with its reason. Empty is the aim.
+LONGER_FILES: dict[str, str] = {}
+
+# Names that say nothing of what is inside.
+FORBIDDEN_FILES = ("utils.py", "util.py", "helpers.py", "misc.py")
+FORBIDDEN_FOLDERS = ("common", "utils", "helpers")
+
+# A name is spelled out: it is read a hundred times and typed once.
+ABBREVIATIONS = frozenset(
+    ["acct", "addr", "amt", "arr", "buf", "cfg", "cmd", "cnt", "conf", "ctx", "curr", "dest", "elem", "env", "evt", "fn", "func"]
+    + ["idx", "impl", "mgr", "msg", "num", "obj", "param", "params", "pkg", "prev", "proc", "qty", "req", "resp", "ret", "srv"]
+    + ["stmt", "svc", "tbl", "tmp", "txn", "usr", "val", "vals"]
+)
+
+# Modules by which a decision would see the world; random, time and os by any of their children too.
+IMPURE_MODULES = frozenset(
+    ["asyncio", "confluent_kafka", "http", "io", "multiprocessing", "os", "pathlib", "psycopg", "random", "requests", "secrets"]
+    + ["shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib", "uuid"]
+)
+IMPURE_PACKAGES = ("voucher_ledger.runtime", "voucher_ledger.dev")
+IMPURE_CALLS = frozenset(["now", "utcnow", "today", "open", "print", "input", "getenv"])
+
+# Spelled in parts, so that this file does not hold what it looks for.
+UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b|\bfor " + r"now\b")
+REGISTRY_HOST = re.compile(
+    r"(py" + r"pi\.org|python" + r"hosted\.org|npm" + r"js\.(org|com)|repo1?\.maven|maven\.apache\.org/maven2|central\.sona" + r"type"
+    r"|cra" + r"tes\.io|proxy\.go" + r"lang|deb\.deb" + r"ian|--(extra-)?index-u" + r"rl|--find-li" + r"nks)"
+)
+MACHINE_PATH = re.compile(r"(?<![\w.}$-])/(work|root|tmp|home/\w+)(?=[/\s\"'`]|$)")
+BINARY = (".png", ".jpg", ".gif", ".ico", ".jar", ".zst", ".gz")
+
+
+def tracked_files() -> list[Path]:
+    """Every file that git holds or would take, as a path below ROOT, sorted."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\0")
+    paths = (ROOT / name for name in sorted(set(listed)) if name)
+    return [path.relative_to(ROOT) for path in paths if path.is_file() and path.suffix not in BINARY]
+
+
+def names_of(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a node brings into being."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.arg):
+        yield node.arg
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+
+
+def imported_modules(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield node.module or ""
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def called_name(node: ast.AST) -> str:
+    if not isinstance(node, ast.Call):
+        return ""
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def shape_violations(path: Path, tree: ast.Module, lines: int) -> Iterator[str]:
+    if path.name in FORBIDDEN_FILES or set(path.parts[:-1]) & set(FORBIDDEN_FOLDERS):
+        yield f"{path}: name the file after what is in it"
+    if lines > FILE_LINES_MAX and str(path) not in LONGER_FILES:
+        yield f"{path}: {lines} lines, at most {FILE_LINES_MAX}: split it where a reader would"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > FUNCTION_LINES_MAX:
+                yield f"{path}:{node.lineno}: {node.name} has {length} lines, at most {FUNCTION_LINES_MAX}"
+        for name in names_of(node):
+            for part in set(name.lower().split("_")) & ABBREVIATIONS:
+                yield f"{path}:{getattr(node, 'lineno', 0)}: {name}: spell out {part!r}"
+
+
+def purity_violations(path: Path, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        for module in imported_modules(node):
+            if module.split(".")[0] in IMPURE_MODULES or module.startswith(IMPURE_PACKAGES):
+                yield f"{path}:{getattr(node, 'lineno', 0)}: a decision imports {module}: pass in what it needs"
+        if called_name(node) in IMPURE_CALLS:
+            yield f"{path}:{getattr(node, 'lineno', 0)}: a decision calls {called_name(node)}(): pass its result in"
+
+
+def sleep_violations(path: Path, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if called_name(node) == "sleep" or "time.sleep" in imported_modules(node):
+            yield f"{path}:{getattr(node, 'lineno', 0)}: a test sleeps: await the event itself, with a deadline"
+
+
+def python_violations(path: Path, text: str) -> list[str]:
+    """What in a Python file breaks the house's rules.
+
+    Args:
+        path: relative to the checkout; its folder and name decide which rules hold.
+        text: the file's content.
+    """
+    tree = ast.parse(text)
+    found = list(shape_violations(path, tree, text.count("\n")))
+    if path.name == "decide.py":
+        found += purity_violations(path, tree)
+    if path.parts[0] == "tests":
+        found += sleep_violations(path, tree)
+    return found
+
+
+def text_violations(path: Path, text: str) -> list[str]:
+    """What in any text file must not be published: unfinished work, a registry's host, a path of the author's machine."""
+    rules = (
+        (UNFINISHED, "finish it, or file an issue"),
+        (REGISTRY_HOST, "a registry's host is the user's setting"),
+        (MACHINE_PATH, "a path of one machine"),
+    )
+    return [
+        f"{path}:{number}: {match.group(0)!r}: {advice}"
+        for number, line in enumerate(text.splitlines(), start=1)
+        for pattern, advice in rules
+        for match in pattern.finditer(line)
+    ]
+
+
+def test_every_file_keeps_the_house_style() -> None:
+    files = tracked_files()
+    assert Path("tests/unit/test_house.py") in files, "the search itself found nothing"
+    found: list[str] = []
+    for path in files:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        found += text_violations(path, text)
+        if path.suffix == ".py":
+            found += python_violations(path, text)
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_every_longer_file_is_still_longer() -> None:
+    """An exception that is no longer needed is taken off the list."""
+    for name in LONGER_FILES:
+        assert (ROOT / name).read_text(encoding="utf-8").count("\n") > FILE_LINES_MAX, name
+
+
+LONG_FUNCTION = "def long() -> None:\n" + "    pass\n" * FUNCTION_LINES_MAX
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("services/voucher_ledger/a.py", LONG_FUNCTION, "long has 71 lines"),
+        ("services/voucher_ledger/a.py", "\n" * (FILE_LINES_MAX + 1), "251 lines"),
+        ("services/voucher_ledger/utils.py", "", "name the file"),
+        ("services/voucher_ledger/common/a.py", "", "name the file"),
+        ("services/voucher_ledger/a.py", "def read(c" + "fg: str) -> None: ...\n", "spell out"),
+        ("services/voucher_ledger/a.py", "next_i" + "dx = 1\n", "spell out"),
+        ("services/voucher_ledger/claims/decide.py", "import time\n", "imports time"),
+        ("services/voucher_ledger/claims/decide.py", "from os import path\n", "imports os"),
+        ("services/voucher_ledger/claims/decide.py", "from voucher_ledger import runtime\n", "imports voucher_ledger.runtime"),
+        ("services/voucher_ledger/claims/decide.py", "def f() -> None:\n    import psycopg.sql\n", "imports psycopg.sql"),
+        ("services/voucher_ledger/claims/decide.py", "import datetime\ndatetime.datetime.now()\n", "calls now()"),
+        ("tests/unit/test_a.py", "import time\ntime.sleep(1)\n", "a test sleeps"),
+        ("tests/unit/test_a.py", "from time import sleep\n", "a test sleeps"),
+    ],
+)
+def test_a_planted_violation_in_python_is_found(path: str, text: str, expected: str) -> None:
+    found = python_violations(Path(path), text)
+    assert any(expected in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# TO" + "DO: later",
+        "good enough for " + "now",
+        "--index-u" + "rl https://mirror",
+        "https://py" + "pi.org/simple",
+        "https://repo" + ".maven.apache.org/maven2",
+        "see /wo" + "rk/main",
+        'Path("/ro' + 'ot/.cache")',
+        "cd /tm" + "p/x",
+    ],
+)
+def test_a_planted_violation_in_text_is_found(text: str) -> None:
+    assert len(text_violations(Path("docs/a.md"), text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("services/voucher_ledger/claims/decide.py", "from datetime import timedelta\nfrom voucher_ledger.core import money\n"),
+        ("services/voucher_ledger/runtime/batch.py", "import time\ntime.sleep(1)\n"),
+        ("services/voucher_ledger/a.py", LONG_FUNCTION.replace("    pass\n", "", 1)),
+        ("services/voucher_ledger/a.py", "command_message = 1\n"),
+    ],
+)
+def test_what_is_allowed_is_not_found(path: str, text: str) -> None:
+    assert python_violations(Path(path), text) == []
+    assert text_violations(Path(path), "deploy/" + "work/a and $HOME/tmp/b, homework/root") == []
