@@ -19,5 +19,7 @@ def schema_root() -> Path:
     for candidate in (_INSTALLED, _CHECKOUT):
         if (candidate / "topics.toml").is_file():
             return candidate
-    message = f"no schemas in {_INSTALLED} or {_CHECKOUT}: install voucher-ledger again, or run it from a whole checkout"
+    message = (
+        f"no schemas in {_INSTALLED} or {_CHECKOUT}: install voucher-ledger again, or run it from a whole checkout"
+    )
     raise FileNotFoundError(message)

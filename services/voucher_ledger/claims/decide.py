@@ -1,0 +1,95 @@
+"""Claims and expiries: who gets a voucher. Pure: the state and the command in, the event out, nothing changed."""
+
+from voucher_ledger.claims.state import Claims, LeaseShort
+from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.core.records import Command, Event, rejected
+from voucher_ledger.ledger.model import Campaign, Voucher
+
+
+def decide(state: Claims, command: Command) -> Event:
+    """The outcome of a `voucher.claim` or `voucher.expire`.
+
+    Raises LeaseShort where the lease can't answer and nobody has proven that there is no more.
+    """
+    if command.type == "voucher.claim":
+        return _claim(state, command)
+    return _expire(state, command)
+
+
+def voucher_id_of(command: Command) -> str:
+    """The id of the voucher that a claim is granted: made from the claim's place, so that it is unique and sorts by
+    it (new rows go to the end of the index)."""
+    return f"v{command.partition:03d}-{command.offset:012d}"
+
+
+def _claim(state: Claims, command: Command) -> Event:
+    data = command.data
+    campaign = state.campaigns.get(data["campaign_id"])
+    if campaign is None:
+        return rejected("voucher.rejected", command, "unknown_campaign", data)
+    earlier = state.by_user.get((data["campaign_id"], data["user_id"]))
+    if earlier is not None:
+        for voucher in earlier:
+            if voucher.command_id == command.id:
+                return _again(campaign, voucher, command)
+    now_ms = command.time_ms
+    if campaign.state == "closed" or now_ms >= campaign.ends_at_ms:
+        return rejected("voucher.rejected", command, "ended", data)
+    if now_ms < campaign.starts_at_ms:
+        return rejected("voucher.rejected", command, "not_started", data)
+    if campaign.state == "paused":
+        return rejected("voucher.rejected", command, "paused", data)
+    if earlier is not None and len(earlier) >= campaign.per_user_limit:
+        return rejected("voucher.rejected", command, "user_limit", data)
+    lease = state.leases[campaign.campaign_id, command.partition]
+    if lease.vouchers < 1 or lease.amount_minor < campaign.face_value_minor:
+        if not lease.everything:
+            raise LeaseShort(campaign.campaign_id)
+        reason = "sold_out" if lease.vouchers < 1 else "budget_exhausted"
+        return rejected("voucher.rejected", command, reason, data)
+    return Event(
+        "voucher.granted",
+        {
+            **data,
+            "command_id": command.id,
+            "voucher_id": voucher_id_of(command),
+            "face_value_minor": campaign.face_value_minor,
+            "expires_at": rfc3339(now_ms + campaign.voucher_ttl_ms),
+        },
+    )
+
+
+def _again(campaign: Campaign, voucher: Voucher, command: Command) -> Event:
+    data = command.data
+    if data.get("city_tier") != voucher.city_tier or data.get("channel") != voucher.channel:
+        return rejected("voucher.rejected", command, "conflict", data)
+    return Event(
+        "voucher.granted",
+        {
+            **data,
+            "command_id": command.id,
+            "voucher_id": voucher.voucher_id,
+            "face_value_minor": campaign.face_value_minor,
+            "expires_at": rfc3339(voucher.expires_at_ms),
+            "duplicate": True,
+        },
+    )
+
+
+def _expire(state: Claims, command: Command) -> Event:
+    data = command.data
+    voucher = state.by_id.get(data["voucher_id"])
+    if voucher is None or voucher.campaign_id != data["campaign_id"]:
+        return rejected("voucher.rejected", command, "unknown_voucher", data)
+    if voucher.user_id != data["user_id"]:
+        return rejected("voucher.rejected", command, "not_your_voucher", data)
+    if voucher.state == "expired":
+        return Event("voucher.expired", {**data, "command_id": command.id, "duplicate": True})
+    if voucher.state == "spent":
+        return rejected("voucher.rejected", command, "voucher_used", data)
+    if voucher.state == "held":
+        return rejected("voucher.rejected", command, "voucher_held", data)
+    if command.time_ms < voucher.expires_at_ms:
+        not_due = {**data, "detail": f"not due before {rfc3339(voucher.expires_at_ms)}"}
+        return rejected("voucher.rejected", command, "conflict", not_due)
+    return Event("voucher.expired", {**data, "command_id": command.id})

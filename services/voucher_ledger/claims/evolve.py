@@ -1,0 +1,72 @@
+"""How an accepted claim or expiry changes the working set: vouchers, leases and the journal. No IO."""
+
+from voucher_ledger.claims.state import Claims
+from voucher_ledger.core.records import Command, Event
+from voucher_ledger.ledger.model import Role, Voucher
+
+
+def evolve(state: Claims, command: Command, event: Event) -> None:
+    """Apply `event`, the outcome of `command`; refusals and duplicates change nothing."""
+    if event.type == "voucher.granted" and "duplicate" not in event.data:
+        _grant(state, command, event)
+    elif event.type == "voucher.expired" and "duplicate" not in event.data:
+        _expire(state, command)
+
+
+def _grant(state: Claims, command: Command, event: Event) -> None:
+    data = command.data
+    campaign_id = data["campaign_id"]
+    campaign = state.campaigns[campaign_id]
+    shard = command.partition
+    owner = (campaign_id, data["user_id"])
+    earlier = state.by_user.get(owner)
+    voucher = Voucher(
+        event.data["voucher_id"],
+        campaign_id,
+        owner[1],
+        1 if earlier is None else len(earlier) + 1,
+        shard,
+        "granted",
+        campaign.face_value_minor,
+        command.time_ms,
+        command.time_ms + campaign.voucher_ttl_ms,
+        command.id,
+        data.get("city_tier"),
+        data.get("channel"),
+    )
+    if earlier is None:
+        state.by_user[owner] = [voucher]
+    else:
+        earlier.append(voucher)
+    state.by_id[voucher.voucher_id] = voucher
+    state.granted.append(voucher)
+    lease = state.leases[campaign_id, shard]
+    lease.vouchers -= 1
+    lease.amount_minor -= campaign.face_value_minor
+    state.journal.post(
+        command,
+        0,
+        campaign_id,
+        (Role.LEASE, shard),
+        (Role.GRANTED, shard),
+        1,
+        campaign.face_value_minor,
+        voucher.voucher_id,
+    )
+
+
+def _expire(state: Claims, command: Command) -> None:
+    voucher = state.by_id[command.data["voucher_id"]]
+    voucher.state = "expired"
+    if voucher.version >= 0:  # a voucher granted in this batch is written with its last state anyway
+        state.changed[voucher.voucher_id] = voucher
+    state.journal.post(
+        command,
+        0,
+        voucher.campaign_id,
+        (Role.GRANTED, voucher.shard),
+        (Role.POOL, 0),
+        1,
+        voucher.face_value_minor,
+        voucher.voucher_id,
+    )

@@ -1,0 +1,34 @@
+"""What claims are decided from: the part of the books that one batch touches. No IO."""
+
+from dataclasses import dataclass, field
+
+from voucher_ledger.ledger.errors import Contended
+from voucher_ledger.ledger.journal import Journal
+from voucher_ledger.ledger.model import Campaign, Voucher
+
+
+class LeaseShort(Contended):
+    """The lease of this batch is used up although the pool and other leases were not seen empty: draw again."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """What a partition may grant by itself. `everything` tells that pool and all other leases were seen too small to
+    add one voucher more, so that running out of it means sold out."""
+
+    vouchers: int
+    amount_minor: int
+    everything: bool = False
+
+
+@dataclass(slots=True)
+class Claims:
+    """The working set: loaded by the store, changed by `evolve`, written back by the store."""
+
+    journal: Journal
+    campaigns: dict[str, Campaign] = field(default_factory=dict)
+    leases: dict[tuple[str, int], Lease] = field(default_factory=dict)
+    by_user: dict[tuple[str, str], list[Voucher]] = field(default_factory=dict)
+    by_id: dict[str, Voucher] = field(default_factory=dict)
+    granted: list[Voucher] = field(default_factory=list)
+    changed: dict[str, Voucher] = field(default_factory=dict)

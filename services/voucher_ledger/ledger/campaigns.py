@@ -1,0 +1,21 @@
+"""Campaign rules, as every room reads them."""
+
+from collections.abc import Iterable
+
+import psycopg
+
+from voucher_ledger.ledger.model import Campaign
+
+_LOAD = """
+SELECT campaign_id, state::text, currency, voucher_kind, face_value_minor, percent_bp, min_spend_minor, starts_at_ms,
+    ends_at_ms, per_user_limit, voucher_ttl_ms, hold_ttl_ms, categories
+FROM books.campaign WHERE campaign_id = ANY(%s)"""
+
+
+def load(connection: psycopg.Connection, campaign_ids: Iterable[str]) -> dict[str, Campaign]:
+    """The campaigns with these ids, those that exist, by id."""
+    rows = connection.execute(_LOAD, (list(campaign_ids),))
+    return {
+        row[0]: Campaign(*row[:12], None if row[12] is None else frozenset(row[12]))
+        for row in rows
+    }

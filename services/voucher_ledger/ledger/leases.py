@@ -1,0 +1,128 @@
+"""Leases: blocks of quota and budget that a claims partition draws from the pool and grants from by itself.
+
+A draw is a short transaction of its own and a transfer like any other. Refusing as sold out needs a proof: one
+statement that sees the pool and all leases together below one voucher, or a draw that took all there was.
+"""
+
+from dataclasses import dataclass
+
+import psycopg
+
+from voucher_ledger.core.records import Command
+from voucher_ledger.ledger import accounts
+from voucher_ledger.ledger.model import Campaign, Role
+
+BLOCK_VOUCHERS_MAX = 50_000
+
+_BALANCES = """
+SELECT a.campaign_id, a.shard, a.vouchers, a.amount_minor FROM books.account a
+JOIN unnest(%s::text[], %s::int[]) AS k (campaign_id, shard) USING (campaign_id, shard)
+WHERE a.role = 'lease'"""
+
+_TOTAL = """
+SELECT coalesce(sum(vouchers), 0), coalesce(sum(amount_minor), 0) FROM books.account
+WHERE campaign_id = %s AND role IN ('pool', 'lease')"""
+
+_LOCK_POOL = "SELECT vouchers, amount_minor FROM books.account WHERE campaign_id = %s AND role = 'pool' FOR UPDATE"
+
+_LOCK_ALL = """
+SELECT role::text, shard, vouchers, amount_minor, draws FROM books.account
+WHERE campaign_id = %s AND role IN ('pool', 'lease') ORDER BY campaign_id, role, shard FOR UPDATE"""
+
+_NEXT_DRAW = """
+UPDATE books.account SET draws = draws + %s WHERE campaign_id = %s AND role = 'lease' AND shard = %s RETURNING draws"""
+
+_TRANSFER = """
+INSERT INTO books.transfer (campaign_id, debit_role, debit_shard, credit_role, credit_shard, vouchers, amount_minor,
+    cause_topic, cause_partition, cause_offset, cause_index, at_ms)
+VALUES (%s, %s, %s, 'lease', %s, %s, %s, %s, %s, %s, %s, %s)"""
+
+_TAKE = """
+UPDATE books.account SET vouchers = vouchers - %s, amount_minor = amount_minor - %s
+WHERE campaign_id = %s AND role = %s::books.account_role AND shard = %s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What the claims of one partition want of one campaign; `cause` is the first of them."""
+
+    campaign: Campaign
+    shard: int
+    vouchers: int
+    cause: Command
+    topic: str
+
+
+def balances(connection: psycopg.Connection, keys: list[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
+    """(vouchers, amount_minor) of the leases of these (campaign_id, shard) pairs; a lease never drawn is (0, 0)."""
+    found = dict.fromkeys(keys, (0, 0))
+    columns = ([campaign_id for campaign_id, _ in keys], [shard for _, shard in keys])
+    for campaign_id, shard, vouchers, amount_minor in connection.execute(_BALANCES, columns):
+        found[campaign_id, shard] = (vouchers, amount_minor)
+    return found
+
+
+def draw(connection: psycopg.Connection, need: Need, shards: int) -> bool:
+    """Bring the lease up to what `need` wants, or to all there is; True where it now holds everything there is.
+
+    The block shrinks with the pool (a share of half of it for each of `shards` partitions), so that little is stranded
+    in leases; once the pool can't give what is wanted, the other leases are asked.
+    """
+    face_minor = need.campaign.face_value_minor
+    with connection.transaction():
+        vouchers, amount_minor = connection.execute(_TOTAL, (need.campaign.campaign_id,)).fetchone() or (0, 0)
+        if vouchers < 1 or amount_minor < face_minor:
+            return True
+        accounts.ensure(
+            connection,
+            [(need.campaign.campaign_id, role, need.shard) for role in (Role.LEASE, Role.GRANTED, Role.HELD, Role.SPENT)],
+        )
+        pool = connection.execute(_LOCK_POOL, (need.campaign.campaign_id,)).fetchone()
+        if pool is None:
+            return True
+        affordable = min(pool[0], pool[1] // face_minor)
+        if affordable >= need.vouchers:
+            share = min(affordable // (2 * shards), BLOCK_VOUCHERS_MAX)
+            block = max(need.vouchers, share)
+            _move(connection, need, [(Role.POOL, 0, block, block * face_minor)])
+            return False
+        return _gather(connection, need)
+
+
+def _gather(connection: psycopg.Connection, need: Need) -> bool:
+    """Take what is wanted from the pool and then from the other leases; True where that is all there is."""
+    face_minor = need.campaign.face_value_minor
+    rows = connection.execute(_LOCK_ALL, (need.campaign.campaign_id,)).fetchall()
+    own = next((row for row in rows if row[0] == Role.LEASE and row[1] == need.shard), ("", 0, 0, 0, 0))
+    missing_vouchers = max(0, need.vouchers - own[2])
+    missing_minor = max(0, need.vouchers * face_minor - own[3])
+    moves: list[tuple[Role, int, int, int]] = []
+    for role, shard, vouchers, amount_minor, _ in rows:
+        if role == Role.LEASE and shard == need.shard:
+            continue
+        taken = (min(vouchers, missing_vouchers), min(amount_minor, missing_minor))
+        if taken != (0, 0):
+            missing_vouchers -= taken[0]
+            missing_minor -= taken[1]
+            moves.append((Role(role), shard, *taken))
+    _move(connection, need, moves)
+    return missing_vouchers > 0 or missing_minor > 0
+
+
+def _move(connection: psycopg.Connection, need: Need, moves: list[tuple[Role, int, int, int]]) -> None:
+    if not moves:
+        return
+    campaign_id = need.campaign.campaign_id
+    row = connection.execute(_NEXT_DRAW, (len(moves), campaign_id, need.shard)).fetchone()
+    if row is None:
+        raise RuntimeError(f"the lease of campaign {campaign_id}, shard {need.shard} does not exist")
+    for place, (role, shard, vouchers, amount_minor) in enumerate(moves):
+        connection.execute(_TAKE, (vouchers, amount_minor, campaign_id, role.value, shard))
+        connection.execute(_TAKE, (-vouchers, -amount_minor, campaign_id, Role.LEASE.value, need.shard))
+        connection.execute(
+            _TRANSFER,
+            (
+                campaign_id, role.value, shard, need.shard, vouchers, amount_minor, need.topic,
+                need.cause.partition, need.cause.offset, place - row[0], need.cause.time_ms,
+            ),
+        )  # fmt: skip

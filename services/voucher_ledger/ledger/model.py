@@ -1,0 +1,106 @@
+"""The rows that decisions read, as plain objects. No IO: every decide.py may import this."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """The accounts of a campaign; `funding` and `loss` are contra accounts that may go negative."""
+
+    FUNDING = "funding"
+    POOL = "pool"
+    LEASE = "lease"
+    GRANTED = "granted"
+    HELD = "held"
+    SPENT = "spent"
+    LOSS = "loss"
+
+
+@dataclass(slots=True)
+class Campaign:
+    """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`."""
+
+    campaign_id: str
+    state: str
+    currency: str
+    voucher_kind: str
+    face_value_minor: int
+    percent_bp: int | None
+    min_spend_minor: int
+    starts_at_ms: int
+    ends_at_ms: int
+    per_user_limit: int
+    voucher_ttl_ms: int
+    hold_ttl_ms: int
+    categories: frozenset[str] | None
+
+
+@dataclass(slots=True)
+class Voucher:
+    """A voucher; `face_value_minor` is what it holds of the budget now, `shard` the accounts that hold it.
+
+    `version` counts the changes of the stored row (-1: not stored yet): a write goes through only on the version read.
+    """
+
+    voucher_id: str
+    campaign_id: str
+    user_id: str
+    ordinal: int
+    shard: int
+    state: str
+    face_value_minor: int
+    granted_at_ms: int
+    expires_at_ms: int
+    command_id: str
+    city_tier: int | None
+    channel: str | None
+    version: int = -1
+
+
+@dataclass(slots=True)
+class Reservation:
+    """An order's hold on a voucher; `closing_reason` is the reason of the cancel that ended it."""
+
+    order_id: str
+    voucher_id: str
+    campaign_id: str
+    user_id: str
+    merchant_id: str
+    category: str
+    city_tier: int | None
+    amount_minor: int
+    discount_minor: int
+    state: str
+    reserved_at_ms: int
+    expires_at_ms: int
+    closing_reason: str | None = None
+    version: int = -1
+
+
+@dataclass(slots=True)
+class Payment:
+    """A settled payment; `refunded_minor` of `paid_minor` has gone back."""
+
+    payment_id: str
+    order_id: str
+    user_id: str
+    paid_minor: int
+    discount_minor: int
+    refunded_minor: int
+    state: str
+    settled_at_ms: int
+    version: int = -1
+
+
+@dataclass(slots=True)
+class Refund:
+    """One refund of a payment."""
+
+    refund_id: str
+    payment_id: str
+    order_id: str
+    user_id: str
+    amount_minor: int
+    reason: str | None
+    discount_returned_minor: int
+    voucher_restored: bool

@@ -1,0 +1,83 @@
+"""Vouchers, as all rooms load and write them: read without locks, written only on the version that was read."""
+
+from collections.abc import Iterable, Sequence
+
+import psycopg
+
+from voucher_ledger.ledger.copy_text import NULL, escape
+from voucher_ledger.ledger.errors import Contended
+from voucher_ledger.ledger.model import Voucher
+
+_COLUMNS = """v.voucher_id, v.campaign_id, v.user_id, v.ordinal, v.shard, v.state::text, v.face_value_minor,
+    v.granted_at_ms, v.expires_at_ms, v.command_id, v.city_tier, v.channel, v.version"""
+
+_BY_ID = f"SELECT {_COLUMNS} FROM unnest(%s::text[]) AS k (voucher_id) JOIN books.voucher v USING (voucher_id)"
+
+_BY_USER = f"""
+SELECT {_COLUMNS} FROM unnest(%s::text[], %s::text[]) AS k (campaign_id, user_id)
+JOIN books.voucher v ON v.user_id = k.user_id AND v.campaign_id = k.campaign_id"""
+
+_IN_ORDER_LOCKED = " ORDER BY v.voucher_id FOR UPDATE OF v"
+
+_COPY = """
+COPY books.voucher (voucher_id, campaign_id, user_id, ordinal, shard, state, face_value_minor, granted_at_ms,
+    expires_at_ms, command_id, city_tier, channel) FROM STDIN"""
+
+_UPDATE = """
+UPDATE books.voucher v SET state = d.state, face_value_minor = d.face_value_minor, version = v.version + 1
+FROM unnest(%s::text[], %s::books.voucher_state[], %s::bigint[], %s::int[])
+  AS d (voucher_id, state, face_value_minor, version)
+WHERE v.voucher_id = d.voucher_id AND v.version = d.version"""
+
+
+def load_by_id(connection: psycopg.Connection, voucher_ids: Iterable[str], *, lock: bool) -> list[Voucher]:
+    """The vouchers with these ids, those that exist; `lock` holds them to the end of the transaction, in id order."""
+    rows = connection.execute(_BY_ID + (_IN_ORDER_LOCKED if lock else ""), (list(voucher_ids),))
+    return [Voucher(*row) for row in rows]
+
+
+def load_by_user(connection: psycopg.Connection, keys: Iterable[tuple[str, str]], *, lock: bool) -> list[Voucher]:
+    """All vouchers of these (campaign_id, user_id) pairs."""
+    pairs = list(keys)
+    columns = ([campaign_id for campaign_id, _ in pairs], [user_id for _, user_id in pairs])
+    return [Voucher(*row) for row in connection.execute(_BY_USER + (_IN_ORDER_LOCKED if lock else ""), columns)]
+
+
+def insert(connection: psycopg.Connection, vouchers: Sequence[Voucher]) -> None:
+    """Append new vouchers.
+
+    Raises psycopg.errors.UniqueViolation where the user's ordinal was taken meanwhile by another partition.
+    """
+    if not vouchers:
+        return
+    rows = "".join(
+        [
+            f"{v.voucher_id}\t{escape(v.campaign_id)}\t{escape(v.user_id)}\t{v.ordinal}\t{v.shard}\t{v.state}"
+            f"\t{v.face_value_minor}\t{v.granted_at_ms}\t{v.expires_at_ms}\t{escape(v.command_id)}"
+            f"\t{NULL if v.city_tier is None else v.city_tier}\t{NULL if v.channel is None else escape(v.channel)}\n"
+            for v in vouchers
+        ]
+    )
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.write(rows.encode())
+
+
+def update(connection: psycopg.Connection, vouchers: Sequence[Voucher]) -> None:
+    """Write the state and value of vouchers that were loaded and changed.
+
+    Raises Contended where another transaction changed one of them since it was loaded.
+    """
+    if not vouchers:
+        return
+    ordered = sorted(vouchers, key=lambda voucher: voucher.voucher_id)
+    changed = connection.execute(
+        _UPDATE,
+        (
+            [voucher.voucher_id for voucher in ordered],
+            [voucher.state for voucher in ordered],
+            [voucher.face_value_minor for voucher in ordered],
+            [voucher.version for voucher in ordered],
+        ),
+    )
+    if changed.rowcount != len(ordered):
+        raise Contended(f"{len(ordered) - changed.rowcount} of {len(ordered)} vouchers changed meanwhile")
