@@ -1,4 +1,4 @@
-"""House style as a test (after TigerBeetle's `tidy`): what ruff and mypy cannot hold is held here, and the holder is tested."""
+"""House style as a test, after TigerBeetle's `tidy`: what ruff and mypy cannot hold is held here, and itself tested."""
 
 import ast
 import re
@@ -20,25 +20,23 @@ FORBIDDEN_FILES = ("utils.py", "util.py", "helpers.py", "misc.py")
 FORBIDDEN_FOLDERS = ("common", "utils", "helpers")
 
 # A name is spelled out: it is read a hundred times and typed once.
-ABBREVIATIONS = frozenset(
-    ["acct", "addr", "amt", "arr", "buf", "cfg", "cmd", "cnt", "conf", "ctx", "curr", "dest", "elem", "env", "evt", "fn", "func"]
-    + ["idx", "impl", "mgr", "msg", "num", "obj", "param", "params", "pkg", "prev", "proc", "qty", "req", "resp", "ret", "srv"]
-    + ["stmt", "svc", "tbl", "tmp", "txn", "usr", "val", "vals"]
+ABBREVIATION = re.compile(
+    "acct|addr|amt|arr|buf|cfg|cmd|cnt|conf|ctx|curr|dest|elem|env|evt|fn|func|idx|impl|mgr|msg|num|obj|params?|pkg|prev"
+    "|proc|qty|req|resp|ret|srv|stmt|svc|tbl|tmp|txn|usr|vals?"
 )
 
-# Modules by which a decision would see the world; random, time and os by any of their children too.
-IMPURE_MODULES = frozenset(
-    ["asyncio", "confluent_kafka", "http", "io", "multiprocessing", "os", "pathlib", "psycopg", "random", "requests", "secrets"]
-    + ["shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib", "uuid"]
+# Modules by which a decision would see the world, and the calls that reach it without an import of their own.
+IMPURE_MODULE = re.compile(
+    r"(asyncio|confluent_kafka|http|io|multiprocessing|os|pathlib|psycopg|random|requests|secrets|shutil|socket|subprocess"
+    r"|tempfile|threading|time|urllib|uuid|voucher_ledger\.(runtime|dev))(\..*)?"
 )
-IMPURE_PACKAGES = ("voucher_ledger.runtime", "voucher_ledger.dev")
 IMPURE_CALLS = frozenset(["now", "utcnow", "today", "open", "print", "input", "getenv"])
 
-# Spelled in parts, so that this file does not hold what it looks for.
-UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b|\bfor " + r"now\b")
+# A letter in brackets keeps this file from holding what it looks for.
+UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b|\bfor [n]ow\b")
 REGISTRY_HOST = re.compile(
-    r"(py" + r"pi\.org|python" + r"hosted\.org|npm" + r"js\.(org|com)|repo1?\.maven|maven\.apache\.org/maven2|central\.sona" + r"type"
-    r"|cra" + r"tes\.io|proxy\.go" + r"lang|deb\.deb" + r"ian|--(extra-)?index-u" + r"rl|--find-li" + r"nks)"
+    r"py[p]i\.org|python[h]osted\.org|npm[j]s\.(org|com)|repo1?[.]maven|maven\.apache\.org/[m]aven2|central\.[s]onatype"
+    r"|[c]rates\.io|proxy\.[g]olang|deb\.[d]ebian|--(extra-)?[i]ndex-url\b[ =]"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.}$-])/(work|root|tmp|home/\w+)(?=[/\s\"'`]|$)")
 BINARY = (".png", ".jpg", ".gif", ".ico", ".jar", ".zst", ".gz")
@@ -89,14 +87,14 @@ def shape_violations(path: Path, tree: ast.Module, lines: int) -> Iterator[str]:
             if length > FUNCTION_LINES_MAX:
                 yield f"{path}:{node.lineno}: {node.name} has {length} lines, at most {FUNCTION_LINES_MAX}"
         for name in names_of(node):
-            for part in set(name.lower().split("_")) & ABBREVIATIONS:
+            for part in filter(ABBREVIATION.fullmatch, name.lower().split("_")):
                 yield f"{path}:{getattr(node, 'lineno', 0)}: {name}: spell out {part!r}"
 
 
 def purity_violations(path: Path, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         for module in imported_modules(node):
-            if module.split(".")[0] in IMPURE_MODULES or module.startswith(IMPURE_PACKAGES):
+            if IMPURE_MODULE.fullmatch(module):
                 yield f"{path}:{getattr(node, 'lineno', 0)}: a decision imports {module}: pass in what it needs"
         if called_name(node) in IMPURE_CALLS:
             yield f"{path}:{getattr(node, 'lineno', 0)}: a decision calls {called_name(node)}(): pass its result in"
@@ -125,7 +123,7 @@ def python_violations(path: Path, text: str) -> list[str]:
 
 
 def text_violations(path: Path, text: str) -> list[str]:
-    """What in any text file must not be published: unfinished work, a registry's host, a path of the author's machine."""
+    """What in any text file must not be published: unfinished work, a registry's host, a path of one machine."""
     rules = (
         (UNFINISHED, "finish it, or file an issue"),
         (REGISTRY_HOST, "a registry's host is the user's setting"),
@@ -157,25 +155,28 @@ def test_every_longer_file_is_still_longer() -> None:
         assert (ROOT / name).read_text(encoding="utf-8").count("\n") > FILE_LINES_MAX, name
 
 
+MODULE = "services/voucher_ledger/a.py"
+DECISION = "services/voucher_ledger/claims/decide.py"
+TEST = "tests/unit/test_a.py"
 LONG_FUNCTION = "def long() -> None:\n" + "    pass\n" * FUNCTION_LINES_MAX
 
 
 @pytest.mark.parametrize(
     ("path", "text", "expected"),
     [
-        ("services/voucher_ledger/a.py", LONG_FUNCTION, "long has 71 lines"),
-        ("services/voucher_ledger/a.py", "\n" * (FILE_LINES_MAX + 1), "251 lines"),
+        (MODULE, LONG_FUNCTION, "long has 71 lines"),
+        (MODULE, "\n" * (FILE_LINES_MAX + 1), "251 lines"),
         ("services/voucher_ledger/utils.py", "", "name the file"),
         ("services/voucher_ledger/common/a.py", "", "name the file"),
-        ("services/voucher_ledger/a.py", "def read(c" + "fg: str) -> None: ...\n", "spell out"),
-        ("services/voucher_ledger/a.py", "next_i" + "dx = 1\n", "spell out"),
-        ("services/voucher_ledger/claims/decide.py", "import time\n", "imports time"),
-        ("services/voucher_ledger/claims/decide.py", "from os import path\n", "imports os"),
-        ("services/voucher_ledger/claims/decide.py", "from voucher_ledger import runtime\n", "imports voucher_ledger.runtime"),
-        ("services/voucher_ledger/claims/decide.py", "def f() -> None:\n    import psycopg.sql\n", "imports psycopg.sql"),
-        ("services/voucher_ledger/claims/decide.py", "import datetime\ndatetime.datetime.now()\n", "calls now()"),
-        ("tests/unit/test_a.py", "import time\ntime.sleep(1)\n", "a test sleeps"),
-        ("tests/unit/test_a.py", "from time import sleep\n", "a test sleeps"),
+        (MODULE, "def read(c" + "fg: str) -> None: ...\n", "spell out"),
+        (MODULE, "next_i" + "dx = 1\n", "spell out"),
+        (DECISION, "import time\n", "imports time"),
+        (DECISION, "from os import path\n", "imports os"),
+        (DECISION, "from voucher_ledger import runtime\n", "imports voucher_ledger.runtime"),
+        (DECISION, "def f() -> None:\n    import psycopg.sql\n", "imports psycopg.sql"),
+        (DECISION, "import datetime\ndatetime.datetime.now()\n", "calls now()"),
+        (TEST, "import time\ntime.sleep(1)\n", "a test sleeps"),
+        (TEST, "from time import sleep\n", "a test sleeps"),
     ],
 )
 def test_a_planted_violation_in_python_is_found(path: str, text: str, expected: str) -> None:
@@ -190,7 +191,7 @@ def test_a_planted_violation_in_python_is_found(path: str, text: str, expected: 
         "good enough for " + "now",
         "--index-u" + "rl https://mirror",
         "https://py" + "pi.org/simple",
-        "https://repo" + ".maven.apache.org/maven2",
+        "https://repo" + ".maven.apache.org/x",
         "see /wo" + "rk/main",
         'Path("/ro' + 'ot/.cache")',
         "cd /tm" + "p/x",
@@ -203,10 +204,10 @@ def test_a_planted_violation_in_text_is_found(text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("services/voucher_ledger/claims/decide.py", "from datetime import timedelta\nfrom voucher_ledger.core import money\n"),
+        (DECISION, "from datetime import timedelta\nfrom voucher_ledger.core import money\n"),
         ("services/voucher_ledger/runtime/batch.py", "import time\ntime.sleep(1)\n"),
-        ("services/voucher_ledger/a.py", LONG_FUNCTION.replace("    pass\n", "", 1)),
-        ("services/voucher_ledger/a.py", "command_message = 1\n"),
+        (MODULE, LONG_FUNCTION.replace("    pass\n", "", 1)),
+        (MODULE, "command_message = 1\n"),
     ],
 )
 def test_what_is_allowed_is_not_found(path: str, text: str) -> None:
