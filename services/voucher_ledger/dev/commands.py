@@ -1,0 +1,79 @@
+"""`voucher-ledger dev up | down | status`: the embedded Kafka and Postgres from the command line."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voucher_ledger.dev import cluster
+from voucher_ledger.dev.errors import EmbeddedServerError
+
+DEFAULT_DIRECTORY = Path(".voucher-ledger")
+
+app = typer.Typer(
+    help="The embedded Kafka and Postgres.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+Directory = Annotated[Path, typer.Option("--dir", help="Where the cluster's data, ports and logs are kept.")]
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    try:
+        yield
+    except EmbeddedServerError as error:
+        _progress(f"error: {error}")
+        raise typer.Exit(error.exit_code) from error
+    except PermissionError as error:
+        _progress(f"error: {error.strerror}: {error.filename}. Run this as its owner or choose another --dir.")
+        raise typer.Exit(2) from error
+
+
+@app.command()
+def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Start both servers, wait until they answer, and print their addresses as one line of JSON."""
+    with _errors_told():
+        endpoints = cluster.up(directory, _progress)
+    print(endpoints.to_json(), flush=True)
+
+
+@app.command()
+def down(directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Stop both servers; their data and ports are kept."""
+    with _errors_told():
+        cluster.down(directory, _progress)
+
+
+@app.command()
+def status(
+    directory: Directory = DEFAULT_DIRECTORY,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell what runs. Exit code 0 when both servers do, 3 when one does not."""
+    with _errors_told():
+        found = cluster.status(directory)
+    kafka = found.endpoints.kafka if found.endpoints is not None else None
+    postgres = found.endpoints.postgres if found.endpoints is not None else None
+    servers = {
+        "kafka": {"address": kafka, "pid": found.kafka_pid},
+        "postgres": {"address": postgres, "pid": found.postgres_pid},
+    }
+    if as_json:
+        print(json.dumps({"running": found.running, **servers}))
+    else:
+        for name, server in servers.items():
+            state = f"runs (pid {server['pid']})" if server["pid"] is not None else "is down"
+            print(f"{name:<9}{state}  {server['address'] or 'no address yet'}")
+    raise typer.Exit(0 if found.running else 3)
+
+
+if __name__ == "__main__":
+    app()
