@@ -28,6 +28,7 @@ help: ## Say what there is to make
 		printf '%-12s %s\n' "$$target" "$$words"; done
 
 setup: $(READY) ## Make .venv, install the pinned packages, fetch Kafka's jars
+	@echo "make: $(BIN)/voucher-ledger is ready"
 
 demo: $(READY) ## Play the campaign on a real Kafka and Postgres: tables of what happened
 	@$(BIN)/voucher-ledger demo $(if $(SCENARIO),--scenario "$(SCENARIO)")
@@ -70,7 +71,7 @@ $(READY): pyproject.toml requirements/dev.txt $(wildcard services/voucher_ledger
 	@$(call need,$(PYTHON),Python 3.11 or newer,python3 python3-venv)
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "make: $(PYTHON) cannot make virtual environments: install it (Debian: apt-get install python3-venv)" >&2; exit 2; }
-	@$(call need,$(shell java -version 2>&1 | awk -F'[".]' '/version/ && $$2 >= 17 { print $$2; exit }'),Java 17 or newer,openjdk-17-jre-headless)
+	@$(call need,$(shell java -version 2>&1 | awk -F'[".]' '/version/ && $$2 >= 17 { print $$2; exit }'),Java 17 or newer,default-jre-headless)
 	@$(call need,$(shell mvn -v 2>&1 | awk '/Apache Maven 3\.[6-9]|Apache Maven [4-9]/ { print "fit"; exit }'),Maven 3.6 or newer,maven)
 	@echo "make: setting up $(ENVIRONMENT) with $$("$(PYTHON)" --version)"
 	@"$(PYTHON)" -m venv --clear $(ENVIRONMENT)
