@@ -1,15 +1,16 @@
 """The embedded cluster of one directory: a Kafka and a Postgres, brought up, taken down, and looked at.
 
-Everything of a cluster lies below its directory: `ports.json`, `kafka/`, `postgres/` (or a link, see `postgres_home`) and
-the two logs. Ports and data survive `down`; removing the directory removes the cluster.
+Everything of a cluster lies below its directory: `ports.json`, `kafka/`, `postgres/` (or a link, see `postgres_home`)
+and the two logs. Ports and data survive `down`; removing the directory removes the cluster.
 """
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from voucher_ledger.dev import kafka_server, ports, postgres_server, processes
+from voucher_ledger.dev import kafka_server, ports, postgres_server
 from voucher_ledger.dev.errors import EmbeddedServerError, PortTakenError
 from voucher_ledger.dev.locks import exclusive
 from voucher_ledger.dev.ports import LOOPBACK, Ports
@@ -151,11 +152,8 @@ def down(directory: Path, report: Report = _quiet) -> None:
     Raises EmbeddedServerError when one cannot be stopped, for example since it is another user's.
     """
     directory = _resolved(directory)
-    if not directory.is_dir():
-        report(f"nothing to stop: there is no {directory}")
-        return
-    with exclusive(directory / ".lock", LOCK_SECONDS_MAX):
-        # Clients of both end sooner when Kafka, the slower one to stop, goes at the same time.
+    # A directory that somebody deleted under its servers is not made anew; the servers are found without it.
+    with exclusive(directory / ".lock", LOCK_SECONDS_MAX) if directory.is_dir() else nullcontext():
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="dev-stop") as pool:
             kafka = pool.submit(kafka_server.stop, directory, report)
             postgres = pool.submit(postgres_server.stop, directory, report)

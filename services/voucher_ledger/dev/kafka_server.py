@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import psutil
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from voucher_ledger.dev import ports, processes
@@ -117,7 +117,7 @@ def start(directory: Path, chosen: Ports, report: Report) -> None:
     (directory / PROPERTIES).write_text(_properties(chosen, DATA))
     for port in (chosen.kafka, chosen.controller):
         if not ports.is_free(port):
-            raise PortTakenError(f"port {port} on {LOOPBACK}, Kafka's, is taken by another program. Free it or run `dev up`.")
+            raise PortTakenError(f"port {port} on {LOOPBACK}, Kafka's, is taken by another program. Free it.")
     command = [
         *(java, *JVM_OPTIONS, _mark(directory), f"-Djava.io.tmpdir={TEMPORARY}"),
         *(f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}", *classpath, "kafka.Kafka", PROPERTIES),
@@ -173,7 +173,7 @@ def wait_ready(directory: Path, chosen: Ports, process: psutil.Process, log_offs
     log = log_path(directory)
     if processes.wait_until(ended_or_listens, START_SECONDS_MAX) and processes.is_alive(process):
         # The client is made only now: before the port listens, it would retry at its own, slower pace.
-        client = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{chosen.kafka}", "error_cb": _ignore, "log_level": 0})
+        client = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{chosen.kafka}", "log_level": 0})
         processes.wait_until(lambda: not processes.is_alive(process) or _answers(client), START_SECONDS_MAX)
         if processes.is_alive(process) and _answers(client):
             return
@@ -183,10 +183,6 @@ def wait_ready(directory: Path, chosen: Ports, process: psutil.Process, log_offs
     if "Address already in use" in tail:
         raise PortTakenError(f"another program took one of Kafka's ports. The end of its log, {log}:\n{tail}")
     raise StartError(f"Kafka ended while starting. The end of its log, {log}:\n{tail}")
-
-
-def _ignore(_error: KafkaError) -> None:
-    """The probe itself tells whether the broker answers; the client's background errors add nothing."""
 
 
 def _answers(client: AdminClient) -> bool:

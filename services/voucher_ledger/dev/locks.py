@@ -22,7 +22,7 @@ def exclusive(lock_path: Path, wait_seconds: float) -> Iterator[None]:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
         lock_file = lock_path.open("a")
     except OSError as error:
-        raise SetupError(f"cannot write {lock_path}: {error.strerror}. Choose a directory that you may write.") from error
+        raise SetupError(f"cannot write {lock_path}: {error.strerror}. Choose a directory that you may.") from error
     with lock_file:
         deadline = time.monotonic() + wait_seconds
         while True:

@@ -40,7 +40,7 @@ def is_free(port: int) -> bool:
 
 
 def listens(port: int) -> bool:
-    """Whether some server accepts connections on this loopback port. Unlike `is_free`, it takes the port from no one."""
+    """Whether some server accepts connections on this loopback port. Unlike `is_free`, it never holds the port."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         probe.settimeout(CONNECT_SECONDS_MAX)
         return probe.connect_ex((LOOPBACK, port)) == 0

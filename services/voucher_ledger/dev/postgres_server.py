@@ -13,7 +13,7 @@ from psycopg import sql
 from voucher_ledger.dev import ports, processes
 from voucher_ledger.dev.errors import EmbeddedServerError, PortTakenError, SetupError, StartError
 from voucher_ledger.dev.ports import LOOPBACK, Ports
-from voucher_ledger.dev.postgres_home import Account, account_for, place_for_new_data, programs_for
+from voucher_ledger.dev.postgres_home import Account, account_for, place_for_new_data, programs_for, shared_data
 from voucher_ledger.dev.prepare import Report
 
 USER = "postgres"
@@ -71,7 +71,12 @@ def dsn(port: int, database: str = DATABASE) -> str:
 
 def find(directory: Path) -> psutil.Process | None:
     """The running server (postmaster) of `directory`, or None."""
-    return processes.find("postgres", ["-D", str(link_path(directory).resolve())])
+    link = link_path(directory)
+    found = processes.find("postgres", ["-D", str(link.resolve())])
+    if found is None and not link.exists():
+        # The directory was deleted under a server whose data is in the shared home: it is still this directory's.
+        found = processes.find("postgres", ["-D", str(shared_data(link))])
+    return found
 
 
 def start(directory: Path, chosen: Ports, report: Report) -> None:
@@ -96,9 +101,7 @@ def start(directory: Path, chosen: Ports, report: Report) -> None:
     _write_settings(data, chosen, account)
     _clear_leftovers(data, report)
     if not ports.is_free(chosen.postgres):
-        raise PortTakenError(
-            f"port {chosen.postgres} on {LOOPBACK}, Postgres', is taken by another program. Free it or run `dev up`."
-        )
+        raise PortTakenError(f"port {chosen.postgres} on {LOOPBACK}, Postgres', is taken by another program. Free it.")
     report(f"starting Postgres on {LOOPBACK}:{chosen.postgres}")
     offset = processes.open_log(log_path(directory))
     process = processes.launch(
@@ -116,7 +119,7 @@ def _check_owner(data: Path, account: Account | None) -> None:
     owner = data.stat().st_uid
     if account is None and owner != os.geteuid():
         raise SetupError(
-            f"{data} belongs to user id {owner}, and you are {os.geteuid()}. Run this as its owner or choose another --dir."
+            f"{data} is user id {owner}'s, and you are {os.geteuid()}. Run this as its owner, or choose another --dir."
         )
 
 
@@ -189,7 +192,7 @@ def wait_ready(directory: Path, chosen: Ports, process: psutil.Process, log_offs
     log = log_path(directory)
     tail = processes.log_tail(log, log_offset)
     if processes.is_alive(process):
-        raise StartError(f"Postgres did not answer within {START_SECONDS_MAX:.0f} s. The end of its log, {log}:\n{tail}")
+        raise StartError(f"Postgres has not answered for {START_SECONDS_MAX:.0f} s. The end of its log, {log}:\n{tail}")
     if "Address already in use" in tail:
         raise PortTakenError(f"another program took Postgres' port. The end of its log, {log}:\n{tail}")
     raise StartError(f"Postgres ended while starting. The end of its log, {log}:\n{tail}")
@@ -206,14 +209,15 @@ def _answers(port: int) -> bool:
 
 def _ensure_database(chosen: Ports) -> None:
     # CREATE DATABASE runs in no transaction.
-    with psycopg.connect(dsn(chosen.postgres, USER), connect_timeout=CONNECT_SECONDS_MAX, autocommit=True) as connection:
+    uri = dsn(chosen.postgres, USER)
+    with psycopg.connect(uri, connect_timeout=CONNECT_SECONDS_MAX, autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
         if found is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
 
 def stop(directory: Path, report: Report) -> bool:
-    """Stop the server (its clients are disconnected); whether there was one. Raises EmbeddedServerError when it stays."""
+    """Stop the server, disconnecting its clients; whether there was one. Raises EmbeddedServerError when it stays."""
     process = find(directory)
     if process is None:
         return False

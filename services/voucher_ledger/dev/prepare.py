@@ -87,7 +87,7 @@ def _fetch(maven: str, target: Path) -> None:
     if done.returncode != 0:
         tail = "\n".join(f"  {line}" for line in done.stdout.splitlines()[-OUTPUT_TAIL_LINES:])
         raise EmbeddedServerError(
-            f"Maven could not fetch Kafka's jars (exit {done.returncode}). Check the network and Maven's settings.\n{tail}"
+            f"Maven could not fetch Kafka's jars (exit {done.returncode}). Check the network.\n{tail}"
         )
     _verify(target / "jars")
 
@@ -109,7 +109,7 @@ def find_java() -> str:
     home = os.environ.get("JAVA_HOME")
     candidate = Path(home) / "bin" / "java" if home else None
     java = str(candidate) if candidate is not None and candidate.exists() else shutil.which("java")
-    advice = f"Kafka needs Java {JAVA_VERSION_MIN} or later. Install it, for example: apt-get install openjdk-17-jre-headless"
+    advice = f"Kafka needs Java {JAVA_VERSION_MIN} or later, for example: apt-get install openjdk-17-jre-headless"
     if java is None:
         raise SetupError(f"Java is not installed. {advice}")
     try:

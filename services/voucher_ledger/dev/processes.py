@@ -88,7 +88,7 @@ def launch(
     user, group = user_and_group if user_and_group is not None else (None, None)
     with log_path.open("ab") as log:
         try:
-            # A shell starts it and ends, so the server belongs to no one: it outlives its caller and is no zombie later.
+            # A shell starts it and ends, so the server is nobody's child: it outlives its caller, and is no zombie.
             started = subprocess.run(
                 ["/bin/sh", "-c", '"$@" >&2 & echo $!', "sh", *command],
                 stdin=subprocess.DEVNULL,
@@ -111,7 +111,7 @@ def launch(
 def stop(process: psutil.Process, polite_signal: signal.Signals, polite_seconds_max: float) -> bool:
     """Ask the process to end by `polite_signal`; kill it when it has not within `polite_seconds_max`.
 
-    Returns whether it ended by itself. Raises EmbeddedServerError when even the kill does not end it, or is not allowed.
+    Returns whether it ended by itself. Raises EmbeddedServerError when the kill does not end it or is not allowed.
     """
     _send(process, polite_signal)
     _send(process, signal.SIGCONT)  # a process that a test froze could not hear the first signal
