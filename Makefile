@@ -54,11 +54,11 @@ lock: ## Pin the dependencies anew, by version and hash (UPGRADE=1 takes the new
 	@CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --output-file requirements/dev.txt pyproject.toml
 	@CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --upgrade --constraint requirements/dev.txt --output-file requirements/runtime.txt pyproject.toml
 
-# A development cluster is known by the two logs that `dev up` writes side by side.
+# A cluster is known by the two logs that `dev up` writes side by side; it is stopped without the command line, which may be broken.
 stop: ## Stop the development clusters that run below this folder; their data stays
 	@find . -path ./$(ENVIRONMENT) -prune -o -name postgres.log -printf '%h\n' | while read -r directory; do \
-		if [ -f "$$directory/kafka.log" ] && [ -x $(BIN)/voucher-ledger ]; then \
-			$(BIN)/voucher-ledger dev down --dir "$$directory" || echo "make stop: cannot stop the cluster in $$directory" >&2; \
+		if [ -f "$$directory/kafka.log" ] && [ -x $(BIN)/python ]; then \
+			$(BIN)/python -m voucher_ledger.dev.commands down --dir "$$directory" || echo "make stop: cannot stop the cluster in $$directory" >&2; \
 		fi; done
 
 clean: stop ## Stop the clusters and remove all that was built (clusters' data and Kafka's jars stay)
