@@ -1,0 +1,40 @@
+"""Refunds: written once, never changed; a refund sent again is answered from its row."""
+
+from collections.abc import Iterable, Sequence
+
+import psycopg
+
+from voucher_ledger.ledger.copy_text import escape
+from voucher_ledger.ledger.model import Refund
+
+_LOAD = """
+SELECT f.refund_id, f.payment_id, f.order_id, f.user_id, f.amount_minor, f.reason, f.discount_returned_minor,
+    f.voucher_restored
+FROM unnest(%s::text[]) AS k (refund_id) JOIN books.refund f USING (refund_id)"""
+
+_COPY = """
+COPY books.refund (refund_id, payment_id, order_id, user_id, amount_minor, reason, discount_returned_minor,
+    voucher_restored) FROM STDIN"""
+
+
+def load(connection: psycopg.Connection, refund_ids: Iterable[str]) -> dict[str, Refund]:
+    """The refunds with these ids, those that exist, by id."""
+    return {row[0]: Refund(*row) for row in connection.execute(_LOAD, (list(refund_ids),))}
+
+
+def insert(connection: psycopg.Connection, refunds: Sequence[Refund]) -> None:
+    """Append new refunds, in order of their ids.
+
+    Raises psycopg.errors.UniqueViolation where another partition has taken one of the ids meanwhile.
+    """
+    if not refunds:
+        return
+    rows = "".join(
+        [
+            f"{escape(f.refund_id)}\t{escape(f.payment_id)}\t{escape(f.order_id)}\t{escape(f.user_id)}\t{f.amount_minor}"
+            f"\t{escape(f.reason)}\t{f.discount_returned_minor}\t{'t' if f.voucher_restored else 'f'}\n"
+            for f in sorted(refunds, key=lambda refund: refund.refund_id)
+        ]
+    )
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.write(rows.encode())

@@ -1,0 +1,84 @@
+"""Reservations, as orders and payments load and write them: read without locks, written only on the version read."""
+
+from collections.abc import Iterable, Sequence
+
+import psycopg
+
+from voucher_ledger.ledger.copy_text import NULL, escape
+from voucher_ledger.ledger.errors import Contended
+from voucher_ledger.ledger.model import Reservation
+
+_LOAD = """
+SELECT r.order_id, r.voucher_id, r.campaign_id, r.user_id, r.merchant_id, r.category, r.city_tier, r.amount_minor,
+    r.discount_minor, r.state::text, r.reserved_at_ms, r.expires_at_ms, r.closing_reason, r.version
+FROM unnest(%s::text[]) AS k (order_id) JOIN books.reservation r USING (order_id)"""
+
+_IN_ORDER_LOCKED = " ORDER BY r.order_id FOR UPDATE OF r"
+
+_VOUCHER_IDS = """
+SELECT r.voucher_id FROM unnest(%s::text[]) AS k (order_id) JOIN books.reservation r USING (order_id)"""
+
+_COPY = """
+COPY books.reservation (order_id, voucher_id, campaign_id, user_id, merchant_id, category, city_tier, amount_minor,
+    discount_minor, state, reserved_at_ms, expires_at_ms, closing_reason) FROM STDIN"""
+
+_UPDATE = """
+UPDATE books.reservation r SET state = d.state, closing_reason = d.closing_reason, version = r.version + 1
+FROM unnest(%s::text[], %s::books.reservation_state[], %s::text[], %s::int[])
+  AS d (order_id, state, closing_reason, version)
+WHERE r.order_id = d.order_id AND r.version = d.version"""
+
+
+def load(connection: psycopg.Connection, order_ids: Iterable[str], *, lock: bool) -> dict[str, Reservation]:
+    """The reservations with these ids, those that exist, by id; `lock` holds them to the end of the transaction."""
+    rows = connection.execute(_LOAD + (_IN_ORDER_LOCKED if lock else ""), (list(order_ids),))
+    return {row[0]: Reservation(*row) for row in rows}
+
+
+def voucher_ids(connection: psycopg.Connection, order_ids: Iterable[str]) -> set[str]:
+    """The vouchers of these orders, read without locks: a reservation never changes its voucher.
+
+    For a transaction that locks: vouchers are locked before the reservations that name them.
+    """
+    return {row[0] for row in connection.execute(_VOUCHER_IDS, (list(order_ids),))}
+
+
+def insert(connection: psycopg.Connection, reservations: Sequence[Reservation]) -> None:
+    """Append new reservations, in order of their ids.
+
+    Raises psycopg.errors.UniqueViolation where another partition has reserved one of these orders meanwhile.
+    """
+    if not reservations:
+        return
+    rows = "".join(
+        [
+            f"{escape(r.order_id)}\t{escape(r.voucher_id)}\t{escape(r.campaign_id)}\t{escape(r.user_id)}"
+            f"\t{escape(r.merchant_id)}\t{escape(r.category)}\t{NULL if r.city_tier is None else r.city_tier}"
+            f"\t{r.amount_minor}\t{r.discount_minor}\t{r.state}\t{r.reserved_at_ms}\t{r.expires_at_ms}"
+            f"\t{escape(r.closing_reason)}\n"
+            for r in sorted(reservations, key=lambda reservation: reservation.order_id)
+        ]
+    )
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.write(rows.encode())
+
+
+def update(connection: psycopg.Connection, reservations: Iterable[Reservation]) -> None:
+    """Write the state of reservations that were loaded and changed.
+
+    Raises Contended where another transaction changed one of them since it was loaded.
+    """
+    ordered = sorted(reservations, key=lambda reservation: reservation.order_id)
+    if not ordered:
+        return
+    changed = connection.execute(
+        _UPDATE,
+        (
+            [reservation.order_id for reservation in ordered],
+            [reservation.state for reservation in ordered],
+            [reservation.closing_reason for reservation in ordered],
+            [reservation.version for reservation in ordered],
+        ),
+    )
+    if changed.rowcount != len(ordered):
+        raise Contended(f"{len(ordered) - changed.rowcount} of {len(ordered)} reservations changed meanwhile")

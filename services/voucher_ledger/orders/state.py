@@ -1,0 +1,25 @@
+"""What orders are decided from: the part of the books that one batch touches. No IO."""
+
+from dataclasses import dataclass, field
+
+from voucher_ledger.ledger.journal import Journal
+from voucher_ledger.ledger.model import Campaign, Reservation, Voucher
+
+
+@dataclass(slots=True)
+class Orders:
+    """The working set: loaded by the store, changed by `evolve`, written back by the store.
+
+    `category_left_minor` holds the (campaign_id, category) pairs that have a budget of their own;
+    `category_committed_minor` what this batch has added to (or given back from) what they have committed.
+    """
+
+    journal: Journal
+    campaigns: dict[str, Campaign] = field(default_factory=dict)
+    vouchers: dict[str, Voucher] = field(default_factory=dict)
+    reservations: dict[str, Reservation] = field(default_factory=dict)
+    category_left_minor: dict[tuple[str, str], int] = field(default_factory=dict)
+    category_committed_minor: dict[tuple[str, str], int] = field(default_factory=dict)
+    reserved: list[Reservation] = field(default_factory=list)
+    changed_reservations: dict[str, Reservation] = field(default_factory=dict)
+    changed_vouchers: dict[str, Voucher] = field(default_factory=dict)
