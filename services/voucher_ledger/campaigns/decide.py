@@ -1,0 +1,77 @@
+"""Campaigns: opened, topped up, paused, resumed, closed. Pure: the state and the command in, the event out."""
+
+from typing import Any
+
+from voucher_ledger.campaigns.state import CampaignBook, Campaigns
+from voucher_ledger.core.records import Command, Event, rejected
+
+# What `campaign.open` may ask for holds for the sum after a top-up too, so that no sum can leave a bigint.
+QUOTA_MAX = 10**15
+BUDGET_MINOR_MAX = 10**15
+
+# The fields of a command that its refusal repeats. `reason` is not among them: there it is the refusal's own.
+_REPEATED = ("campaign_id", "quota", "budget_minor", "approved_by")
+
+_OUTCOME = {
+    "campaign.pause": "campaign.paused",
+    "campaign.resume": "campaign.resumed",
+    "campaign.close": "campaign.closed",
+}
+
+
+def decide(state: Campaigns, command: Command) -> Event:
+    """The outcome of a campaign command: an accepted one again is answered as before, a refused one anew."""
+    data = command.data
+    campaign_id = data["campaign_id"]
+    answer = state.answers.get((campaign_id, command.id))
+    if answer is not None:
+        if answer.command_type == command.type and answer.content == data:
+            return Event(answer.outcome.type, {**answer.outcome.data, "duplicate": True})
+        return _refused(command, "conflict", f"the id was used before by a {answer.command_type} with other content")
+    campaign = state.campaigns.get(campaign_id)
+    if command.type == "campaign.open":
+        return _open(campaign, command)
+    if campaign is None:
+        return _refused(command, "unknown_campaign", "no campaign of this id was opened")
+    if campaign.state == "closed":
+        return _refused(command, "ended", "the campaign is closed: open another")
+    if command.type == "campaign.top_up":
+        return _top_up(campaign, command)
+    return Event(_OUTCOME[command.type], {**data, "command_id": command.id})
+
+
+def _open(campaign: CampaignBook | None, command: Command) -> Event:
+    data = command.data
+    if campaign is not None:
+        return _refused(command, "conflict", f"the campaign was opened by the command {campaign.command_id}")
+    unsupported = _unsupported(data)
+    if unsupported is not None:
+        return _refused(command, "conflict", unsupported)
+    accepted = {field: data[field] for field in ("campaign_id", "quota", "budget_minor")}
+    return Event("campaign.opened", {**accepted, "command_id": command.id})
+
+
+def _unsupported(data: dict[str, Any]) -> str | None:
+    """What the campaign asks for that claims would not honour: refused, since ignoring it would break a promise."""
+    if "release" in data:
+        return "release in tranches is not supported: leave `release` out to release the whole quota at starts_at"
+    if data.get("when_empty", "reject") != "reject":
+        return "a waiting room is not supported: leave `when_empty` out to refuse claims once the pool is empty"
+    if data.get("overspend", "forbid") != "forbid":
+        return "overspending is not supported: leave `overspend` out to keep within quota and budget"
+    return None
+
+
+def _top_up(campaign: CampaignBook, command: Command) -> Event:
+    data = command.data
+    if campaign.quota + data["quota"] > QUOTA_MAX:
+        return _refused(command, "conflict", f"a campaign's quota is at most {QUOTA_MAX}; it has {campaign.quota}")
+    if campaign.budget_minor + data["budget_minor"] > BUDGET_MINOR_MAX:
+        text = f"a campaign's budget is at most {BUDGET_MINOR_MAX} minor units; it has {campaign.budget_minor}"
+        return _refused(command, "conflict", text)
+    return Event("campaign.topped_up", {**data, "command_id": command.id})
+
+
+def _refused(command: Command, reason: str, detail: str) -> Event:
+    repeated = {field: command.data[field] for field in _REPEATED if field in command.data}
+    return rejected("campaign.rejected", command, reason, {**repeated, "detail": detail})
