@@ -1,0 +1,180 @@
+"""What `voucher-ledger produce` does."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
+from voucher_ledger.produce.lines import BadLine, LineChecker, read
+from voucher_ledger.produce.pace import Pace
+from voucher_ledger.produce.progress import Progress
+from voucher_ledger.produce.records import TimedCommand
+from voucher_ledger.produce.sender import MissingTopics, Sender, Undelivered
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.settings import Settings
+
+BAD_LINES_SHOWN_MAX = 20
+# Below this a wait costs more than it evens out: the pace makes it up with the next records.
+_WAIT_SECONDS_MIN = 0.005
+
+DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of a source so far."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    bad: int = 0
+    stopped: str | None = None
+
+
+class _BadLines:
+    """Shows the first BAD_LINES_SHOWN_MAX bad lines as `NAME:LINE: reason` and counts them all."""
+
+    def __init__(self, name: str, errors: TextIO) -> None:
+        self.count = 0
+        self._name = name
+        self._errors = errors
+
+    def add(self, line: BadLine) -> None:
+        self.count += 1
+        if self.count <= BAD_LINES_SHOWN_MAX:
+            print(f"{self._name}:{line.number}: {line.reason}", file=self._errors)
+
+    def close(self) -> None:
+        if self.count > BAD_LINES_SHOWN_MAX:
+            print(f"{self._name}: and {self.count - BAD_LINES_SHOWN_MAX:,} more bad lines", file=self._errors)
+
+
+def run(
+    settings: Settings,
+    source: Path,
+    *,
+    rate: float | None = None,
+    topic: str | None = None,
+    skip_invalid: bool = False,
+    event_time: bool = False,
+) -> int:
+    """Send the commands in `source` (`-`: standard input), one JSON object a line, and await their delivery.
+
+    A file is checked whole before anything is sent, and refused whole where a line is bad. A pipe can't be read twice:
+    each line is checked and sent as it comes, and the first bad one ends it. `skip_invalid` passes bad lines over.
+
+    Args:
+        settings: where Kafka is.
+        source: a file, or `-`.
+        rate: at most so many commands a second.
+        topic: take only commands of this topic (by default the type decides).
+        skip_invalid: report bad lines and go on.
+        event_time: use each command's `time` as its timestamp, for topics with CreateTime.
+
+    Returns:
+        0 all delivered; 1 a bad line or a record not delivered; 2 usage; 3 Kafka not reached.
+    """
+    try:
+        checker = LineChecker(topic)
+        pace = Pace(rate, time.monotonic)
+    except ValueError as error:
+        return _fail(str(error), USAGE)
+    name = "stdin" if str(source) == "-" else str(source)
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "stdin" else source.open("rb") as stream:
+            if stream.seekable() and not skip_invalid and (bad := _check(name, stream, checker)):
+                return _fail(f"{name}: nothing was sent: {bad:,} bad lines (--skip-invalid sends the others)", FAILED)
+            return _send(settings, name, stream, checker, pace, topic, skip_invalid, event_time)
+    except OSError as error:
+        return _fail(f"cannot read {name}: {error.strerror or error}", USAGE)
+    except MissingTopics as error:
+        return _fail(str(error), USAGE)
+    except Unreachable as error:
+        return _fail(str(error), UNREACHABLE)
+
+
+def _check(name: str, stream: BinaryIO, checker: LineChecker) -> int:
+    """Check a whole file and go back to where it was; how many of its lines are bad."""
+    start = stream.tell()
+    bad_lines = _BadLines(name, sys.stderr)
+    for item in read(stream, checker):
+        if isinstance(item, BadLine):
+            bad_lines.add(item)
+    bad_lines.close()
+    stream.seek(start)
+    return bad_lines.count
+
+
+def _send(
+    settings: Settings,
+    name: str,
+    stream: BinaryIO,
+    checker: LineChecker,
+    pace: Pace,
+    topic: str | None,
+    skip_invalid: bool,
+    event_time: bool,
+) -> int:
+    bad_lines = _BadLines(name, sys.stderr)
+    outcome = _Outcome()
+    began_seconds = time.monotonic()
+    sender = Sender(settings, record_times=event_time)
+    sender.require_topics(list(COMMANDS_BY_TOPIC) if topic is None else [topic])
+    with Progress(stream, sys.stderr) as progress, sender:
+        try:
+            for command in _commands(read(stream, checker), bad_lines, skip_invalid):
+                sender.send([command])
+                outcome.sent[command.topic] += 1
+                progress.update(sender.accepted)
+                if (wait_seconds := pace.wait_seconds(1)) >= _WAIT_SECONDS_MIN:
+                    sender.wait(wait_seconds)
+        except Undelivered as error:
+            outcome.stopped = str(error)
+        except KeyboardInterrupt:
+            outcome.stopped = "interrupted"
+    bad_lines.close()
+    outcome.bad = bad_lines.count
+    return _report(name, sender, outcome, time.monotonic() - began_seconds, skip_invalid)
+
+
+def _commands(
+    items: Iterator[TimedCommand | BadLine], bad_lines: _BadLines, skip_invalid: bool
+) -> Iterator[TimedCommand]:
+    for item in items:
+        if isinstance(item, TimedCommand):
+            yield item
+            continue
+        bad_lines.add(item)
+        if not skip_invalid:
+            return
+
+
+def _report(name: str, sender: Sender, outcome: _Outcome, seconds: float, skip_invalid: bool) -> int:
+    for failure in sender.failures:
+        print(f"not delivered: {failure}", file=sys.stderr)
+    delivered = sender.accepted - sender.failed
+    by_topic = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(outcome.sent.items())) or "none"
+    per_second = delivered / max(seconds, 0.001)
+    print(
+        f"{delivered:,} commands delivered ({by_topic}) in {seconds:.1f} s, {per_second:,.0f} a second; "
+        f"{sender.failed:,} not delivered, {outcome.bad:,} bad lines"
+    )
+    if outcome.stopped is not None:
+        return _fail(f"{name}: stopped early: {outcome.stopped}", FAILED)
+    if sender.failed:
+        return _fail(
+            f"{name}: {sender.failed:,} commands were not delivered; send the file again: what was accepted "
+            "before is answered as a duplicate",
+            FAILED,
+        )
+    if outcome.bad and not skip_invalid:
+        return _fail(f"{name}: stopped at a bad line; the lines before it were sent (--skip-invalid goes on)", FAILED)
+    return DONE
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"voucher-ledger produce: {message}", file=sys.stderr)
+    return code

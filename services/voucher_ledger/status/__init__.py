@@ -1,0 +1,1 @@
+"""`voucher-ledger status`: how far the processors are, and what the ledger holds."""
