@@ -43,9 +43,14 @@ BINARY = (".png", ".jpg", ".gif", ".ico", ".jar", ".zst", ".gz")
 
 
 def tracked_files() -> list[Path]:
-    """Every file that git holds or would take, as a path below ROOT, sorted."""
-    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\0")
+    """Every file that git holds, and the new ones among the sources, as paths below ROOT, sorted."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    # Only among the sources: elsewhere in the checkout a development cluster may keep its data.
+    untracked = ["--others", "--exclude-standard", "--", "services", "tests", "schemas", "benchmarks", "docs"]
+    listed: list[str] = []
+    for arguments in (["--cached"], untracked):
+        listing = subprocess.run(command + arguments, check=True, capture_output=True, text=True).stdout
+        listed += listing.split("\0")
     paths = (ROOT / name for name in sorted(set(listed)) if name)
     return [path.relative_to(ROOT) for path in paths if path.is_file() and path.suffix not in BINARY]
 
