@@ -7,7 +7,7 @@ import psycopg
 from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.evolve import evolve
 from voucher_ledger.claims.state import Claims, Lease
-from voucher_ledger.core.records import Command, Event
+from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import accounts, campaigns, leases, vouchers
 from voucher_ledger.ledger.journal import Journal
 from voucher_ledger.ledger.model import Campaign, Role
@@ -33,6 +33,8 @@ class ClaimsRoom:
     command_topic = "claim.commands"
     event_topic = "claim.events"
     key_field = "user_id"
+    decide = staticmethod(decide)
+    evolve = staticmethod(evolve)
 
     def __init__(self, shards: int) -> None:
         self._shards = shards
@@ -81,14 +83,6 @@ class ClaimsRoom:
         if missing:
             for voucher in vouchers.load_by_id(connection, missing, lock=lock):
                 state.by_id[voucher.voucher_id] = voucher
-
-    def decide(self, state: Claims, command: Command) -> Event:
-        """See voucher_ledger.claims.decide."""
-        return decide(state, command)
-
-    def evolve(self, state: Claims, command: Command, event: Event) -> None:
-        """See voucher_ledger.claims.evolve."""
-        evolve(state, command, event)
 
     def write(self, connection: psycopg.Connection, state: Claims) -> None:
         """New vouchers, changed vouchers, and last the journal with the accounts."""

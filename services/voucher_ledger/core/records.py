@@ -9,7 +9,7 @@ class Command:
     """A command that may be decided.
 
     `offset` is the record's place in its partition and `time_ms` its Kafka timestamp (milliseconds since 1970): the
-    only clock that a decision knows.
+    only clock that a decision knows. `record` is the consumed record itself, for the runtime's dead letters.
     """
 
     type: str
@@ -18,6 +18,7 @@ class Command:
     partition: int
     offset: int
     time_ms: int
+    record: Any = None
 
 
 class Event(NamedTuple):

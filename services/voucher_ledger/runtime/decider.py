@@ -1,0 +1,155 @@
+"""The decide step: one Postgres transaction a batch, from the fence to COMMIT."""
+
+from collections.abc import Callable, Sequence
+from typing import Generic
+
+import psycopg
+import structlog
+
+from voucher_ledger.core.envelope import encoder
+from voucher_ledger.core.records import Command, Event
+from voucher_ledger.ledger.errors import Contended
+from voucher_ledger.runtime.errors import SessionLost
+from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
+from voucher_ledger.runtime.incoming import dead_letter
+from voucher_ledger.runtime.positions import Advance, Position, Positions
+from voucher_ledger.runtime.room import Room, State
+from voucher_ledger.runtime.windows import Windows
+
+Item = Command | DeadLetter
+
+_CONTENTION = (Contended, psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+# Which may be contention or the fault of one record: tried again first, halved until one is left after that.
+_FAULT_ATTEMPTS_MAX = 3
+
+log = structlog.get_logger()
+
+
+class Decider(Generic[State]):
+    """Decides batches of one room on one connection. `positions` is what this process holds: it moves with COMMIT."""
+
+    def __init__(
+        self,
+        room: Room[State],
+        connection: psycopg.Connection,
+        ledger_positions: Positions,
+        outbox: Outbox,
+        attempts_max: int,
+        windows: Windows,
+    ) -> None:
+        self._room = room
+        self._connection = connection
+        self._ledger_positions = ledger_positions
+        self._outbox = outbox
+        self._attempts_max = attempts_max
+        self._windows = windows
+        self._encoders: dict[int, Callable[[Event, Command], bytes]] = {}
+        self.positions: dict[int, Position] = {}
+
+    def decide(self, items: Sequence[Item], published: dict[int, int]) -> list[Share]:
+        """Decide `items` (in order within each partition) and commit; what is to be published, in order.
+
+        Rows below the `published` offsets are pruned on the way. A record whose decision or rows fail by themselves
+        is dead-lettered, its neighbours are decided. Raises SessionLost where the connection, the fence or the bound
+        on retries is lost: whether the last COMMIT went through is then for the recovery to read.
+        """
+        for attempt in range(1, self._attempts_max + 1):
+            try:
+                return self._transact(items, published, lock=attempt > 1)
+            except _CONTENTION as error:
+                log.info("batch decided again", room=self._room.name, attempt=attempt, cause=str(error).strip())
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                raise SessionLost(f"Postgres: {str(error).strip() or type(error).__name__}") from error
+            except SessionLost:
+                raise
+            except Exception as error:
+                log.info("batch failed", room=self._room.name, attempt=attempt, records=len(items), cause=repr(error))
+                if attempt >= _FAULT_ATTEMPTS_MAX:
+                    return self._isolate(items, published, error)
+        raise SessionLost(f"a batch of {len(items)} was decided {self._attempts_max} times and contended each time")
+
+    def _isolate(self, items: Sequence[Item], published: dict[int, int], error: Exception) -> list[Share]:
+        """Decide the halves one after the other; a single record that still fails is the one at fault."""
+        if len(items) > 1:
+            middle = len(items) // 2
+            return [*self.decide(items[:middle], published), *self.decide(items[middle:], published)]
+        item = items[0]
+        if isinstance(item, DeadLetter):
+            raise SessionLost(f"a dead letter could not be stored: {error}") from error
+        return self.decide([_dead(item, error)], published)
+
+    def _transact(self, items: Sequence[Item], published: dict[int, int], *, lock: bool) -> list[Share]:
+        connection, room = self._connection, self._room
+        commands = [item for item in items if isinstance(item, Command)]
+        state = None if lock else room.prepare(connection, commands)
+        shares, steps = self._spans(items)
+        with connection.transaction():
+            self._ledger_positions.advance(connection, self.positions, steps)
+            if state is None:
+                state = room.prepare(connection, commands)
+            room.load(connection, state, commands, lock=lock)
+            self._decide_each(state, items, shares)
+            room.write(connection, state)
+            for share in shares.values():
+                if share.dead_letters:
+                    self._ledger_positions.count_dead_letters(connection, share.partition, len(share.dead_letters))
+            self._outbox.prune(connection, published)
+            self._outbox.insert(connection, shares.values())
+            self._windows.before_commit()
+        for step in steps:
+            self.positions[step.partition].next_offset = step.next_offset
+        self._windows.after_commit()
+        return list(shares.values())
+
+    def _spans(self, items: Sequence[Item]) -> tuple[dict[int, Share], list[Advance]]:
+        """The empty share and the step of each partition in the batch; offsets need not be contiguous."""
+        last: dict[int, int] = {}
+        counts: dict[int, int] = {}
+        times: dict[int, int] = {}
+        for item in items:
+            partition = item.partition
+            last[partition] = item.offset
+            counts[partition] = counts.get(partition, 0) + 1
+            if isinstance(item, Command):
+                times[partition] = item.time_ms
+        shares = {
+            partition: Share(partition, self.positions[partition].next_offset, offset + 1)
+            for partition, offset in last.items()
+        }
+        steps = [Advance(p, offset + 1, times.get(p, 0), counts[p]) for p, offset in last.items()]
+        return shares, steps
+
+    def _decide_each(self, state: State, items: Sequence[Item], shares: dict[int, Share]) -> None:
+        decide, evolve = self._room.decide, self._room.evolve
+        partition = -1
+        for item in items:
+            if item.partition != partition:
+                partition = item.partition
+                share = shares[partition]
+                encode = self._encoder(partition)
+            if isinstance(item, DeadLetter):
+                share.dead_letters.append(item)
+                continue
+            try:
+                event = decide(state, item)
+            except Contended:
+                raise
+            except Exception as error:
+                log.exception("a decision failed", room=self._room.name, partition=partition, offset=item.offset)
+                share.dead_letters.append(_dead(item, error))
+                continue
+            evolve(state, item, event)
+            share.events.append(encode(event, item))
+            share.keys.append(item.record.key())
+
+    def _encoder(self, partition: int) -> Callable[[Event, Command], bytes]:
+        found = self._encoders.get(partition)
+        if found is None:
+            found = encoder(self._room.name, self._room.command_topic, partition)
+            self._encoders[partition] = found
+        return found
+
+
+def _dead(command: Command, error: Exception) -> DeadLetter:
+    text = f"the decision failed: {type(error).__name__}: {str(error).strip()[:500]}"
+    return dead_letter(command.record, text)

@@ -1,0 +1,29 @@
+"""From a consumed record to a command that may be decided, or to a dead letter."""
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+
+from voucher_ledger.core.records import Command, Undecidable
+from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.runtime.outbox import DeadLetter
+
+# 9000-01-01T00:00:00Z: every time derived from a record (it plus a year at most) can still be written in RFC 3339.
+RECORD_TIME_MS_MAX = 221_845_392_000_000
+
+
+def incoming(record: Message, decoder: CommandDecoder) -> Command | DeadLetter:
+    """Decode one record; what can't be decided becomes a dead letter with the reason."""
+    try:
+        kind, time_ms = record.timestamp()
+        if kind == TIMESTAMP_NOT_AVAILABLE or not 0 <= time_ms <= RECORD_TIME_MS_MAX:
+            raise Undecidable(f"the record's timestamp {time_ms} ms is not between the years 1970 and 9000")
+        decoded = decoder.decode(record.value(), record.key())
+    except Undecidable as refusal:
+        return dead_letter(record, str(refusal))
+    return Command(decoded.type, decoded.id, decoded.data, record.partition(), record.offset(), time_ms, record)
+
+
+def dead_letter(record: Message, error: str) -> DeadLetter:
+    """The record as it came, with why it can't be decided."""
+    return DeadLetter(
+        record.partition(), record.offset(), record.key(), record.value(), list(record.headers() or []), error
+    )

@@ -1,0 +1,101 @@
+"""One builder for the configuration of every Kafka client."""
+
+from collections.abc import Callable
+from typing import Any
+
+from voucher_ledger.runtime.settings import Settings
+
+REQUEST_SECONDS_MAX = 10.0
+# A dead letter carries its record (at most the broker's default of 1 MiB) and headers: see topics.toml.
+MESSAGE_BYTES_MAX = 2_097_152
+
+Configuration = dict[str, Any]
+
+
+def _common(settings: Settings, client: str) -> Configuration:
+    return {
+        "bootstrap.servers": settings.kafka,
+        "client.id": f"voucher-ledger-{client}",
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.max.ms": 1_000,
+        "log.connection.close": False,
+        **settings.kafka_properties,
+    }
+
+
+def admin_config(settings: Settings) -> Configuration:
+    """For AdminClient."""
+    return _common(settings, "admin")
+
+
+def producer_config(settings: Settings, **overrides: Any) -> Configuration:
+    """An idempotent producer; keys are hashed as Java's clients do, so that all producers agree on partitions.
+
+    Overrides are librdkafka properties with `_` for `.`.
+    """
+    return {
+        **_common(settings, "producer"),
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        "batch.size": 1_048_576,
+        "batch.num.messages": 10_000,
+        "queue.buffering.max.messages": 200_000,
+        "queue.buffering.max.kbytes": 131_072,
+        "message.max.bytes": MESSAGE_BYTES_MAX,
+        **_dotted(overrides),
+    }
+
+
+def transactional_config(settings: Settings, instance: str, error_cb: Callable[[Any], None]) -> Configuration:
+    """The producer of one instance. Its transactional id is the instance's name, so that a successor under the same
+    name aborts at once what its predecessor left open."""
+    return producer_config(
+        settings,
+        client_id=f"voucher-ledger-{instance}",
+        transactional_id=f"voucher-ledger-{instance}",
+        transaction_timeout_ms=settings.transaction_timeout_ms,
+        delivery_timeout_ms=settings.transaction_timeout_ms,
+        linger_ms=0.5,
+        error_cb=error_cb,
+    )
+
+
+def consumer_config(settings: Settings, group: str, instance: str | None = None, **overrides: Any) -> Configuration:
+    """A read_committed consumer that commits nothing by itself.
+
+    With `instance` it is a static member (classic protocol): a restart under the same name takes over without a
+    rebalance. Eager assignment: all partitions are given up and recovered together, which keeps one rule for all.
+    """
+    static = {} if instance is None else {"group.instance.id": instance}
+    return {
+        **_common(settings, instance or group),
+        "group.id": group,
+        **static,
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "roundrobin",
+        "session.timeout.ms": settings.session_timeout_ms,
+        "heartbeat.interval.ms": max(300, settings.session_timeout_ms // 6),
+        "max.poll.interval.ms": 60_000,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "fetch.wait.max.ms": 100,
+        "fetch.error.backoff.ms": 100,
+        "fetch.queue.backoff.ms": 5,
+        "queued.min.messages": 4 * settings.batch_records_max,
+        "queued.max.messages.kbytes": settings.fetch_queue_kib,
+        "fetch.message.max.bytes": MESSAGE_BYTES_MAX,
+        **_dotted(overrides),
+    }
+
+
+def group_of(room: str) -> str:
+    """The consumer group of a room's processors."""
+    return f"voucher-ledger-{room}"
+
+
+def _dotted(overrides: dict[str, Any]) -> Configuration:
+    return {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in overrides.items()}

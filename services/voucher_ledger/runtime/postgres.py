@@ -1,0 +1,72 @@
+"""Connections to Postgres, and the locks that a process holds by one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from voucher_ledger.runtime.errors import Unreachable
+
+CONNECT_SECONDS_MAX = 5
+# A process frozen inside a transaction would hold its positions' row locks for ever.
+_IDLE_IN_TRANSACTION_MS = 15_000
+_STATEMENT_MS_MAX = 30_000
+
+# A batch touches a few thousand keys of tables with millions of rows, whatever the statistics say: index look-ups.
+_PLAN_BY_INDEX = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
+
+
+def connect(dsn: str, *, application: str, role: str | None = None, batch: bool = False) -> psycopg.Connection:
+    """An autocommit connection with keepalives and bounded waits; `batch` plans for set-based key look-ups.
+
+    Raises Unreachable where the server does not answer or refuses.
+    """
+    options = f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS} -c statement_timeout={_STATEMENT_MS_MAX}"
+    if batch:
+        options = f"{options} -c synchronous_commit=on -c jit=off {_PLAN_BY_INDEX}"
+    try:
+        connection = psycopg.connect(
+            dsn,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS_MAX,
+            application_name=f"voucher-ledger-{application}",
+            options=options,
+            keepalives=1,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=15_000,
+        )
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+    if role is not None:
+        _take_role(connection, role)
+    connection.prepare_threshold = 1
+    return connection
+
+
+def try_lock(connection: psycopg.Connection, name: str) -> bool:
+    """Take the session lock `name`; False where another session holds it. It goes with the connection."""
+    row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
+    return bool(row and row[0])
+
+
+@contextmanager
+def locked(connection: psycopg.Connection, name: str) -> Iterator[None]:
+    """Hold the session lock `name`, waiting for it as long as statements may wait."""
+    connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (name,))
+    try:
+        yield
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+
+
+def _take_role(connection: psycopg.Connection, role: str) -> None:
+    """Work with the rights of `role` only. Raises Unreachable where the login may not, or nothing was migrated."""
+    try:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+    except psycopg.Error as error:
+        connection.close()
+        hint = "run `voucher-ledger migrate` first, and grant the role to this login"
+        raise Unreachable(f"Postgres: role {role}: {str(error).strip()} ({hint})") from error

@@ -1,0 +1,111 @@
+"""A processor: one room under one instance name, session after session, until it is told to stop."""
+
+import threading
+from typing import Any
+
+import psycopg
+import structlog
+
+from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.errors import SessionLost, Unreachable
+from voucher_ledger.runtime.room import Room
+from voucher_ledger.runtime.session import Session
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.windows import Windows
+
+INSTANCES_MAX = 256
+BACKOFF_SECONDS = 0.2
+BACKOFF_SECONDS_MAX = 5.0
+_NO_WINDOWS = Windows()
+
+log = structlog.get_logger()
+
+
+class InstanceTaken(Exception):
+    """Another live process has this instance name."""
+
+
+class Instance:
+    """A name that one live process holds, by a session lock in Postgres: it is free again when the process is dead."""
+
+    def __init__(self, settings: Settings, room: str, wanted: str | None) -> None:
+        """Take `wanted`, or the first free of `<room>-0`, `<room>-1` and so on.
+
+        Raises InstanceTaken, Unreachable.
+        """
+        self._connection = postgres.connect(settings.postgres, application=f"{room}-instance")
+        names = [wanted] if wanted is not None else [f"{room}-{number}" for number in range(INSTANCES_MAX)]
+        for name in names:
+            if postgres.try_lock(self._connection, f"voucher-ledger-instance/{name}"):
+                self.name = name
+                return
+        self._connection.close()
+        raise InstanceTaken(f"another process runs as {names[0]}: choose another --instance, or leave it out")
+
+    def close(self) -> None:
+        """Free the name."""
+        self._connection.close()
+
+    def renewed(self, settings: Settings, room: str) -> "Instance":
+        """This instance where it still holds its name, else one that took the same name again.
+
+        Raises InstanceTaken where another process took it meanwhile, Unreachable.
+        """
+        try:
+            self._connection.execute("SELECT 1")
+        except psycopg.Error:
+            self._connection.close()
+            return Instance(settings, room, self.name)
+        return self
+
+
+def run(
+    settings: Settings,
+    room: Room[Any],
+    stopping: threading.Event,
+    *,
+    instance: str | None = None,
+    windows: Windows = _NO_WINDOWS,
+) -> None:
+    """Run `room` until `stopping` is set.
+
+    A lost session is followed by another, up to `attempts_max` in a row without a decided batch.
+    Raises Unreachable, InstanceTaken, Fenced, Inconsistent, and SessionLost after the last attempt.
+    """
+    decoder = CommandDecoder(room.command_topic)
+    held = Instance(settings, room.name, instance)
+    log.info("started", room=room.name, instance=held.name)
+    attempt = 0
+    session = Session(settings, room, held.name, decoder, windows)  # a first start that can't reach anything fails
+    try:
+        while True:
+            try:
+                session.run(stopping)
+                return
+            except SessionLost as error:
+                attempt = 0 if session.batches else attempt
+                attempt = _again(error, attempt, settings, stopping)
+            finally:
+                session.close()
+            while not stopping.is_set():
+                try:
+                    held = held.renewed(settings, room.name)
+                    session = Session(settings, room, held.name, decoder, windows)
+                    break
+                except (Unreachable, SessionLost) as error:
+                    attempt = _again(error, attempt, settings, stopping)
+            if stopping.is_set():
+                return
+    finally:
+        held.close()
+        log.info("stopped", room=room.name, instance=held.name)
+
+
+def _again(error: Exception, attempt: int, settings: Settings, stopping: threading.Event) -> int:
+    """Wait before the next session, longer each time; the attempts used. Raises `error` after the last."""
+    if attempt + 1 >= settings.attempts_max:
+        raise error
+    log.warning("session lost, starting another", attempt=attempt + 1, cause=str(error))
+    stopping.wait(min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2**attempt))
+    return attempt + 1

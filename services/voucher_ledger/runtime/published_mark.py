@@ -1,0 +1,108 @@
+"""How far a partition is published, read from the published records themselves (when the group's offset is gone)."""
+
+import time
+from collections.abc import Callable
+
+import orjson
+from confluent_kafka import Consumer, IsolationLevel, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from voucher_ledger.runtime.errors import SessionLost
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
+from voucher_ledger.runtime.outbox import Share
+from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
+from voucher_ledger.runtime.settings import Settings
+
+TAIL_RECORDS = 1_000
+OPEN_TRANSACTION_SECONDS_MAX = 60.0
+_RETRY_SECONDS = 0.2
+
+CauseOf = Callable[[Message], int | None]
+
+
+def published_mark(
+    settings: Settings, command_topic: str, partition: int, event_topic: str, dead_partitions: int, rows: list[Share]
+) -> int:
+    """The first offset of `command_topic`/`partition` that is not published, a boundary of the outbox's `rows`.
+
+    A row is published whole or not at all, so the last published cause tells. Waits until no transaction is open on
+    the output. Raises SessionLost where one stays open, or Kafka does not answer.
+    """
+    prefix = f"{command_topic}/{partition}/"
+    last = max(
+        _last_cause(settings, event_topic, partition, lambda record: _event_cause(record, prefix)),
+        _last_cause(
+            settings, DEAD_LETTER_TOPIC, partition % dead_partitions,
+            lambda record: _dead_letter_cause(record, command_topic, partition),
+        ),
+    )  # fmt: skip
+    mark = rows[0].first_offset
+    for row in rows:
+        if row.first_offset <= last:
+            mark = row.next_offset
+    return mark
+
+
+def _last_cause(settings: Settings, topic: str, partition: int, cause_of: CauseOf) -> int:
+    """The greatest cause among the topic partition's committed records, -1 where there is none: read backwards in
+    windows that double."""
+    low, end = _settled_range(settings, topic, partition)
+    window = TAIL_RECORDS
+    while end > low:
+        start = max(low, end - window)
+        found = _greatest(settings, TopicPartition(topic, partition, start), end, cause_of)
+        if found >= 0 or start == low:
+            return found
+        window *= 2
+    return -1
+
+
+def _settled_range(settings: Settings, topic: str, partition: int) -> tuple[int, int]:
+    """The offsets that the partition holds, once its last stable offset is its end: no transaction is open."""
+    admin = AdminClient(admin_config(settings))
+    place = TopicPartition(topic, partition)
+    deadline = time.monotonic() + OPEN_TRANSACTION_SECONDS_MAX
+
+    def offset(spec: OffsetSpec, isolation: IsolationLevel) -> int:
+        future = admin.list_offsets({place: spec}, isolation_level=isolation, request_timeout=REQUEST_SECONDS_MAX)
+        return int(future[place].result().offset)
+
+    while True:
+        end = offset(OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
+        if offset(OffsetSpec.latest(), IsolationLevel.READ_COMMITTED) == end:
+            return offset(OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED), end
+        if time.monotonic() > deadline:
+            raise SessionLost(f"a transaction stays open on {topic}/{partition}: what is published can't be told")
+        time.sleep(_RETRY_SECONDS)
+
+
+def _greatest(settings: Settings, start: TopicPartition, end: int, cause_of: CauseOf) -> int:
+    consumer = Consumer(consumer_config(settings, "voucher-ledger-published-mark", enable_partition_eof=True))
+    greatest = -1
+    deadline = time.monotonic() + OPEN_TRANSACTION_SECONDS_MAX
+    try:
+        consumer.assign([start])
+        while True:
+            record = consumer.poll(REQUEST_SECONDS_MAX)
+            if record is None:
+                if time.monotonic() > deadline:
+                    raise SessionLost(f"{start.topic}/{start.partition} could not be read from {start.offset} to {end}")
+                continue
+            if record.error() is not None or (record.offset() or 0) >= end:
+                return greatest
+            cause = cause_of(record)
+            greatest = max(greatest, -1 if cause is None else cause)
+    finally:
+        consumer.close()
+
+
+def _event_cause(record: Message, prefix: str) -> int | None:
+    event_id = orjson.loads(record.value() or b"{}").get("id", "")
+    return int(event_id.removeprefix(prefix).split("/")[0]) if event_id.startswith(prefix) else None
+
+
+def _dead_letter_cause(record: Message, topic: str, partition: int) -> int | None:
+    headers = dict(record.headers() or [])
+    if headers.get("dlq_topic") != topic.encode() or headers.get("dlq_partition") != str(partition).encode():
+        return None
+    return int(headers["dlq_offset"])

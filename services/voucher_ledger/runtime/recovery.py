@@ -1,0 +1,118 @@
+"""What an assignment begins with: fence the predecessor, publish what it decided and did not, find where to go on."""
+
+import psycopg
+import structlog
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+
+from voucher_ledger.runtime.errors import Inconsistent, SessionLost
+from voucher_ledger.runtime.outbox import Outbox, Share
+from voucher_ledger.runtime.positions import Position, Positions
+from voucher_ledger.runtime.published_mark import published_mark
+from voucher_ledger.runtime.settings import Settings
+
+# Longer than a predecessor's pending offsets can last: its transaction's timeout and the broker's clean-up.
+COMMITTED_SECONDS_MAX = 45.0
+WATERMARK_SECONDS_MAX = 10.0
+
+log = structlog.get_logger()
+
+
+class Recovery:
+    """Takes partitions of one command topic over, for one session."""
+
+    def __init__(
+        self, settings: Settings, consumer: Consumer, connection: psycopg.Connection, positions: Positions,
+        outbox: Outbox, command_topic: str, event_topic: str, dead_partitions: int,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._consumer = consumer
+        self._connection = connection
+        self._positions = positions
+        self._outbox = outbox
+        self._command_topic = command_topic
+        self._event_topic = event_topic
+        self._dead_partitions = dead_partitions
+
+    def take_over(self, partitions: list[int]) -> tuple[dict[int, Position], list[Share]]:
+        """The positions now held, and the shares that were decided but are not published, in order.
+
+        The producer of this session must have been initialised before (that ends its predecessor's transaction).
+        Raises Inconsistent where positions, committed offsets and outbox contradict each other.
+        """
+        known = self._positions.known(self._connection, partitions)
+        marks = self._watermarks(partitions)
+        held: dict[int, Position] = {}
+        for partition in partitions:
+            held[partition] = self._positions.raise_epoch(self._connection, partition, marks[partition][0])
+        unpublished: list[Share] = []
+        for partition, committed in self._committed(partitions).items():
+            next_offset = held[partition].next_offset
+            low, high = marks[partition]
+            if not low <= next_offset <= high:
+                raise Inconsistent(
+                    f"{self._command_topic}/{partition}: decided up to {next_offset}, but the topic holds {low} to {high}"
+                )
+            if partition not in known:
+                if committed not in (OFFSET_INVALID, low):
+                    raise Inconsistent(
+                        f"{self._command_topic}/{partition}: the group has committed {committed}, the ledger knows nothing of "
+                        "it: is this another, or a lost, database?"
+                    )
+                continue
+            unpublished.extend(self._unpublished(partition, committed, next_offset))
+        return held, unpublished
+
+    def _unpublished(self, partition: int, committed: int, next_offset: int) -> list[Share]:
+        place = f"{self._command_topic}/{partition}"
+        rows = self._outbox.after(self._connection, partition, -1)
+        if committed == OFFSET_INVALID:
+            committed = self._mark_without_offset(partition, rows, next_offset)
+        if committed > next_offset:
+            raise Inconsistent(
+                f"{place}: the group has committed {committed}, the ledger has decided up to {next_offset}: "
+                "somebody moved the offsets, or decided batches were lost"
+            )
+        waiting = [row for row in rows if row.next_offset > committed]
+        expected = committed
+        for row in waiting:
+            if row.first_offset != expected:
+                raise Inconsistent(f"{place}: published up to {expected}, but the outbox goes on at {row.first_offset}")
+            expected = row.next_offset
+        if expected != next_offset:
+            raise Inconsistent(f"{place}: the outbox ends at {expected}, decided is up to {next_offset}")
+        if waiting:
+            log.info("publishing again", topic=self._command_topic, partition=partition, batches=len(waiting))
+        return waiting
+
+    def _mark_without_offset(self, partition: int, rows: list[Share], next_offset: int) -> int:
+        """The group's offset is gone (Kafka forgets it after a week without members): rows are pruned only once they
+        are published, so without rows all is; with rows the event topic itself tells."""
+        if not rows:
+            return next_offset
+        return published_mark(
+            self._settings, self._command_topic, partition, self._event_topic, self._dead_partitions, rows
+        )
+
+    def _committed(self, partitions: list[int]) -> dict[int, int]:
+        wanted = [TopicPartition(self._command_topic, partition) for partition in partitions]
+        try:
+            found = self._consumer.committed(wanted, timeout=COMMITTED_SECONDS_MAX)
+        except KafkaException as error:
+            raise SessionLost(f"committed offsets: {error.args[0].str()}") from error
+        for entry in found:
+            if entry.error is not None:
+                raise SessionLost(f"committed offset of {self._command_topic}/{entry.partition}: {entry.error.str()}")
+        return {entry.partition: entry.offset for entry in found}
+
+    def _watermarks(self, partitions: list[int]) -> dict[int, tuple[int, int]]:
+        marks: dict[int, tuple[int, int]] = {}
+        for partition in partitions:
+            place = TopicPartition(self._command_topic, partition)
+            try:
+                found = self._consumer.get_watermark_offsets(place, timeout=WATERMARK_SECONDS_MAX)
+            except KafkaException as error:
+                raise SessionLost(f"watermarks of {self._command_topic}/{partition}: {error.args[0].str()}") from error
+            if found is None:
+                raise SessionLost(f"watermarks of {self._command_topic}/{partition}: no answer")
+            marks[partition] = found
+        return marks

@@ -1,0 +1,194 @@
+"""One session of a processor: a group membership, a connection, and for each assignment a publisher.
+
+Whatever is lost (a connection, a producer, a partition) ends the session; the next one recovers on its assignment. So
+there is one way to recover, and it is used every day.
+"""
+
+import threading
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.runtime import postgres, topics
+from voucher_ledger.runtime.decider import Decider
+from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost
+from voucher_ledger.runtime.incoming import incoming
+from voucher_ledger.runtime.kafka import consumer_config, group_of
+from voucher_ledger.runtime.outbox import Outbox
+from voucher_ledger.runtime.positions import Positions
+from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC, Publisher
+from voucher_ledger.runtime.recovery import Recovery
+from voucher_ledger.runtime.room import Room
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.windows import Windows
+
+DRAIN_SECONDS_MAX = 20.0
+WRITER_ROLE = "voucher_ledger_writer"
+
+log = structlog.get_logger()
+
+
+class Session:
+    """Consumes, decides and publishes until it is stopped or something is lost."""
+
+    def __init__(
+        self, settings: Settings, room: Room[Any], instance: str, decoder: CommandDecoder, windows: Windows
+    ) -> None:
+        self._settings = settings
+        self._room = room
+        self._instance = instance
+        self._decoder = decoder
+        self._windows = windows
+        topic = topics.describe(settings, room.command_topic)
+        self._dead_partitions = topics.describe(settings, DEAD_LETTER_TOPIC).partitions
+        topics.describe(settings, room.event_topic)
+        self._connection = postgres.connect(settings.postgres, application=instance, role=WRITER_ROLE, batch=True)
+        self._outbox = Outbox(room.command_topic, room.key_field)
+        positions = Positions(room.command_topic, topic.topic_id, instance)
+        self._decider = Decider(
+            room, self._connection, positions, self._outbox, settings.decide_attempts_max, windows
+        )  # fmt: skip
+        self._consumer = Consumer(
+            consumer_config(settings, group_of(room.name), instance, error_cb=self._on_client_error)
+        )
+        self._recovery = Recovery(
+            settings, self._consumer, self._connection, positions, self._outbox,
+            room.command_topic, room.event_topic, self._dead_partitions,
+        )  # fmt: skip
+        self._publisher: Publisher | None = None
+        self._pruned: dict[int, int] = {}
+        self._fatal: Exception | None = None
+        self.batches = 0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until `stopping` is set; then what was decided is published, and the outbox pruned.
+
+        Raises SessionLost (start another session), Fenced, Inconsistent.
+        """
+        topic = [self._room.command_topic]
+        self._consumer.subscribe(topic, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        while not stopping.is_set():
+            records = self._consume()
+            if self._fatal is not None:
+                raise self._fatal
+            if self._publisher is None:
+                continue
+            self._publisher.check()
+            if records:
+                self._decide(records)
+            else:
+                self._prune()
+        self._finish()
+
+    def close(self) -> None:
+        """Leave everything behind, in whatever state it is; never raises."""
+        for step in (self._stop_publisher, self._consumer.close, self._connection.close):
+            try:
+                step()
+            except Exception as error:
+                log.info("closing", instance=self._instance, cause=str(error))
+
+    def _consume(self) -> list[Message]:
+        """What is there, at most a batch: waits for the first record only, so that a batch is as large as the load."""
+        try:
+            records = self._consumer.consume(1, self._settings.poll_seconds)
+            if records and self._settings.batch_records_max > 1:
+                records += self._consumer.consume(self._settings.batch_records_max - 1, 0)
+        except KafkaException as error:
+            raise _lost(error.args[0]) from error
+        return records
+
+    def _decide(self, records: list[Message]) -> None:
+        """Decide the records that are this session's: held partitions, at or past their positions."""
+        publisher = self._publisher
+        if publisher is None:
+            return
+        expected = {partition: held.next_offset for partition, held in self._decider.positions.items()}
+        items = []
+        for record in records:
+            error = record.error()
+            if error is not None:
+                raise _lost(error)
+            partition, offset = record.partition(), record.offset()
+            if offset < expected.get(partition, offset + 1):
+                continue  # of a partition given up meanwhile, or decided already
+            expected[partition] = offset + 1
+            items.append(incoming(record, self._decoder))
+        if items:
+            shares = self._decider.decide(items, self._unpruned())
+            self._pruned.update(publisher.published)
+            publisher.submit(shares)
+            self.batches += 1
+
+    def _unpruned(self) -> dict[int, int]:
+        """Offsets published but still in the outbox, by partition."""
+        published = {} if self._publisher is None else dict(self._publisher.published)
+        return {p: offset for p, offset in published.items() if self._pruned.get(p) != offset}
+
+    def _prune(self) -> None:
+        unpruned = self._unpruned()
+        if unpruned:
+            self._outbox.prune(self._connection, unpruned)
+            self._pruned.update(unpruned)
+
+    def _finish(self) -> None:
+        if self._publisher is not None and self._publisher.drain(DRAIN_SECONDS_MAX):
+            self._prune()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Recover the partitions, in this order: end the predecessor's transaction, fence, read, publish again."""
+        self._stop_publisher()
+        self._pruned.clear()
+        self._decider.positions = {}
+        if not partitions:
+            consumer.assign([])
+            return
+        numbers = sorted(partition.partition for partition in partitions)
+        room = self._room
+        publisher = Publisher(
+            self._settings, self._instance, room.command_topic, room.event_topic, self._dead_partitions, self._windows
+        )
+        # Captured here and nowhere else: read later, a rejoined zombie would be handed a fresh generation.
+        publisher.start(consumer.consumer_group_metadata())
+        self._publisher = publisher
+        held, unpublished = self._recovery.take_over(numbers)
+        for share in unpublished:
+            publisher.submit([share])
+        self._decider.positions = held
+        consumer.assign([TopicPartition(room.command_topic, number, held[number].next_offset) for number in numbers])
+        log.info("assigned", instance=self._instance, topic=room.command_topic, partitions=numbers)
+
+    def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        self._finish()
+        self._give_up(consumer, "revoked")
+
+    def _on_lost(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        self._give_up(consumer, "lost")
+
+    def _give_up(self, consumer: Consumer, how: str) -> None:
+        self._stop_publisher()
+        self._decider.positions = {}
+        consumer.unassign()
+        log.info(how, instance=self._instance, topic=self._room.command_topic)
+
+    def _stop_publisher(self) -> None:
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            publisher.stop()
+
+    def _on_client_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fatal = _lost(error)
+        else:
+            log.info("kafka client", instance=self._instance, cause=error.str())
+
+
+def _lost(error: KafkaError) -> Exception:
+    """What a consumer's error means for the session."""
+    if error.fatal() or error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL):
+        return Fenced(f"this instance was fenced: {error.str()}")
+    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        return Inconsistent(f"the position is no longer in the topic: {error.str()}")
+    return SessionLost(f"Kafka: {error.str()}")

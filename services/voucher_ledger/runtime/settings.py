@@ -1,0 +1,62 @@
+"""Settings from the environment, prefix VOUCHER_LEDGER_: read once at the edge and handed down."""
+
+import os
+from collections.abc import Mapping
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "VOUCHER_LEDGER_"
+KAFKA_PREFIX = f"{PREFIX}KAFKA_"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text names it and says what it should be."""
+
+
+class Settings(BaseSettings):
+    """Where Kafka and Postgres are, and every limit of a processor."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    kafka: str = Field(min_length=1, description="bootstrap servers, host:port[,host:port]")
+    postgres: str = Field(min_length=1, description="a libpq connection string or URI")
+    kafka_properties: dict[str, str] = Field(default_factory=dict, description="librdkafka properties (KAFKA_*)")
+
+    batch_records_max: int = Field(5_000, ge=1, le=100_000, description="records decided in one transaction")
+    publish_batches_max: int = Field(4, ge=1, le=64, description="decided batches that may wait to be published")
+    fetch_queue_kib: int = Field(32_768, ge=1_024, description="KiB of records fetched ahead, for all partitions")
+    poll_seconds: float = Field(0.2, gt=0, le=5, description="wait for the first record of a batch")
+    session_timeout_ms: int = Field(6_000, ge=1_000, description="Kafka takes a silent instance for dead after this")
+    transaction_timeout_ms: int = Field(10_000, ge=1_000, description="Kafka aborts a silent transaction after this")
+    attempts_max: int = Field(8, ge=1, description="failed sessions in a row before the process gives up")
+    decide_attempts_max: int = Field(10, ge=2, description="tries of one batch against contention")
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    `VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL=SASL_SSL` becomes the librdkafka property `security.protocol`.
+    Raises SettingsError where one is missing or wrong.
+    """
+    variables = os.environ if environment is None else environment
+    properties = {
+        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
+        for name, value in variables.items()
+        if name.startswith(KAFKA_PREFIX)
+    }
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in variables.items()
+        if name.startswith(PREFIX) and not name.startswith(KAFKA_PREFIX)
+    }
+    fields = {name: value for name, value in given.items() if name in Settings.model_fields}
+    try:
+        return Settings.model_validate({**fields, "kafka_properties": properties})
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{PREFIX}{str(item['loc'][0]).upper()}: {'not set' if item['type'] == 'missing' else item['msg']}"
+            for item in error.errors()
+        )
+        hint = "`voucher-ledger dev up --dir DIR` prints both addresses of an embedded Kafka and Postgres"
+        raise SettingsError(f"{wrong} ({hint})") from error

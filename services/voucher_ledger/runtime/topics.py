@@ -1,0 +1,97 @@
+"""The topics of schemas/topics.toml: made where they are missing, their ids and sizes read."""
+
+import tomllib
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from voucher_ledger.core.schema_files import schema_root
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
+from voucher_ledger.runtime.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it is on the cluster: its id tells one that was made anew under the same name."""
+
+    name: str
+    topic_id: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A topic on the cluster that is not as topics.toml wants it."""
+
+    topic: str
+    what: str
+    wanted: str
+    found: str
+
+
+def wanted_topics() -> dict[str, dict[str, object]]:
+    """The topics of topics.toml with their defaults filled in: `partitions`, `replication`, `min_insync_replicas`,
+    `config`."""
+    document = tomllib.loads((schema_root() / "topics.toml").read_text())
+    defaults = document["defaults"]
+    return {
+        name: {**defaults, **topic, "config": {**defaults["config"], **topic.get("config", {})}}
+        for name, topic in document["topics"].items()
+    }
+
+
+def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tuple[list[str], list[Difference]]:
+    """Make the topics that are missing: their names, and how those that were there differ in partitions.
+
+    `record_time` (`LogAppendTime` or `CreateTime`) is set for command topics made now, instead of their own.
+    Raises Unreachable where Kafka does not answer, KafkaException where it refuses.
+    """
+    admin = AdminClient(admin_config(settings))
+    metadata = _metadata(admin, settings)
+    brokers = len(metadata.brokers)
+    made: list[NewTopic] = []
+    differences: list[Difference] = []
+    for name, topic in wanted_topics().items():
+        partitions = int(str(topic["partitions"]))
+        if name in metadata.topics:
+            found = len(metadata.topics[name].partitions)
+            if found != partitions:
+                differences.append(Difference(name, "partitions", str(partitions), str(found)))
+            continue
+        replication = min(int(str(topic["replication"])), brokers)
+        in_sync = max(1, min(int(str(topic["min_insync_replicas"])), replication - 1))
+        config = {**topic["config"], "min.insync.replicas": str(in_sync)}  # type: ignore[dict-item]
+        if record_time is not None and name.endswith(".commands"):
+            config["message.timestamp.type"] = record_time
+        made.append(NewTopic(name, partitions, replication, config=config))
+    if made:
+        for name, future in admin.create_topics(made, operation_timeout=REQUEST_SECONDS_MAX).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another caller was first
+                    raise KafkaException(KafkaError(error.args[0].code(), f"{name}: {error.args[0].str()}")) from error
+    return [topic.topic for topic in made], differences
+
+
+def describe(settings: Settings, name: str) -> Topic:
+    """The topic as it is on the cluster.
+
+    Raises Unreachable where Kafka does not answer or has no such topic.
+    """
+    admin = AdminClient(admin_config(settings))
+    try:
+        found = admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_SECONDS_MAX)[name].result()
+    except KafkaException as error:
+        hint = " (`voucher-ledger topics` makes it)" if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART else ""
+        raise Unreachable(f"Kafka at {settings.kafka}: topic {name}: {error.args[0].str()}{hint}") from error
+    return Topic(name, str(found.topic_id), len(found.partitions))
+
+
+def _metadata(admin: AdminClient, settings: Settings):  # type: ignore[no-untyped-def]
+    try:
+        return admin.list_topics(timeout=REQUEST_SECONDS_MAX)
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
