@@ -1,0 +1,239 @@
+-- What `voucher-ledger audit` proves. Each check is a query that returns the rows which break it: none, when it holds.
+-- The line after a check's name says what it proves. All checks see one snapshot, so traffic may run meanwhile: what a
+-- batch changes is committed whole, a draw of a lease is whole by itself.
+--
+-- Checks are written for tens of millions of rows: each reads a table once, and joins and groups by hash.
+
+-- name: accounts_equal_their_postings
+-- Every account holds exactly what the transfers moved to it, less what they moved from it.
+WITH moved AS (
+    SELECT campaign_id, debit_role, debit_shard, credit_role, credit_shard, sum(vouchers) AS vouchers,
+           sum(amount_minor) AS amount_minor
+    FROM books.transfer GROUP BY campaign_id, debit_role, debit_shard, credit_role, credit_shard
+), posted AS (
+    SELECT campaign_id, role, shard, sum(vouchers) AS vouchers, sum(amount_minor) AS amount_minor
+    FROM (SELECT campaign_id, debit_role AS role, debit_shard AS shard, -vouchers AS vouchers,
+                 -amount_minor AS amount_minor FROM moved
+          UNION ALL
+          SELECT campaign_id, credit_role, credit_shard, vouchers, amount_minor FROM moved) AS sides
+    GROUP BY campaign_id, role, shard
+)
+SELECT campaign_id, role::text AS role, shard, a.vouchers, p.vouchers AS posted_vouchers, a.amount_minor,
+       p.amount_minor AS posted_minor
+FROM books.account a FULL JOIN posted p USING (campaign_id, role, shard)
+WHERE a.vouchers IS NULL OR a.vouchers <> coalesce(p.vouchers, 0) OR a.amount_minor <> coalesce(p.amount_minor, 0);
+
+-- name: campaigns_sum_to_zero
+-- All accounts of a campaign sum to zero in each unit: nothing was made and nothing was lost.
+SELECT campaign_id, sum(vouchers) AS vouchers, sum(amount_minor) AS amount_minor
+FROM books.account GROUP BY campaign_id HAVING sum(vouchers) <> 0 OR sum(amount_minor) <> 0;
+
+-- name: no_account_is_overdrawn
+-- No account but the contra accounts `funding` and `loss` is below zero, and these are never above it.
+SELECT campaign_id, role::text AS role, shard, vouchers, amount_minor FROM books.account
+WHERE CASE WHEN role IN ('funding', 'loss') THEN vouchers > 0 OR amount_minor > 0
+           ELSE vouchers < 0 OR amount_minor < 0 END;
+
+-- name: quota_and_budget_are_approved
+-- Quota and budget are what was funded, and that is what accepted commands opened or topped up, each with its approval.
+WITH funded AS (
+    SELECT campaign_id, sum(vouchers) AS vouchers, sum(amount_minor) AS amount_minor,
+           count(*) FILTER (WHERE approved_by IS NULL) AS unapproved
+    FROM books.transfer WHERE debit_role = 'funding' GROUP BY campaign_id
+), accepted AS (
+    SELECT campaign_id, sum((outcome -> 'data' ->> 'quota')::bigint) AS vouchers,
+           sum((outcome -> 'data' ->> 'budget_minor')::bigint) AS amount_minor
+    FROM books.campaign_command WHERE outcome ->> 'type' IN ('campaign.opened', 'campaign.topped_up')
+    GROUP BY campaign_id
+)
+SELECT campaign_id, c.quota, f.vouchers AS funded_vouchers, a.vouchers AS accepted_vouchers, c.budget_minor,
+       f.amount_minor AS funded_minor, a.amount_minor AS accepted_minor, f.unapproved
+FROM books.campaign c FULL JOIN funded f USING (campaign_id) FULL JOIN accepted a USING (campaign_id)
+WHERE c.quota IS NULL OR c.quota <> coalesce(f.vouchers, 0) OR c.budget_minor <> coalesce(f.amount_minor, 0)
+   OR c.quota <> coalesce(a.vouchers, 0) OR c.budget_minor <> coalesce(a.amount_minor, 0)
+   OR f.unapproved > 1;  -- the opening itself is approved by nobody else
+
+-- name: quota_and_budget_are_kept
+-- Pool, leases and vouchers together are what was funded (and written off as loss), so no voucher is past the quota.
+WITH balances AS (
+    SELECT campaign_id,
+           coalesce(sum(vouchers) FILTER (WHERE role NOT IN ('funding', 'loss')), 0) AS vouchers,
+           coalesce(sum(amount_minor) FILTER (WHERE role NOT IN ('funding', 'loss')), 0) AS amount_minor,
+           coalesce(-sum(vouchers) FILTER (WHERE role = 'loss'), 0) AS lost_vouchers,
+           coalesce(-sum(amount_minor) FILTER (WHERE role = 'loss'), 0) AS lost_minor
+    FROM books.account GROUP BY campaign_id
+), out AS (
+    SELECT campaign_id, count(*) AS vouchers, sum(face_value_minor) AS amount_minor
+    FROM books.voucher WHERE state <> 'expired' GROUP BY campaign_id
+)
+SELECT campaign_id, c.quota, b.vouchers AS booked_vouchers, o.vouchers AS vouchers_out, b.lost_vouchers,
+       c.budget_minor, b.amount_minor AS booked_minor, o.amount_minor AS out_minor, b.lost_minor
+FROM books.campaign c FULL JOIN balances b USING (campaign_id) FULL JOIN out o USING (campaign_id)
+WHERE c.quota IS NULL OR b.vouchers IS NULL
+   OR b.vouchers <> c.quota + b.lost_vouchers OR b.amount_minor <> c.budget_minor + b.lost_minor
+   OR o.vouchers > c.quota + b.lost_vouchers OR o.amount_minor > c.budget_minor + b.lost_minor;
+
+-- name: vouchers_equal_balances
+-- Count and value of the vouchers in each state are the balances `granted`, `held` and `spent`, shard by shard.
+WITH counted AS (
+    SELECT campaign_id, state::text AS role, shard, count(*) AS vouchers, sum(face_value_minor) AS amount_minor
+    FROM books.voucher WHERE state <> 'expired' GROUP BY campaign_id, state, shard
+), booked AS (
+    SELECT campaign_id, role::text AS role, shard, vouchers, amount_minor
+    FROM books.account WHERE role IN ('granted', 'held', 'spent')
+)
+SELECT campaign_id, role, shard, b.vouchers AS booked_vouchers, c.vouchers AS counted_vouchers,
+       b.amount_minor AS booked_minor, c.amount_minor AS counted_minor
+FROM booked b FULL JOIN counted c USING (campaign_id, role, shard)
+WHERE coalesce(b.vouchers, 0) <> coalesce(c.vouchers, 0) OR coalesce(b.amount_minor, 0) <> coalesce(c.amount_minor, 0);
+
+-- name: vouchers_equal_their_postings
+-- Each voucher is, with its whole value, in the one account that its state names, by its own transfers alone.
+WITH trail AS (
+    SELECT voucher_id, min(campaign_id) AS campaign_id, max(campaign_id) AS last_campaign_id,
+           sum(vouchers * ((credit_role = 'granted')::int - (debit_role = 'granted')::int)) AS granted,
+           sum(amount_minor * ((credit_role = 'granted')::int - (debit_role = 'granted')::int)) AS granted_minor,
+           sum(vouchers * ((credit_role = 'held')::int - (debit_role = 'held')::int)) AS held,
+           sum(amount_minor * ((credit_role = 'held')::int - (debit_role = 'held')::int)) AS held_minor,
+           sum(vouchers * ((credit_role = 'spent')::int - (debit_role = 'spent')::int)) AS spent,
+           sum(amount_minor * ((credit_role = 'spent')::int - (debit_role = 'spent')::int)) AS spent_minor
+    FROM books.transfer WHERE voucher_id IS NOT NULL GROUP BY voucher_id
+)
+SELECT voucher_id, v.campaign_id, v.state::text AS state, v.face_value_minor, t.granted AS posted_granted,
+       t.granted_minor AS posted_granted_minor, t.held AS posted_held, t.held_minor AS posted_held_minor,
+       t.spent AS posted_spent, t.spent_minor AS posted_spent_minor
+FROM books.voucher v FULL JOIN trail t USING (voucher_id)
+WHERE v.state IS NULL OR t.granted IS NULL OR t.campaign_id <> v.campaign_id OR t.last_campaign_id <> v.campaign_id
+   OR t.granted <> (v.state = 'granted')::int OR t.granted_minor <> v.face_value_minor * (v.state = 'granted')::int
+   OR t.held <> (v.state = 'held')::int OR t.held_minor <> v.face_value_minor * (v.state = 'held')::int
+   OR t.spent <> (v.state = 'spent')::int OR t.spent_minor <> v.face_value_minor * (v.state = 'spent')::int;
+
+-- name: user_limits_are_kept
+-- No user was ever granted more vouchers of a campaign than its limit.
+SELECT v.campaign_id, v.user_id, count(*) AS vouchers, c.per_user_limit
+FROM books.voucher v LEFT JOIN books.campaign c USING (campaign_id)
+GROUP BY v.campaign_id, v.user_id, c.per_user_limit
+HAVING c.per_user_limit IS NULL OR count(*) > c.per_user_limit;
+
+-- name: reservations_equal_held_vouchers
+-- Each held reservation holds one voucher of its own user and campaign, and each held voucher has one reservation.
+WITH held AS (
+    SELECT order_id, voucher_id, campaign_id, user_id, discount_minor,
+           count(*) OVER (PARTITION BY voucher_id) AS reservations
+    FROM books.reservation WHERE state = 'held'
+)
+SELECT voucher_id, r.order_id, v.user_id AS voucher_user_id, r.user_id AS order_user_id, v.face_value_minor,
+       r.discount_minor, r.reservations
+FROM held r FULL JOIN (SELECT * FROM books.voucher WHERE state = 'held') AS v USING (voucher_id)
+WHERE r.order_id IS NULL OR v.user_id IS NULL OR r.reservations > 1 OR r.user_id <> v.user_id
+   OR r.campaign_id <> v.campaign_id OR r.discount_minor > v.face_value_minor;
+
+-- name: reservations_equal_payments
+-- Each settled (or refunded) reservation has one payment of its user, of the order's amount less the discount.
+SELECT order_id, p.payment_id, r.state::text AS reservation_state, p.state AS payment_state, r.amount_minor,
+       r.discount_minor, p.discount_minor AS payment_discount_minor, p.paid_minor
+FROM (SELECT * FROM books.reservation WHERE state IN ('settled', 'refunded')) AS r
+FULL JOIN books.payment p USING (order_id)
+WHERE r.state IS NULL OR p.state IS NULL OR r.state::text <> p.state OR r.user_id <> p.user_id
+   OR r.discount_minor <> p.discount_minor OR p.paid_minor <> r.amount_minor - r.discount_minor;
+
+-- name: payments_equal_spent_vouchers
+-- Each spent voucher was spent by one settled order, and is worth that order's discount.
+WITH settled AS (
+    SELECT order_id, voucher_id, campaign_id, user_id, discount_minor,
+           count(*) OVER (PARTITION BY voucher_id) AS reservations
+    FROM books.reservation WHERE state = 'settled'
+)
+SELECT voucher_id, r.order_id, v.user_id AS voucher_user_id, r.user_id AS order_user_id, v.face_value_minor,
+       r.discount_minor, r.reservations
+FROM settled r FULL JOIN (SELECT * FROM books.voucher WHERE state = 'spent') AS v USING (voucher_id)
+WHERE r.order_id IS NULL OR v.user_id IS NULL OR r.reservations > 1 OR r.user_id <> v.user_id
+   OR r.campaign_id <> v.campaign_id OR r.discount_minor <> v.face_value_minor;
+
+-- name: payments_equal_spent_balance
+-- Number and discounts of the payments that were not wholly refunded are the balance `spent`.
+WITH paid AS (
+    SELECT r.campaign_id, count(*) AS payments, sum(p.discount_minor) AS discount_minor
+    FROM books.payment p LEFT JOIN books.reservation r USING (order_id) WHERE p.state = 'settled' GROUP BY r.campaign_id
+), spent AS (
+    SELECT campaign_id, sum(vouchers) AS vouchers, sum(amount_minor) AS amount_minor
+    FROM books.account WHERE role = 'spent' GROUP BY campaign_id
+)
+SELECT campaign_id, s.vouchers AS spent_vouchers, p.payments, s.amount_minor AS spent_minor, p.discount_minor
+FROM spent s FULL JOIN paid p USING (campaign_id)
+WHERE coalesce(s.vouchers, 0) <> coalesce(p.payments, 0)
+   OR coalesce(s.amount_minor, 0) <> coalesce(p.discount_minor, 0);
+
+-- name: refunds_equal_payments
+-- What a payment gave back is the sum of its refunds, at most what was paid; only all of it returns the discount.
+WITH given AS (
+    SELECT payment_id, sum(amount_minor) AS amount_minor, sum(discount_returned_minor) AS discount_returned_minor
+    FROM books.refund GROUP BY payment_id
+)
+SELECT payment_id, p.order_id, p.state, p.paid_minor, p.refunded_minor, g.amount_minor AS refunds_minor,
+       p.discount_minor, g.discount_returned_minor
+FROM books.payment p FULL JOIN given g USING (payment_id)
+WHERE p.state IS NULL OR p.refunded_minor > p.paid_minor OR p.refunded_minor <> coalesce(g.amount_minor, 0)
+   OR (p.state = 'refunded') <> (p.refunded_minor = p.paid_minor AND g.amount_minor IS NOT NULL)
+   OR coalesce(g.discount_returned_minor, 0) <> p.discount_minor * (p.state = 'refunded')::int;
+
+-- name: category_budgets_are_kept
+-- What a category's budget has committed is the sum of its discounts held and settled, and within the budget.
+WITH committed AS (
+    SELECT campaign_id, category, sum(discount_minor) AS discount_minor
+    FROM books.reservation WHERE state IN ('held', 'settled') GROUP BY campaign_id, category
+)
+SELECT campaign_id, category, b.budget_minor, b.committed_minor, r.discount_minor AS reserved_minor
+FROM books.category_budget b LEFT JOIN committed r USING (campaign_id, category)
+WHERE b.committed_minor <> coalesce(r.discount_minor, 0) OR b.committed_minor NOT BETWEEN 0 AND b.budget_minor;
+
+-- name: transfers_have_a_cause
+-- Each transfer comes from a record that was decided. (A lease is drawn for a batch just before it is decided: its
+-- cause may lie ahead, by no more than the largest batch can.)
+SELECT t.cause_topic, t.cause_partition, t.cause_offset, t.cause_index, t.campaign_id, t.debit_role::text AS debit_role,
+       t.credit_role::text AS credit_role, t.voucher_id, p.next_offset
+FROM books.transfer t LEFT JOIN books.position p ON p.topic = t.cause_topic AND p.partition = t.cause_partition
+WHERE p.next_offset IS NULL OR t.cause_offset < 0
+   OR t.cause_offset >= p.next_offset + CASE WHEN t.cause_index < 0 THEN 200000 ELSE 0 END;
+
+-- name: no_cause_twice
+-- No record moved the same thing twice.
+SELECT cause_topic, cause_partition, cause_offset, cause_index, count(*) AS transfers
+FROM books.transfer GROUP BY cause_topic, cause_partition, cause_offset, cause_index HAVING count(*) > 1;
+
+-- name: movements_are_those_of_the_design
+-- Each transfer is a movement that a command of its topic may cause, of one voucher where it is a voucher's.
+WITH allowed (cause_topic, debit_role, credit_role, index_min, index_max, vouchers, of_voucher, of_order) AS (VALUES
+    ('campaign.commands', 'funding', 'pool', 0, 0, NULL, false, false),
+    ('claim.commands', 'pool', 'lease', -2147483648, -1, NULL, false, false),
+    ('claim.commands', 'lease', 'lease', -2147483648, -1, NULL, false, false),
+    ('claim.commands', 'lease', 'granted', 0, 0, 1, true, false),
+    ('claim.commands', 'granted', 'pool', 0, 0, 1, true, false),
+    ('order.commands', 'granted', 'held', 0, 0, 1, true, true),
+    ('order.commands', 'held', 'granted', 0, 0, 1, true, true),
+    ('payment.commands', 'held', 'spent', 0, 0, 1, true, true),
+    ('payment.commands', 'held', 'pool', 1, 1, 0, true, true),
+    ('payment.commands', 'spent', 'granted', 0, 0, 1, true, true),
+    ('payment.commands', 'spent', 'pool', 0, 0, 1, true, true)
+)
+SELECT t.cause_topic, t.cause_partition, t.cause_offset, t.cause_index, t.campaign_id, t.debit_role::text AS debit_role,
+       t.credit_role::text AS credit_role, t.vouchers, t.amount_minor, t.voucher_id, t.order_id
+FROM books.transfer t
+LEFT JOIN allowed a ON a.cause_topic = t.cause_topic AND a.debit_role::books.account_role = t.debit_role
+    AND a.credit_role::books.account_role = t.credit_role
+WHERE a.cause_topic IS NULL OR t.cause_index NOT BETWEEN a.index_min AND a.index_max
+   OR t.vouchers <> coalesce(a.vouchers, t.vouchers) OR (t.voucher_id IS NOT NULL) <> a.of_voucher
+   OR (t.order_id IS NOT NULL) <> a.of_order;
+
+-- name: positions_match_their_outbox
+-- The outbox rows of a partition follow one another without gap or overlap and end at its position.
+WITH chain AS (
+    SELECT topic, partition, first_offset, next_offset,
+           lead(first_offset) OVER (PARTITION BY topic, partition ORDER BY first_offset) AS following_offset
+    FROM books.outbox
+)
+SELECT topic, partition, o.first_offset, o.next_offset AS outbox_next_offset, o.following_offset,
+       p.next_offset AS position_next_offset, p.decided, p.dead_lettered
+FROM chain o FULL JOIN books.position p USING (topic, partition)
+WHERE p.next_offset IS NULL OR o.next_offset <> coalesce(o.following_offset, p.next_offset)
+   OR p.decided < 0 OR p.dead_lettered < 0 OR p.decided + p.dead_lettered > p.next_offset;
