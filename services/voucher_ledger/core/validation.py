@@ -119,7 +119,11 @@ class CommandDecoder:
             is_valid, is_valid_plain, integer_fields, find_fault, explain = self._plans[type_]
         except (KeyError, TypeError):
             raise Undecidable(printable(wrong_type(envelope, self._topic, list(self._plans)))) from None
-        if not (is_valid if _BACKSLASH in value or _DELETE in value else is_valid_plain)(envelope):
+        try:
+            is_sound = (is_valid if _BACKSLASH in value or _DELETE in value else is_valid_plain)(envelope)
+        except ValueError:  # how jsonschema_rs says that it can't look at a value, such as one nested very deep
+            is_sound = False
+        if not is_sound:
             raise Undecidable(printable(explain(envelope)))
         data = envelope["data"]
         for field in integer_fields:

@@ -87,7 +87,11 @@ def wrong_key(key: bytes | None, field: str, owner: str) -> str:
 
 def schema_faults(validator: jsonschema_rs.Draft202012Validator, schema: Schema, envelope: object) -> str:
     """Say what the schema has against the record: its first few faults, each with its place."""
-    faults = [_fault(error, schema) for error in islice(validator.iter_errors(envelope), _FAULTS_MAX)]
+    try:
+        faults = [_fault(error, schema) for error in islice(validator.iter_errors(envelope), _FAULTS_MAX)]
+    except ValueError:
+        # jsonschema_rs copies the value into its error, and stops at a depth that JSON parsing allows.
+        return "the record is nested too deep; no command has more than three levels below data"
     # A time with a wrong zone fails two keywords, with the same words.
     return "; ".join(dict.fromkeys(faults)) or "the record does not match its schema"
 
