@@ -1,6 +1,7 @@
 """A processor: one room under one instance name, session after session, until it is told to stop."""
 
 import threading
+import time
 from typing import Any
 
 import psycopg
@@ -15,6 +16,9 @@ from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.windows import Windows
 
 INSTANCES_MAX = 256
+# Longer than Postgres keeps a frozen predecessor's transaction.
+NAME_SECONDS_MAX = 20.0
+NAME_RETRY_SECONDS = 0.1
 BACKOFF_SECONDS = 0.2
 BACKOFF_SECONDS_MAX = 5.0
 _NO_WINDOWS = Windows()
@@ -26,20 +30,31 @@ class InstanceTaken(Exception):
     """Another live process has this instance name."""
 
 
+def instance_lock(name: str) -> str:
+    """The session lock that the process named `name` holds."""
+    return f"voucher-ledger-instance/{name}"
+
+
 class Instance:
     """A name that one live process holds, by a session lock in Postgres: it is free again when the process is dead."""
 
     def __init__(self, settings: Settings, room: str, wanted: str | None) -> None:
-        """Take `wanted`, or the first free of `<room>-0`, `<room>-1` and so on.
+        """Take `wanted` (waiting until a predecessor's connection is seen dead), or the first free of `<room>-0`,
+        `<room>-1` and so on.
 
         Raises InstanceTaken, Unreachable.
         """
         self._connection = postgres.connect(settings.postgres, application=f"{room}-instance")
         names = [wanted] if wanted is not None else [f"{room}-{number}" for number in range(INSTANCES_MAX)]
-        for name in names:
-            if postgres.try_lock(self._connection, f"voucher-ledger-instance/{name}"):
-                self.name = name
-                return
+        deadline = time.monotonic() + (0 if wanted is None else NAME_SECONDS_MAX)
+        while True:
+            for name in names:
+                if postgres.try_lock(self._connection, instance_lock(name)):
+                    self.name = name
+                    return
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(NAME_RETRY_SECONDS)
         self._connection.close()
         raise InstanceTaken(f"another process runs as {names[0]}: choose another --instance, or leave it out")
 

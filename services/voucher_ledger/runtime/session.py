@@ -117,8 +117,9 @@ class Session:
             expected[partition] = offset + 1
             items.append(incoming(record, self._decoder))
         if items:
-            shares = self._decider.decide(items, self._unpruned())
-            self._pruned.update(publisher.published)
+            unpruned = self._unpruned()
+            shares = self._decider.decide(items, unpruned)
+            self._pruned.update(unpruned)
             publisher.submit(shares)
             self.batches += 1
 

@@ -1,0 +1,121 @@
+"""The `voucher-ledger` program: arguments in, one function called, errors told in one line with what to do."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voucher_ledger.dev.commands import app as dev_app
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime import logs, settings
+from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost, Unreachable
+
+app = typer.Typer(
+    help="An event-streaming voucher ledger: claims, orders and payments from Kafka into one ledger, exactly once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(dev_app, name="dev")
+
+
+class Process(StrEnum):
+    """What `run` can run."""
+
+    CAMPAIGNS = "campaigns"
+    CLAIMS = "claims"
+    ORDERS = "orders"
+    PAYMENTS = "payments"
+    SWEEPER = "sweeper"
+    ALL = "all"
+
+
+class RecordTime(StrEnum):
+    """Whose clock a record carries."""
+
+    APPEND = "LogAppendTime"
+    CREATE = "CreateTime"
+
+
+@app.callback()
+def _verbosity(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log recoveries and retries.")] = False) -> None:
+    logs.configure(verbose=verbose)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's schema; does nothing where it is there."""
+    from voucher_ledger.runtime import migrations, postgres
+
+    with postgres.connect(settings.load().postgres, application="migrate") as connection:
+        applied = migrations.migrate(connection)
+    print("\n".join(f"applied {name}" for name in applied) or "up to date")
+
+
+@app.command()
+def topics(
+    record_time: Annotated[
+        RecordTime | None,
+        typer.Option(help="Timestamp type of command topics made now (default: topics.toml, LogAppendTime)."),
+    ] = None,
+) -> None:
+    """Make the topics that are missing; tell where an existing one differs."""
+    from voucher_ledger.runtime.topics import ensure_topics
+
+    made, differences = ensure_topics(settings.load(), record_time=record_time)
+    print("\n".join(f"made {name}" for name in made) or "all topics are there")
+    for difference in differences:
+        print(f"{difference.topic}: {difference.what} {difference.found}, topics.toml has {difference.wanted}")
+
+
+@app.command()
+def run(
+    process: Process,
+    instance: Annotated[str | None, typer.Option(help="A stable name; without it a free one is taken.")] = None,
+    claims: Annotated[int, typer.Option(min=1, max=64, help="With `all`: processes of the claims room.")] = 1,
+) -> None:
+    """Run one room in this process, or all of them, each in its own, until SIGTERM or Ctrl-C."""
+    loaded = settings.load()
+    if process is Process.ALL:
+        from voucher_ledger.run import single, supervisor
+
+        if instance is not None:
+            raise typer.BadParameter("names belong to single rooms; `run all` chooses its own", param_hint="--instance")
+        counts = {"campaigns": 1, "claims": claims, "orders": 1, "payments": 1, "sweeper": 1}
+        raise typer.Exit(supervisor.supervise(supervisor.workers(loaded, counts), single.stop_on_signals()))
+    if process is Process.SWEEPER:
+        from voucher_ledger import sweeper
+        from voucher_ledger.run import single
+
+        sweeper.run(loaded, single.stop_on_signals())
+        return
+    from voucher_ledger.run import single
+
+    single.run(loaded, process.value, instance)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; its exit code. Every failure is told on standard error."""
+    from voucher_ledger.runtime.processor import InstanceTaken
+
+    try:
+        app(arguments)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else ExitCode.DONE
+    except settings.SettingsError as error:
+        return _told(error, ExitCode.USAGE)
+    except Unreachable as error:
+        return _told(error, ExitCode.UNREACHABLE)
+    except InstanceTaken as error:
+        return _told(error, ExitCode.INSTANCE_TAKEN)
+    except (Fenced, Inconsistent, SessionLost) as error:
+        return _told(error, ExitCode.FAILED)
+    return ExitCode.DONE
+
+
+def _told(error: Exception, code: ExitCode) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code

@@ -1,0 +1,106 @@
+"""`run all`: each room in a process of its own, restarted when it dies, within a bound."""
+
+import ctypes
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import structlog
+
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.processor import INSTANCES_MAX, instance_lock
+from voucher_ledger.runtime.settings import Settings
+
+RESTARTS_MAX = 5
+RESTART_WINDOW_SECONDS = 60.0
+STOP_SECONDS_MAX = 30.0
+WATCH_SECONDS = 0.1
+_PR_SET_PDEATHSIG = 1
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Worker:
+    """A room's process; `starts` are the times of its latest starts."""
+
+    room: str
+    instance: str | None
+    process: subprocess.Popen[bytes] | None = None
+    starts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS_MAX + 1))
+
+    def start(self) -> None:
+        """Start the process under this worker's instance name."""
+        name = [] if self.instance is None else ["--instance", self.instance]
+        command = [sys.executable, "-m", "voucher_ledger", "run", self.room, *name]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509 (one thread here)
+        self.starts.append(time.monotonic())
+        log.info("worker started", room=self.room, instance=self.instance, pid=self.process.pid)
+
+    def restarts_too_often(self) -> bool:
+        """Whether one more start would be over the bound."""
+        return len(self.starts) > RESTARTS_MAX and time.monotonic() - self.starts[0] < RESTART_WINDOW_SECONDS
+
+
+def workers(settings: Settings, processes: dict[str, int]) -> list[Worker]:
+    """Workers for `processes` (a count by room), rooms under names that are free now; a name outlives restarts, so
+    that a successor takes over from its predecessor at once."""
+    made: list[Worker] = []
+    with postgres.connect(settings.postgres, application="run-all") as connection:
+        for room, count in processes.items():
+            if room == "sweeper":
+                made.append(Worker(room, None))
+                continue
+            free = (
+                name
+                for name in (f"{room}-{number}" for number in range(INSTANCES_MAX))
+                if postgres.try_lock(connection, instance_lock(name))
+            )
+            made.extend(Worker(room, next(free)) for _ in range(count))
+    return made
+
+
+def supervise(crew: list[Worker], stopping: threading.Event) -> int:
+    """Run the crew until `stopping` is set; the exit code. A worker that dies is started again; one that dies more
+    than RESTARTS_MAX times within a minute, or can't reach its servers at its start, ends all with its code."""
+    try:
+        for worker in crew:
+            worker.start()
+        while not stopping.wait(WATCH_SECONDS):
+            for worker in crew:
+                code = None if worker.process is None else worker.process.poll()
+                if code is None:
+                    continue
+                if code in (ExitCode.USAGE, ExitCode.INSTANCE_TAKEN) or worker.restarts_too_often():
+                    log.error("worker keeps dying, stopping all", room=worker.room, exit_code=code)
+                    return code if code > 0 else ExitCode.FAILED
+                log.warning("worker died, starting it again", room=worker.room, exit_code=code)
+                worker.start()
+        return ExitCode.DONE
+    finally:
+        _stop(crew)
+
+
+def _stop(crew: list[Worker]) -> None:
+    """Ask all to finish, wait for them within a bound, then kill what is left (the ledger recovers from that too)."""
+    running = [worker.process for worker in crew if worker.process is not None and worker.process.poll() is None]
+    for process in running:
+        process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    for process in running:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.error("worker did not finish in time, killed", pid=process.pid)
+            process.kill()
+            process.wait()
+
+
+def _die_with_parent() -> None:
+    """Linux: the worker gets SIGTERM when its supervisor is gone, however it went."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

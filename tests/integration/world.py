@@ -1,0 +1,220 @@
+"""One clean world a test: fresh topics and groups on the shared broker, a fresh database, and processors to kill."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from voucher_ledger.ledger.audit import audit
+from voucher_ledger.runtime import kafka, migrations, postgres, topics
+from voucher_ledger.runtime.settings import Settings
+
+CHILD = Path(__file__).with_name("processor_child.py")
+WAIT_SECONDS_MAX = 90.0
+COMMAND_TOPICS = ("campaign.commands", "claim.commands", "order.commands", "payment.commands")
+DEAD_LETTERS = "ledger.dead-letters"
+FACE_MINOR = 2_500
+
+
+@dataclass(slots=True)
+class World:
+    """What a test acts through. Processors that it spawns are killed at its end."""
+
+    settings: Settings
+    connection: psycopg.Connection
+    producer: Producer
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def spawn(self, room: str, *, instance: str | None = None, **child: str) -> subprocess.Popen[bytes]:
+        """A processor in a process of its own; `window` and `guard` as processor_child.py takes them."""
+        options = [f"--{name}={value}" for name, value in {"instance": instance, **child}.items() if value]
+        environment = {
+            **os.environ,
+            "VOUCHER_LEDGER_KAFKA": self.settings.kafka,
+            "VOUCHER_LEDGER_POSTGRES": self.settings.postgres,
+        }
+        process = subprocess.Popen(
+            [sys.executable, str(CHILD), room, *options], env=environment, stdin=subprocess.DEVNULL
+        )
+        self.children.append(process)
+        return process
+
+    def send(self, topic: str, commands: Iterable[dict[str, Any]], *, partition: int = -1) -> int:
+        """Produce commands under their right keys; returns when all are delivered."""
+        key_field = "campaign_id" if topic == "campaign.commands" else "user_id"
+        return self.send_raw(
+            topic,
+            ((command["data"][key_field].encode(), orjson.dumps(command)) for command in commands),
+            partition=partition,
+        )
+
+    def send_raw(self, topic: str, records: Iterable[tuple[bytes | None, bytes | None]], *, partition: int = -1) -> int:
+        """Produce records as they are."""
+        count = 0
+        failed: list[Any] = []
+
+        def delivered(error: Any, _message: Message) -> None:
+            if error is not None:
+                failed.append(error)
+
+        for key, value in records:
+            self.producer.produce(topic, value, key, partition, on_delivery=delivered)
+            self.producer.poll(0)
+            count += 1
+        assert self.producer.flush(WAIT_SECONDS_MAX) == 0
+        assert failed == []
+        return count
+
+    def read(self, topic: str, count: int | None = None) -> list[Message]:
+        """The committed records of a topic: waits for `count` of them, or (None) reads to the end as it is now."""
+        consumer = Consumer(
+            kafka.consumer_config(self.settings, f"test-{uuid.uuid4()}", auto_offset_reset="earliest", enable_partition_eof=True)
+        )
+        try:
+            numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
+            found: list[Message] = []
+            ended: set[int | None] = set()
+            deadline = time.monotonic() + WAIT_SECONDS_MAX
+            while (len(found) < count) if count is not None else (len(ended) < len(numbers)):
+                assert time.monotonic() < deadline, f"{topic}: {len(found)} of {count} records within {WAIT_SECONDS_MAX} s"
+                for record in consumer.consume(10_000, 0.2):
+                    if record.error() is None:
+                        found.append(record)
+                    else:
+                        ended.add(record.partition())
+            return found
+        finally:
+            consumer.close()
+
+    def outcomes(self, room: str, count: int | None = None) -> list[dict[str, Any]]:
+        """The events of a room's topic, decoded."""
+        return [orjson.loads(record.value() or b"") for record in self.read(f"{room}.events", count)]
+
+    def wait_answered(self, topic: str, count: int) -> None:
+        """Wait until `count` commands of `topic` are answered: published events and dead letters together."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            answered = len(self.read(topic.replace("commands", "events"))) + len(self._dead_letters(topic))
+            if answered >= count:
+                return
+            for child in self.children:
+                assert child.poll() in (None, -9, -15, 0), f"a processor ended with {child.returncode}"
+            assert time.monotonic() < deadline, f"{topic}: {answered} of {count} answered within {WAIT_SECONDS_MAX} s"
+
+    def _dead_letters(self, topic: str) -> list[Message]:
+        return [r for r in self.read(DEAD_LETTERS) if dict(r.headers() or [])["dlq_topic"] == topic.encode()]
+
+    def faults(self) -> list[str]:
+        """What is wrong, in words: commands without exactly one outcome or dead letter, and what the audit finds."""
+        found: list[str] = []
+        for topic in COMMAND_TOPICS:
+            causes = Counter(
+                "/".join(orjson.loads(record.value() or b"")["id"].split("/")[:3])
+                for record in self.read(topic.replace("commands", "events"))
+            )
+            for record in self._dead_letters(topic):
+                headers = dict(record.headers() or [])
+                causes[f"{topic}/{headers['dlq_partition'].decode()}/{headers['dlq_offset'].decode()}"] += 1
+            commands = {f"{topic}/{record.partition()}/{record.offset()}" for record in self.read(topic)}
+            found += [f"{cause} answered {count} times" for cause, count in causes.items() if count > 1]
+            found += [f"{command} not answered" for command in sorted(commands - causes.keys())]
+            found += [f"{cause} answered but never sent" for cause in sorted(causes.keys() - commands)]
+        report = audit(self.connection)
+        found += [f"audit: {check.name}: {check.rows}" for check in report.checks if not check.passed]
+        return found
+
+    def open_campaign(self, campaign_id: str = "grey", **changes: Any) -> None:
+        """Send `campaign.open`, decide it by a campaigns processor, and wait for the event."""
+        before = len(self.read("campaign.events"))
+        self.send("campaign.commands", [campaign_open(campaign_id, **changes)])
+        process = self.spawn("campaigns")
+        self.read("campaign.events", before + 1)
+        process.terminate()
+        assert process.wait(WAIT_SECONDS_MAX) == 0
+
+    def balances(self, campaign_id: str = "grey") -> dict[tuple[str, str], int]:
+        """Balance by (role, unit)."""
+        rows = self.connection.execute(
+            "SELECT role, unit, balance FROM ledger.balance WHERE campaign_id = %s", (campaign_id,)
+        )
+        return {(role, unit): balance for role, unit, balance in rows}
+
+
+def envelope(type_: str, command_id: str, data: dict[str, Any]) -> dict[str, Any]:
+    """A command in its envelope."""
+    return {
+        "specversion": "1.0", "id": command_id, "source": "test", "type": type_,
+        "time": "2026-02-06T00:00:00Z", "data": data,
+    }  # fmt: skip
+
+
+def campaign_open(campaign_id: str = "grey", **changes: Any) -> dict[str, Any]:
+    """A campaign that is open for as long as tests run: 1,000 free orders."""
+    data = {
+        "campaign_id": campaign_id, "name": "Grey release", "currency": "CNY", "quota": 1_000,
+        "budget_minor": 1_000 * FACE_MINOR, "voucher": {"kind": "free_order", "face_value_minor": FACE_MINOR},
+        "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "per_user_limit": 1,
+        "voucher_ttl_s": 86_400, "hold_ttl_s": 900,
+    }  # fmt: skip
+    return envelope("campaign.open", f"open-{campaign_id}", {**data, **changes})
+
+
+def claim(number: int, campaign_id: str = "grey", **data: Any) -> dict[str, Any]:
+    """The claim of user `number`."""
+    return envelope(
+        "voucher.claim", f"claim-{number}", {"campaign_id": campaign_id, "user_id": f"user-{number:06d}", **data}
+    )
+
+
+def fresh_world(kafka_servers: str, postgres_dsn: str) -> World:
+    """Delete what an earlier test left on the broker, and make a database of its own."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    dsn = psycopg.conninfo.make_conninfo(postgres_dsn, dbname=name)
+    settings = Settings(kafka=kafka_servers, postgres=dsn)
+    reset_broker(settings)
+    topics.ensure_topics(settings)
+    connection = postgres.connect(dsn, application="test")
+    migrations.migrate(connection)
+    return World(settings, connection, Producer(kafka.producer_config(settings, linger_ms=1)))
+
+
+def reset_broker(settings: Settings) -> None:
+    """Delete all topics and groups, and wait until they are gone."""
+    admin = AdminClient(kafka.admin_config(settings))
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    groups = [group.group_id for group in admin.list_consumer_groups().result().valid]
+    _settle(admin.delete_consumer_groups(groups) if groups else {})
+    while names := [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]:
+        assert time.monotonic() < deadline, f"topics {names} are still there"
+        _settle(admin.delete_topics(names))
+
+
+def _settle(futures: dict[str, Any]) -> None:
+    for future in futures.values():
+        try:
+            future.result()
+        except KafkaException as error:
+            if "UNKNOWN" not in error.args[0].name() and error.args[0].name() != "GROUP_ID_NOT_FOUND":
+                raise
+
+
+def kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End processes hard and wait until they are gone."""
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
