@@ -1,0 +1,100 @@
+"""What `voucher-ledger simulate` does."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from voucher_ledger.produce.sender import MissingTopics, Undelivered
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.simulate.follow import AnswersLost
+from voucher_ledger.simulate.play import CampaignTaken, Stalled, play
+from voucher_ledger.simulate.report import Reporter, tables
+from voucher_ledger.simulate.scenario import Scenario
+from voucher_ledger.simulate.tally import Tally
+
+DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
+
+
+def run(
+    settings: Settings,
+    *,
+    claims: int = 300_000,
+    cards: int = 50_000,
+    seed: int = 1,
+    rate: float | None = None,
+    campaign_id: str | None = None,
+    voucher_ttl_s: int = 60,
+    hold_ttl_s: int = 5,
+    await_expiries: bool = False,
+    record_times: bool = False,
+) -> int:
+    """Play the campaign's day on the running processors and print what came of it; the arguments are the scenario's.
+
+    Without `campaign_id` the campaign is named after the seed and the moment, so that each play has one of its own.
+
+    Returns:
+        0 every command was delivered and answered; 1 some were not; 2 usage; 3 Kafka not reached.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        scenario = Scenario(
+            begin_ms=now_ms,
+            campaign_id=f"grey-release-{seed}-{now_ms}" if campaign_id is None else campaign_id,
+            claims=claims,
+            cards=cards,
+            voucher_ttl_s=voucher_ttl_s,
+            hold_ttl_s=hold_ttl_s,
+            await_expiries=await_expiries,
+            record_times=record_times,
+        )
+        with _interruptible() as stop, Reporter(scenario, sys.stderr) as reporter:
+            tally = play(settings, scenario, seed, reporter.update, stop, rate=rate)
+    except (ValueError, MissingTopics) as error:
+        return _fail(error, USAGE)
+    except Unreachable as error:
+        return _fail(error, UNREACHABLE)
+    except (Stalled, CampaignTaken, Undelivered, AnswersLost) as error:
+        return _fail(error, FAILED)
+    return _judge(tally)
+
+
+def _judge(tally: Tally) -> int:
+    console = Console()
+    for table in tables(tally):
+        console.print(table)
+    if tally.undelivered or tally.unanswered:
+        return _fail(f"{tally.undelivered:,} records not delivered, {tally.unanswered:,} commands unanswered", FAILED)
+    return DONE
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that a play ends with its figures; a second one ends it at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def request_stop(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, request_stop)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _fail(reason: object, code: int) -> int:
+    print(f"voucher-ledger simulate: {reason}", file=sys.stderr)
+    return code

@@ -1,0 +1,69 @@
+"""Reads what the processors answer, from this moment on."""
+
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from voucher_ledger.core.messages import EVENTS_BY_TOPIC
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
+from voucher_ledger.runtime.settings import Settings
+
+EVENTS_READ_MAX = 5_000
+# What a client mends by itself, given time: a broker that restarts, a leader that moves.
+_PASSING = frozenset([KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
+
+
+class AnswersLost(Exception):
+    """The events can't be read on from where they were left."""
+
+
+class Answers:
+    """All event topics under read_committed, from their ends at the moment of `__enter__`; nothing is committed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kafka = settings.kafka
+        self._consumer = Consumer(consumer_config(settings, "voucher-ledger-simulate", log_level=2))
+
+    def __enter__(self) -> Self:
+        """Find the ends. Raises Unreachable where no broker answers or a topic can't be read."""
+        try:
+            topics = self._consumer.list_topics(timeout=REQUEST_SECONDS_MAX).topics
+            ends = []
+            for topic in EVENTS_BY_TOPIC:
+                for partition in topics[topic].partitions if topic in topics else ():
+                    place = TopicPartition(topic, partition)
+                    _, place.offset = self._consumer.get_watermark_offsets(place, timeout=REQUEST_SECONDS_MAX)
+                    ends.append(place)
+            self._consumer.assign(ends)
+        except KafkaException as error:
+            self._consumer.close()
+            raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close()
+
+    def read(self, wait_seconds: float) -> list[dict[str, Any]]:
+        """Return the next events (CloudEvents envelopes), at most EVENTS_READ_MAX; after `wait_seconds` what there is.
+
+        Raises:
+            AnswersLost: an offset is gone, or a record is no event.
+        """
+        events: list[dict[str, Any]] = []
+        for message in self._consumer.consume(EVENTS_READ_MAX, wait_seconds):
+            error = message.error()
+            if error is not None:
+                if error.code() in _PASSING or error.retriable():
+                    continue
+                raise AnswersLost(f"cannot read events from Kafka at {self._kafka}: {error.str()}")
+            try:
+                events.append(orjson.loads(message.value() or b""))
+            except orjson.JSONDecodeError as broken:
+                where = f"{message.topic()}/{message.partition()}/{message.offset()}"
+                raise AnswersLost(f"the record at {where} is no event: {broken}") from broken
+        return events
