@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from voucher_ledger.dev import ports, processes
 from voucher_ledger.dev.errors import EmbeddedServerError, PortTakenError, StartError
 from voucher_ledger.dev.ports import LOOPBACK, Ports
-from voucher_ledger.dev.prepare import Report, find_java, prepare
+from voucher_ledger.dev.prepare import RESOURCES, Report, find_java, prepare
 
 FORMAT_SECONDS_MAX = 120.0
 # After a hard kill the broker scans the segments that were open.
@@ -28,6 +28,7 @@ PROBE_SECONDS_MAX = 5.0
 DATA = "kafka"
 TEMPORARY = "kafka-temporary"
 PROPERTIES = "kafka.properties"
+LOGGING = "kafka-log4j2.properties"
 
 JVM_OPTIONS = (
     "-Xms256m",
@@ -68,6 +69,9 @@ offsets.retention.minutes=5256000
 # Simulations write with the times that they play, years away from the clock.
 log.message.timestamp.before.max.ms=9223372036854775807
 log.message.timestamp.after.max.ms=9223372036854775807
+# A broker that was killed may register anew once its old session is over; that wait is most of its restart.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 message.max.bytes=2200000
 replica.fetch.max.bytes=2200000
 # Two cores are shared with Postgres and the processors.
@@ -115,12 +119,13 @@ def start(directory: Path, chosen: Ports, report: Report) -> None:
         report("formatting Kafka's data directory")
         _format(directory, chosen, [java, *classpath])
     (directory / PROPERTIES).write_text(_properties(chosen, DATA))
+    (directory / LOGGING).write_bytes(RESOURCES.joinpath("log4j2.properties").read_bytes())
     for port in (chosen.kafka, chosen.controller):
         if not ports.is_free(port):
             raise PortTakenError(f"port {port} on {LOOPBACK}, Kafka's, is taken by another program. Free it.")
     command = [
         *(java, *JVM_OPTIONS, _mark(directory), f"-Djava.io.tmpdir={TEMPORARY}"),
-        *(f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}", *classpath, "kafka.Kafka", PROPERTIES),
+        *(f"-Dlog4j2.configurationFile={LOGGING}", *classpath, "kafka.Kafka", PROPERTIES),
     ]
     report(f"starting Kafka on {LOOPBACK}:{chosen.kafka}")
     offset = processes.open_log(log_path(directory))

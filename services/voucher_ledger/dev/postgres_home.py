@@ -116,7 +116,7 @@ def place_for_new_data(link: Path, account: Account | None) -> Path:
     if account is None or may_enter(link.parent, account):
         return link
     with exclusive(SHARED_HOME / ".lock", SHARED_LOCK_SECONDS_MAX):
-        _remove_abandoned()
+        remove_abandoned()
         data = shared_data(link)
         data.parent.mkdir(exist_ok=True)
         data.parent.chmod(0o755)
@@ -129,7 +129,7 @@ def shared_data(link: Path) -> Path:
     return SHARED_HOME / f"data-{hashlib.sha256(os.fsencode(link)).hexdigest()[:16]}" / "data"
 
 
-def _remove_abandoned() -> None:
+def remove_abandoned() -> None:
     """Remove data whose directory was deleted: the link that should lead to it does not, and no server works in it."""
     for home in SHARED_HOME.glob("data-*"):
         try:

@@ -32,11 +32,13 @@ def cache_directory() -> Path:
     """Where Kafka's files are kept: below $VOUCHER_LEDGER_CACHE, else below the user's cache."""
     configured = os.environ.get("VOUCHER_LEDGER_CACHE")
     root = Path(configured).expanduser() if configured else Path.home() / ".cache" / "voucher-ledger"
-    return root.absolute() / f"kafka-{KAFKA_VERSION}"
+    # Named after its content too: a release with other jars fetches its own and disturbs no running broker.
+    content = hashlib.sha256(RESOURCES.joinpath("jars.sha256").read_bytes()).hexdigest()[:8]
+    return root.absolute() / f"kafka-{KAFKA_VERSION}-{content}"
 
 
 def prepare(report: Report) -> Path:
-    """The directory with Kafka's jars and its logging configuration, fetched when it is not there yet.
+    """The directory that holds `jars/`, Kafka and all that it needs, fetched when it is not there yet.
 
     Raises SetupError when Maven is missing or the cache cannot be written, EmbeddedServerError when fetching fails.
     """
@@ -64,7 +66,6 @@ def _fetch(maven: str, target: Path) -> None:
     target.mkdir(mode=0o755)
     pom = target / "pom.xml"
     pom.write_bytes(RESOURCES.joinpath("pom.xml").read_bytes())
-    (target / "log4j2.properties").write_bytes(RESOURCES.joinpath("log4j2.properties").read_bytes())
     command = [
         *(maven, "--batch-mode", "--no-transfer-progress", "--strict-checksums", "--file", str(pom)),
         *("dependency:copy-dependencies", f"-DoutputDirectory={target / 'jars'}", "-DincludeScope=runtime"),
