@@ -15,14 +15,13 @@ from voucher_ledger.produce.pace import Pace
 from voucher_ledger.produce.progress import Progress
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import MissingTopics, Sender, Undelivered
+from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.settings import Settings
 
 BAD_LINES_SHOWN_MAX = 20
 # Below this a wait costs more than it evens out: the pace makes it up with the next records.
 _WAIT_SECONDS_MIN = 0.005
-
-DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 
 
 @dataclass(slots=True)
@@ -81,19 +80,22 @@ def run(
         checker = LineChecker(topic)
         pace = Pace(rate, time.monotonic)
     except ValueError as error:
-        return _fail(str(error), USAGE)
+        return _fail(str(error), ExitCode.USAGE)
     name = "stdin" if str(source) == "-" else str(source)
     try:
         with nullcontext(sys.stdin.buffer) if name == "stdin" else source.open("rb") as stream:
             if stream.seekable() and not skip_invalid and (bad := _check(name, stream, checker)):
-                return _fail(f"{name}: nothing was sent: {bad:,} bad lines (--skip-invalid sends the others)", FAILED)
+                return _fail(
+                    f"{name}: nothing was sent: {bad:,} bad lines (--skip-invalid sends the others)",
+                    ExitCode.CHECK_FAILED,
+                )
             return _send(settings, name, stream, checker, pace, topic, skip_invalid, event_time)
     except OSError as error:
-        return _fail(f"cannot read {name}: {error.strerror or error}", USAGE)
+        return _fail(f"cannot read {name}: {error.strerror or error}", ExitCode.USAGE)
     except MissingTopics as error:
-        return _fail(str(error), USAGE)
+        return _fail(str(error), ExitCode.USAGE)
     except Unreachable as error:
-        return _fail(str(error), UNREACHABLE)
+        return _fail(str(error), ExitCode.UNREACHABLE)
 
 
 def _check(name: str, stream: BinaryIO, checker: LineChecker) -> int:
@@ -163,18 +165,21 @@ def _report(name: str, sender: Sender, outcome: _Outcome, seconds: float, skip_i
         f"{sender.failed:,} not delivered, {outcome.bad:,} bad lines"
     )
     if outcome.stopped is not None:
-        return _fail(f"{name}: stopped early: {outcome.stopped}", FAILED)
+        return _fail(f"{name}: stopped early: {outcome.stopped}", ExitCode.CHECK_FAILED)
     if sender.failed:
         return _fail(
             f"{name}: {sender.failed:,} commands were not delivered; send the file again: what was accepted "
             "before is answered as a duplicate",
-            FAILED,
+            ExitCode.CHECK_FAILED,
         )
     if outcome.bad and not skip_invalid:
-        return _fail(f"{name}: stopped at a bad line; the lines before it were sent (--skip-invalid goes on)", FAILED)
-    return DONE
+        return _fail(
+            f"{name}: stopped at a bad line; the lines before it were sent (--skip-invalid goes on)",
+            ExitCode.CHECK_FAILED,
+        )
+    return ExitCode.DONE
 
 
-def _fail(message: str, code: int) -> int:
+def _fail(message: str, code: ExitCode) -> int:
     print(f"voucher-ledger produce: {message}", file=sys.stderr)
     return code

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from voucher_ledger.produce.sender import MissingTopics, Undelivered
+from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.simulate.follow import AnswersLost
@@ -17,8 +18,6 @@ from voucher_ledger.simulate.play import CampaignTaken, Stalled, play
 from voucher_ledger.simulate.report import Reporter, tables
 from voucher_ledger.simulate.scenario import Scenario
 from voucher_ledger.simulate.tally import Tally
-
-DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 
 
 def run(
@@ -56,11 +55,11 @@ def run(
         with _interruptible() as stop, Reporter(scenario, sys.stderr) as reporter:
             tally = play(settings, scenario, seed, reporter.update, stop, rate=rate)
     except (ValueError, MissingTopics) as error:
-        return _fail(error, USAGE)
+        return _fail(error, ExitCode.USAGE)
     except Unreachable as error:
-        return _fail(error, UNREACHABLE)
+        return _fail(error, ExitCode.UNREACHABLE)
     except (Stalled, CampaignTaken, Undelivered, AnswersLost) as error:
-        return _fail(error, FAILED)
+        return _fail(error, ExitCode.CHECK_FAILED)
     return _judge(tally)
 
 
@@ -69,8 +68,11 @@ def _judge(tally: Tally) -> int:
     for table in tables(tally):
         console.print(table)
     if tally.undelivered or tally.unanswered:
-        return _fail(f"{tally.undelivered:,} records not delivered, {tally.unanswered:,} commands unanswered", FAILED)
-    return DONE
+        return _fail(
+            f"{tally.undelivered:,} records not delivered, {tally.unanswered:,} commands unanswered",
+            ExitCode.CHECK_FAILED,
+        )
+    return ExitCode.DONE
 
 
 @contextmanager
@@ -95,6 +97,6 @@ def _interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _fail(reason: object, code: int) -> int:
+def _fail(reason: object, code: ExitCode) -> int:
     print(f"voucher-ledger simulate: {reason}", file=sys.stderr)
     return code

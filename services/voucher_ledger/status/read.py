@@ -1,0 +1,177 @@
+"""Reads the state of Kafka and Postgres; changes neither."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import psycopg
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config, group_of
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.status.snapshot import Balance, PartitionStatus, Snapshot
+
+# The ages of waiting records are worth so long a wait; what was not read by then is shown as unknown.
+AGES_SECONDS_MAX = 1.0
+
+_POSITIONS = "SELECT topic, partition, next_offset, decided, dead_lettered, instance FROM ledger.position"
+# In the order in which money goes through the roles.
+_BALANCES = """
+SELECT campaign_id, role, unit, balance FROM ledger.balance
+ORDER BY campaign_id, unit = 'VOUCHER' DESC, unit,
+         array_position(ARRAY['funding', 'pool', 'lease', 'granted', 'held', 'spent', 'loss'], role)"""
+
+Place = tuple[str, int]
+
+
+class NotSetUp(Exception):
+    """Topics or tables do not exist yet; the text says which command makes them."""
+
+
+class _Position(NamedTuple):
+    next_offset: int
+    decided: int
+    dead_lettered: int
+    instance: str
+
+
+class Reader:
+    """Takes snapshots; its clients stay connected between them. `close` it at the end."""
+
+    def __init__(self, settings: Settings, connection: psycopg.Connection) -> None:
+        self._kafka = settings.kafka
+        self._connection = connection
+        self._admin = AdminClient({**admin_config(settings), "log_level": 2})
+        self._consumer = Consumer(
+            consumer_config(
+                settings,
+                "voucher-ledger-status",
+                isolation_level="read_uncommitted",
+                queued_min_messages=1,
+                queued_max_messages_kbytes=1_024,
+                auto_offset_reset="earliest",
+                log_level=2,
+            )
+        )
+
+    def close(self) -> None:
+        """Leave Kafka; the database connection is the caller's."""
+        self._consumer.close()
+
+    def snapshot(self) -> Snapshot:
+        """Read everything once.
+
+        Positions are read before the ends of the topics, so that a lag may look a moment too large, never too small.
+
+        Raises:
+            Unreachable: Kafka or Postgres does not answer.
+            NotSetUp: a topic or the ledger's tables do not exist.
+        """
+        positions, balances = self._ledger()
+        try:
+            places = self._places()
+            published = self._published()
+            starts = self._offsets(places, OffsetSpec.earliest())
+            ends = self._offsets(places, OffsetSpec.latest())
+        except KafkaException as error:
+            raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
+        undecided = {place: positions[place].next_offset if place in positions else starts[place] for place in places}
+        waiting = [TopicPartition(*place, undecided[place]) for place in places if undecided[place] < ends[place]]
+        ages = self._ages(waiting)
+        partitions = []
+        for place in places:
+            position = positions.get(place)
+            partitions.append(
+                PartitionStatus(
+                    topic=place[0],
+                    partition=place[1],
+                    next_offset=position.next_offset if position else None,
+                    published_offset=published.get(place),
+                    start_offset=starts[place],
+                    end_offset=ends[place],
+                    lag_seconds=ages.get(place) if undecided[place] < ends[place] else 0.0,
+                    decided=position.decided if position else 0,
+                    dead_lettered=position.dead_lettered if position else 0,
+                    instance=position.instance if position else None,
+                )
+            )
+        return Snapshot(time.time_ns() // 1_000_000, partitions, balances)
+
+    def _ledger(self) -> tuple[dict[Place, _Position], list[Balance]]:
+        try:
+            with self._connection.transaction():
+                positions = {(row[0], row[1]): _Position(*row[2:]) for row in self._connection.execute(_POSITIONS)}
+                balances = [Balance(*row) for row in self._connection.execute(_BALANCES)]
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            raise NotSetUp("the database has no ledger yet: `voucher-ledger migrate` makes it") from error
+        except psycopg.OperationalError as error:
+            raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+        return positions, balances
+
+    def _places(self) -> list[Place]:
+        topics = self._admin.list_topics(timeout=REQUEST_SECONDS_MAX).topics
+        missing = [topic for topic in ROOM_BY_COMMAND_TOPIC if topic not in topics]
+        if missing:
+            raise NotSetUp(
+                f"Kafka at {self._kafka} has no topic {', '.join(missing)}: `voucher-ledger topics` makes them"
+            )
+        return [
+            (str(topic), partition) for topic in ROOM_BY_COMMAND_TOPIC for partition in sorted(topics[topic].partitions)
+        ]
+
+    def _offsets(self, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:
+        wanted = {TopicPartition(*place): which for place in places}
+        futures = self._admin.list_offsets(
+            wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_SECONDS_MAX
+        )
+        return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
+
+    def _published(self) -> dict[Place, int]:
+        """The groups' committed offsets; a partition whose commit is under way in an open transaction is left out."""
+        found: dict[Place, int] = {}
+        for topic, room in ROOM_BY_COMMAND_TOPIC.items():
+            asked = ConsumerGroupTopicPartitions(group_of(room))
+            futures = self._admin.list_consumer_group_offsets(
+                [asked], require_stable=True, request_timeout=REQUEST_SECONDS_MAX
+            )
+            try:
+                answer = futures[group_of(room)].result()
+            except KafkaException as error:
+                if error.args[0].code() in (KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError.GROUP_ID_NOT_FOUND):
+                    continue
+                raise
+            for place in answer.topic_partitions or ():
+                if place.error is None and place.offset >= 0 and place.topic == topic:
+                    found[place.topic, place.partition] = place.offset
+        return found
+
+    def _ages(self, waiting: list[TopicPartition]) -> dict[Place, float]:
+        """The age in seconds of the first waiting record of each partition, for those read in AGES_SECONDS_MAX."""
+        if not waiting:
+            return {}
+        ages: dict[Place, float] = {}
+        deadline = time.monotonic() + AGES_SECONDS_MAX
+        self._consumer.assign(waiting)
+        try:
+            while len(ages) < len(waiting) and (left := deadline - time.monotonic()) > 0:
+                message = self._consumer.poll(left)
+                if message is None or message.error() is not None:
+                    continue
+                place = (str(message.topic()), int(message.partition() or 0))
+                if place not in ages:
+                    ages[place] = max(0.0, time.time() - message.timestamp()[1] / 1_000)
+                    # One record is enough: the others of this partition would only be in the way.
+                    self._consumer.pause([TopicPartition(*place)])
+        finally:
+            self._consumer.unassign()
+        return ages

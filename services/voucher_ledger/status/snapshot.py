@@ -1,0 +1,100 @@
+"""What `status` knows at one moment. No IO here."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from voucher_ledger.core.clock import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One partition of a command topic.
+
+    `next_offset` is the first that is not decided (None: nothing was ever decided there), `published_offset` the first
+    whose event is not published (None: unknown, or a transaction is open), `end_offset` where the next record will lie.
+    `lag_seconds` is the age of the record at `next_offset`, 0.0 where all is decided, None where it could not be read.
+    """
+
+    topic: str
+    partition: int
+    next_offset: int | None
+    published_offset: int | None
+    start_offset: int
+    end_offset: int
+    lag_seconds: float | None
+    decided: int
+    dead_lettered: int
+    instance: str | None
+
+    @property
+    def lag_records(self) -> int:
+        """How many records wait to be decided."""
+        return max(0, self.end_offset - self.first_undecided)
+
+    @property
+    def first_undecided(self) -> int:
+        """Where deciding goes on."""
+        return self.start_offset if self.next_offset is None else self.next_offset
+
+    @property
+    def unpublished_records(self) -> int | None:
+        """How many decided records have no published event yet; None where that is not known."""
+        if self.published_offset is None:
+            return None if self.next_offset is not None else 0
+        return max(0, self.first_undecided - self.published_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What a role's accounts of a campaign hold, in `unit`: VOUCHER, or minor units of a currency."""
+
+    campaign_id: str
+    role: str
+    unit: str
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything, at `at_ms` (milliseconds since 1970)."""
+
+    at_ms: int
+    partitions: Sequence[PartitionStatus]
+    balances: Sequence[Balance]
+
+    @property
+    def lag_records(self) -> int:
+        """How many records wait, all partitions together."""
+        return sum(partition.lag_records for partition in self.partitions)
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """How old the oldest waiting record is; None where that of one partition is not known."""
+        ages = [partition.lag_seconds for partition in self.partitions]
+        known = [age for age in ages if age is not None]
+        return max(known, default=0.0) if len(known) == len(ages) else None
+
+    @property
+    def dead_letters(self) -> int:
+        """How many records went to the dead letters."""
+        return sum(partition.dead_lettered for partition in self.partitions)
+
+    def to_json(self) -> str:
+        """One JSON object on one line."""
+        partitions = [
+            asdict(partition)
+            | {"lag_records": partition.lag_records, "unpublished_records": partition.unpublished_records}
+            for partition in self.partitions
+        ]
+        return orjson.dumps(
+            {
+                "at": rfc3339(self.at_ms),
+                "lag_records": self.lag_records,
+                "lag_seconds": self.lag_seconds,
+                "dead_letters": self.dead_letters,
+                "partitions": partitions,
+                "balances": [asdict(balance) for balance in self.balances],
+            }
+        ).decode()
