@@ -186,3 +186,14 @@ def test_deep_nesting_below_a_list_or_map_is_undecidable(opening: bytes) -> None
         assert field in value
         deep = field.partition(b":")[0] + b":" + opening * 900 + b"1" + closing * 900
         assert isinstance(decode_or_reason("campaign.commands", value.replace(field, deep), b"spring-2026"), str)
+
+
+def test_a_validator_that_gives_up_makes_the_record_undecidable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gives_up(_: object) -> bool:
+        raise ValueError("Recursion limit reached")
+
+    decoder = CommandDecoder("claim.commands")
+    plan = decoder._plans["voucher.claim"]
+    monkeypatch.setitem(decoder._plans, "voucher.claim", plan._replace(is_valid=gives_up, is_valid_plain=gives_up))
+    with pytest.raises(Undecidable):
+        decoder.decode(orjson.dumps(SCHEMAS["voucher.claim"]["examples"][0]), b"u-1")

@@ -9,9 +9,8 @@ from voucher_ledger.core.schema_files import schema_root
 
 Schema: TypeAlias = dict[str, Any]
 Json: TypeAlias = Any
-# A step of a path below `data`: a field's name, EACH_ITEM of a list, or EACH_VALUE of an object with free keys.
-EACH_ITEM = 0
-EACH_VALUE = 1
+# A step of a path below `data`: a field's name, or EACH of a list's items or of the values of an object with free keys.
+EACH = 0
 Path: TypeAlias = tuple[str | int, ...]
 
 _COMMON_PREFIX = "../common.json#/$defs/"
@@ -82,7 +81,7 @@ def integer_paths(schema: Schema) -> list[Path]:
     for name, child in schema.get("properties", {}).items():
         found += [(name, *path) for path in integer_paths(child)]
     if isinstance(schema.get("items"), dict):
-        found += [(EACH_ITEM, *path) for path in integer_paths(schema["items"])]
+        found += [(EACH, *path) for path in integer_paths(schema["items"])]
     if isinstance(schema.get("additionalProperties"), dict):
-        found += [(EACH_VALUE, *path) for path in integer_paths(schema["additionalProperties"])]
+        found += [(EACH, *path) for path in integer_paths(schema["additionalProperties"])]
     return found
