@@ -107,10 +107,18 @@ def audit(connection: psycopg.Connection) -> AuditReport:
     """
     with connection.transaction():
         connection.execute(_SNAPSHOT)
-        connection.execute(_SETTINGS)
-        taken_at = connection.execute(_TAKEN_AT).fetchone()
-        assert taken_at is not None, "SELECT of an expression returns a row"
-        return AuditReport(taken_at[0], tuple(_run(connection, check) for check in load_checks()))
+        return run_checks(connection)
+
+
+def run_checks(connection: psycopg.Connection) -> AuditReport:
+    """Run every check in the caller's transaction, whatever that has changed so far included.
+
+    The planner's settings of this transaction are changed to its end. Raises as `audit` does.
+    """
+    connection.execute(_SETTINGS)
+    taken_at = connection.execute(_TAKEN_AT).fetchone()
+    assert taken_at is not None, "SELECT of an expression returns a row"
+    return AuditReport(taken_at[0], tuple(_run(connection, check) for check in load_checks()))
 
 
 def _run(connection: psycopg.Connection, check: Check) -> CheckResult:

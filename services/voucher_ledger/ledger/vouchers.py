@@ -48,18 +48,21 @@ def insert(connection: psycopg.Connection, vouchers: Sequence[Voucher]) -> None:
 
     Raises psycopg.errors.UniqueViolation where the user's ordinal was taken meanwhile by another partition.
     """
-    if not vouchers:
-        return
-    rows = "".join(
+    if vouchers:
+        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.write(copy_rows(vouchers))
+
+
+def copy_rows(vouchers: Sequence[Voucher]) -> bytes:
+    """New vouchers as COPY takes them."""
+    return "".join(
         [
             f"{v.voucher_id}\t{escape(v.campaign_id)}\t{escape(v.user_id)}\t{v.ordinal}\t{v.shard}\t{v.state}"
             f"\t{v.face_value_minor}\t{v.granted_at_ms}\t{v.expires_at_ms}\t{escape(v.command_id)}"
             f"\t{NULL if v.city_tier is None else v.city_tier}\t{NULL if v.channel is None else escape(v.channel)}\n"
             for v in vouchers
         ]
-    )
-    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.write(rows.encode())
+    ).encode()
 
 
 def update(connection: psycopg.Connection, vouchers: Sequence[Voucher]) -> None:
