@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from voucher_ledger.produce.clients import open_client
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, producer_config
@@ -41,13 +42,11 @@ class Sender:
         self._kafka = settings.kafka
         self._record_times = record_times
         # Success is what is neither failed nor under way: Python is called for failures only.
-        self._producer = Producer(
+        self._producer = open_client(
+            Producer,
             producer_config(
-                settings,
-                delivery_timeout_ms=DELIVERY_SECONDS_MAX * 1_000,
-                delivery_report_only_error=True,
-                log_level=2,
-            )
+                settings, delivery_timeout_ms=DELIVERY_SECONDS_MAX * 1_000, delivery_report_only_error=True
+            ),
         )
 
     def __enter__(self) -> Self:

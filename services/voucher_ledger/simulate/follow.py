@@ -7,6 +7,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from voucher_ledger.core.messages import EVENTS_BY_TOPIC
+from voucher_ledger.produce.clients import open_client
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.settings import Settings
@@ -25,7 +26,7 @@ class Answers:
 
     def __init__(self, settings: Settings) -> None:
         self._kafka = settings.kafka
-        self._consumer = Consumer(consumer_config(settings, "voucher-ledger-simulate", log_level=2))
+        self._consumer = open_client(Consumer, consumer_config(settings, "voucher-ledger-simulate"))
 
     def __enter__(self) -> Self:
         """Find the ends. Raises Unreachable where no broker answers or a topic can't be read."""

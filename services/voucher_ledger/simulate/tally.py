@@ -21,7 +21,8 @@ class Tally:
 
     `sent` counts commands by topic, rubbish left out; `answers` counts first outcomes by type, `duplicates` repeated
     ones, `refusals` those by (type, reason). The sweeper's commands are in these too, but `answered` counts this play's
-    own, to set against what was sent. `open_vouchers` may be used, `held_vouchers` are in an order.
+    own, to set against what was sent. Of the campaign itself, `granted` vouchers were ever granted, of which
+    `open_vouchers` may be used and `held_vouchers` are in an order.
     """
 
     prefix: str
@@ -32,6 +33,7 @@ class Tally:
     answers: Counter[str] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    granted: int = 0
     open_vouchers: int = 0
     held_vouchers: int = 0
     undelivered: int = 0
@@ -49,11 +51,6 @@ class Tally:
     def unanswered(self) -> int:
         """How many commands of this play have not been answered yet."""
         return self.commands - self.answered
-
-    @property
-    def granted(self) -> int:
-        """How many vouchers were granted."""
-        return self.answers["voucher.granted"]
 
     def count_answer(self, event: dict[str, Any]) -> None:
         """Add an event (a CloudEvents envelope); what follows from an outcome (index above 0) is no answer."""
@@ -77,6 +74,8 @@ class Tally:
             self._judge_opening(type_, data)
 
     def _move(self, type_: str, data: dict[str, Any]) -> None:
+        if type_ == "voucher.granted":
+            self.granted += 1
         opened, held = _OPEN_CHANGE.get(type_, (0, 0))
         self.open_vouchers += opened + (1 if data.get("voucher_restored") else 0)
         self.held_vouchers += held

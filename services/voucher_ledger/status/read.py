@@ -16,6 +16,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
+from voucher_ledger.produce.clients import open_client
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config, group_of
 from voucher_ledger.runtime.settings import Settings
@@ -51,8 +52,9 @@ class Reader:
     def __init__(self, settings: Settings, connection: psycopg.Connection) -> None:
         self._kafka = settings.kafka
         self._connection = connection
-        self._admin = AdminClient({**admin_config(settings), "log_level": 2})
-        self._consumer = Consumer(
+        self._admin = open_client(AdminClient, admin_config(settings))
+        self._consumer = open_client(
+            Consumer,
             consumer_config(
                 settings,
                 "voucher-ledger-status",
@@ -60,8 +62,7 @@ class Reader:
                 queued_min_messages=1,
                 queued_max_messages_kbytes=1_024,
                 auto_offset_reset="earliest",
-                log_level=2,
-            )
+            ),
         )
 
     def close(self) -> None:

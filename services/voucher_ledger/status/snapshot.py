@@ -42,7 +42,7 @@ class PartitionStatus:
     def unpublished_records(self) -> int | None:
         """How many decided records have no published event yet; None where that is not known."""
         if self.published_offset is None:
-            return None if self.next_offset is not None else 0
+            return 0 if self.first_undecided <= self.start_offset else None
         return max(0, self.first_undecided - self.published_offset)
 
 
