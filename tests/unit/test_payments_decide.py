@@ -43,6 +43,13 @@ def settled(**changes: Any) -> Payments:
     return given(spent, reservation(state="settled"), payment(**changes))
 
 
+def beside_another(state: Payments) -> Payments:
+    """The same user's order `o-2`, on another voucher, beside what there is."""
+    state.vouchers["v-2"] = voucher(voucher_id="v-2", state="held")
+    state.reservations["o-2"] = reservation(order_id="o-2", voucher_id="v-2")
+    return state
+
+
 def refunded() -> Payments:
     whole = payment(state="refunded", refunded_minor=3200)
     return given(voucher(face_value_minor=1800), reservation(state="refunded"), whole, refund())
@@ -73,9 +80,15 @@ REFUSALS: dict[str, tuple[str, Callable[[], Payments], Command]] = {
     "paid without the discount": ("amount_mismatch", held, settle(paid_minor=5000)),
     "settled with another amount": ("conflict", settled, settle(paid_minor=3201)),
     "settled for another order": ("conflict", settled, settle(order_id="o-2")),
+    "settled for the user's other order": ("conflict", lambda: beside_another(settled()), settle(order_id="o-2")),
     "settled by another user": ("conflict", settled, settle(user_id="u-2")),
     "no such payment": ("unknown_payment", settled, refund_of(payment_id="p-2")),
     "another order's payment": ("unknown_payment", settled, refund_of(order_id="o-2")),
+    "the user's other order's payment": (
+        "unknown_payment",
+        lambda: beside_another(settled()),
+        refund_of(order_id="o-2"),
+    ),
     "another's payment": ("unknown_payment", settled, refund_of(user_id="u-2")),
     "more than was paid": ("refund_exceeds_payment", settled, refund_of(amount_minor=3201)),
     "more than is left": ("refund_exceeds_payment", lambda: settled(refunded_minor=1), refund_of()),
@@ -90,6 +103,7 @@ REFUSALS: dict[str, tuple[str, Callable[[], Payments], Command]] = {
     "refunded for another reason": ("conflict", refunded, refund_of(reason="cold")),
     "refunded of another payment": ("conflict", refunded, refund_of(payment_id="p-2")),
     "refunded of another order": ("conflict", refunded, refund_of(order_id="o-2")),
+    "refunded of the user's other order": ("conflict", lambda: beside_another(refunded()), refund_of(order_id="o-2")),
     "refunded by another user": ("conflict", refunded, refund_of(user_id="u-2")),
 }
 
@@ -100,8 +114,9 @@ def test_a_refusal_gives_its_reason_and_changes_nothing(name: str) -> None:
     event = when(state(), asked)
     assert (event.type, event.data["reason"]) == ("payment.rejected", reason)
     assert {key: value for key, value in asked.data.items() if key != "reason"}.items() <= event.data.items()
-    is_own_order = asked.data["order_id"] == "o-1" and asked.data["user_id"] == "u-1" and state().reservations
-    assert (KNOWN.items() <= event.data.items()) == bool(is_own_order)
+    own = state().reservations.get(asked.data["order_id"]) if asked.data["user_id"] == "u-1" else None
+    known = {} if own is None else {"voucher_id": own.voucher_id, "campaign_id": own.campaign_id}
+    assert {key: event.data[key] for key in KNOWN if key in event.data} == known
 
 
 def test_every_reason_of_the_contract_is_tried() -> None:
@@ -167,6 +182,7 @@ def test_a_whole_refund_restores_the_voucher_worth_the_discount() -> None:
         (3200, "cold", True)
     ]
     assert state.category_committed_minor == {("spring", "food"): -1800}
+    assert state.category_left_minor == {("spring", "food"): 1800}
 
 
 def test_a_whole_refund_after_the_vouchers_end_gives_the_discount_to_the_pool() -> None:

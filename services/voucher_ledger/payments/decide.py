@@ -46,7 +46,6 @@ def _settle_again(payment: Payment, reservation: Reservation | None, command: Co
     if (
         reservation is None
         or data["order_id"] != payment.order_id
-        or data["user_id"] != payment.user_id
         or data["paid_minor"] != payment.paid_minor
     ):
         return _refused(command, "conflict", reservation, "this payment_id was settled before with other content")
@@ -99,7 +98,6 @@ def _refund_again(refund: Refund, reservation: Reservation | None, command: Comm
         reservation is None
         or data["payment_id"] != refund.payment_id
         or data["order_id"] != refund.order_id
-        or data["user_id"] != refund.user_id
         or data["amount_minor"] != refund.amount_minor
         or data.get("reason") != refund.reason
     ):
