@@ -43,11 +43,7 @@ def _settle(state: Payments, command: Command) -> Event:
 
 def _settle_again(payment: Payment, reservation: Reservation | None, command: Command) -> Event:
     data = command.data
-    if (
-        reservation is None
-        or data["order_id"] != payment.order_id
-        or data["paid_minor"] != payment.paid_minor
-    ):
+    if reservation is None or data["order_id"] != payment.order_id or data["paid_minor"] != payment.paid_minor:
         return _refused(command, "conflict", reservation, "this payment_id was settled before with other content")
     return Event(
         "payment.settled",
