@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 import voucher_ledger
 from voucher_ledger.dev import cluster, kafka_server, postgres_home, postgres_server
 from voucher_ledger.dev.cluster import Endpoints
+from voucher_ledger.dev.errors import EmbeddedServerError
 from voucher_ledger.dev.prepare import prepare
 
 pytestmark = pytest.mark.integration
@@ -49,7 +50,7 @@ def test_a_half_made_cluster_in_an_odd_private_path_is_made_whole(tmp_path: Path
     """Killed while its data directories were made; and for root, a path that no unprivileged account may enter."""
     tmp_path.chmod(0o700)
     directory = tmp_path / "fünf, sechs = 'sieben' $8"
-    for partial in ("kafka.partial", "postgres.partial"):
+    for partial in ("kafka.partial-0", "postgres.partial-0"):
         (directory / partial).mkdir(parents=True)
         (directory / partial / "PG_VERSION").write_text("half of it")
     link = postgres_server.link_path(directory)
@@ -61,18 +62,49 @@ def test_a_half_made_cluster_in_an_odd_private_path_is_made_whole(tmp_path: Path
         cluster.restart_postgres(directory, hard=True)
         with psycopg.connect(endpoints.postgres) as connection:
             connection.execute("TABLE survivor")
+        assert list(directory.glob("kafka.partial-*")) == []
         assert link.is_symlink() == (os.geteuid() == 0)
-        # Somebody deletes the directory under its servers: they are stopped all the same.
+    finally:
+        cluster.remove(directory)
+    assert not directory.exists()
+
+
+def test_servers_of_a_deleted_directory_are_stopped_and_their_data_goes(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    directory, other = tmp_path / "deleted", tmp_path / "other"
+    try:
+        cluster.up(directory)
+        data = postgres_server.link_path(directory).resolve()
         shutil.rmtree(directory)
         cluster.down(directory)
         assert kafka_server.find(directory) is None
         assert postgres_server.find(directory) is None
+        # For root the data lay elsewhere. The next one to come there clears it away, but keeps what was only moved.
+        cluster.up(other)
+        assert not data.exists()
+        cluster.down(other)
+        shutil.move(other, tmp_path / "moved")
+        cluster.up(directory)
+        cluster.up(tmp_path / "moved")
     finally:
-        cluster.down(directory)
-    if os.geteuid() == 0:
-        assert postgres_home.shared_data(link).is_dir()
-        postgres_home.remove_abandoned()
-        assert not postgres_home.shared_data(link).exists()
+        for path in (directory, other, tmp_path / "moved"):
+            cluster.remove(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a plain user's data lies in its directory, and is copied with it")
+def test_a_copied_directory_does_not_take_the_data_of_its_original(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    try:
+        cluster.up(original)
+        before = cluster.status(original)
+        shutil.copytree(original, copy, symlinks=True)
+        with pytest.raises(EmbeddedServerError, match="copy"):
+            cluster.up(copy)
+        assert cluster.status(original) == before
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+        cluster.remove(original)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -5,12 +5,13 @@ and the two logs. Ports and data survive `down`; removing the directory removes 
 """
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from voucher_ledger.dev import kafka_server, ports, postgres_server
+from voucher_ledger.dev import kafka_server, ports, postgres_home, postgres_server
 from voucher_ledger.dev.errors import EmbeddedServerError, PortTakenError
 from voucher_ledger.dev.locks import exclusive
 from voucher_ledger.dev.ports import LOOPBACK, Ports
@@ -159,6 +160,15 @@ def down(directory: Path, report: Report = _quiet) -> None:
             postgres = pool.submit(postgres_server.stop, directory, report)
         for name, stopped in (("Kafka", kafka.result()), ("Postgres", postgres.result())):
             report(f"{name} stopped" if stopped else f"{name} did not run")
+
+
+def remove(directory: Path) -> None:
+    """Stop the servers of `directory` and delete it and all their data. Raises EmbeddedServerError when one stays."""
+    directory = _resolved(directory)
+    down(directory)
+    postgres_home.remove_data(postgres_server.link_path(directory))
+    if directory.is_dir():
+        shutil.rmtree(directory)
 
 
 def status(directory: Path) -> Status:

