@@ -64,7 +64,10 @@ def problems_of(events: list[Outcome], first: list[Claim], second: list[Claim]) 
     sent = Counter((claim.user_id, claim.command_id) for claim in first + second)
     answered = Counter((event.key, str(event.data["command_id"])) for event in events)
     if sent != answered:
-        problems.append(f"commands and outcomes differ: {list((sent - answered).items())[:3]} are unanswered")
+        missing, extra = sent - answered, answered - sent
+        problems.append(
+            f"unanswered: {missing.total()} {list(missing)[:3]}; too many: {extra.total()} {list(extra)[:3]}"
+        )
     granted = [event for event in events if event.type == "voucher.granted" and "duplicate" not in event.data]
     winners = {event.key: event.data for event in granted}
     if len(winners) != len(granted):

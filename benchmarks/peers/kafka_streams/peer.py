@@ -13,6 +13,8 @@ How the comparison is fair:
   partitions (each grants from a fixed share of the quota). All of this favours the peer.
 - Starting the JVM and joining the group is not to be timed: wait for RUNNING first (`wait_until_running`). Whatever
   it decided by then counts for it: compare by the time of the last outcome, over all claims.
+- The JVM compiles what is hot during the first seconds. With 500,000 claims that is a large part of the run; with a
+  million or more, or by the second half alone (`measure_peer` prints both), one sees what it does from then on.
 """
 
 from __future__ import annotations

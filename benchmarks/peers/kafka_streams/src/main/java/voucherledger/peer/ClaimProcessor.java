@@ -22,12 +22,14 @@ final class ClaimProcessor implements Processor<byte[], byte[], byte[], byte[]> 
     private static final char KEY_SEPARATOR = 0;
 
     private final Campaign campaign;
+    private final OutcomeEvent outcome;
     private ProcessorContext<byte[], byte[]> context;
     private KeyValueStore<byte[], byte[]> grantsByUser;
     private KeyValueStore<String, Long> remainingByCampaign;
 
     ClaimProcessor(Campaign campaign) {
         this.campaign = campaign;
+        outcome = new OutcomeEvent(campaign.faceValueMinor());
     }
 
     @Override
@@ -53,17 +55,17 @@ final class ClaimProcessor implements Processor<byte[], byte[], byte[], byte[]> 
         for (Grant grant : grants) {
             if (grant.commandId().equals(command.commandId())) {
                 return grant.answers(command)
-                        ? OutcomeEvent.granted(eventId, decidedAtMs, command, grant, campaign.faceValueMinor(), true)
-                        : OutcomeEvent.rejected(eventId, decidedAtMs, command, "conflict");
+                        ? outcome.granted(eventId, decidedAtMs, command, grant, true)
+                        : outcome.rejected(eventId, decidedAtMs, command, "conflict");
             }
         }
         if (grants.size() >= campaign.perUserLimit()) {
-            return OutcomeEvent.rejected(eventId, decidedAtMs, command, "user_limit");
+            return outcome.rejected(eventId, decidedAtMs, command, "user_limit");
         }
         Long stored = remainingByCampaign.get(command.campaignId());
         long remaining = stored == null ? campaign.quotaOfPartition(cause.partition()) : stored;
         if (remaining < 1) {
-            return OutcomeEvent.rejected(eventId, decidedAtMs, command, "sold_out");
+            return outcome.rejected(eventId, decidedAtMs, command, "sold_out");
         }
         Grant grant = new Grant(
                 command.commandId(),
@@ -75,7 +77,7 @@ final class ClaimProcessor implements Processor<byte[], byte[], byte[], byte[]> 
         extended.add(grant);
         grantsByUser.put(userKey, Grant.encode(extended));
         remainingByCampaign.put(command.campaignId(), remaining - 1);
-        return OutcomeEvent.granted(eventId, decidedAtMs, command, grant, campaign.faceValueMinor(), false);
+        return outcome.granted(eventId, decidedAtMs, command, grant, false);
     }
 
     private static ClaimCommand parse(Record<byte[], byte[]> record, RecordMetadata cause) {
