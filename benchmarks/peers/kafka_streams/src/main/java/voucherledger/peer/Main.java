@@ -138,7 +138,7 @@ public final class Main {
                 ended.countDown();
             }
         });
-        // The exit code of a process that was told to stop is the signal's; its last transaction is committed all the same.
+        // A signal ends the process with the exit code of the signal; its last transaction is committed all the same.
         Runtime.getRuntime().addShutdownHook(new Thread(() -> streams.close(CLOSE_TIMEOUT), "close"));
         streams.start();
         ended.await();
