@@ -15,9 +15,9 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 import voucher_ledger
-from voucher_ledger.dev import cluster, kafka_server, postgres_home, postgres_server
+from voucher_ledger.dev import cluster, kafka_server, ports, postgres_home, postgres_server
 from voucher_ledger.dev.cluster import Endpoints
-from voucher_ledger.dev.errors import EmbeddedServerError
+from voucher_ledger.dev.errors import SetupError
 from voucher_ledger.dev.prepare import prepare
 
 pytestmark = pytest.mark.integration
@@ -71,7 +71,7 @@ def test_a_half_made_cluster_in_an_odd_private_path_is_made_whole(tmp_path: Path
 
 def test_servers_of_a_deleted_directory_are_stopped_and_their_data_goes(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    directory, other = tmp_path / "deleted", tmp_path / "other"
+    directory, other, moved = tmp_path / "deleted", tmp_path / "other", tmp_path / "moved"
     try:
         cluster.up(directory)
         data = postgres_server.link_path(directory).resolve()
@@ -80,14 +80,16 @@ def test_servers_of_a_deleted_directory_are_stopped_and_their_data_goes(tmp_path
         assert kafka_server.find(directory) is None
         assert postgres_server.find(directory) is None
         # For root the data lay elsewhere. The next one to come there clears it away, but keeps what was only moved.
-        cluster.up(other)
+        other.mkdir()
+        postgres_server.start(other, ports.pick_all(), print)
         assert not data.exists()
-        cluster.down(other)
-        shutil.move(other, tmp_path / "moved")
-        cluster.up(directory)
-        cluster.up(tmp_path / "moved")
+        postgres_server.stop(other, print)
+        shutil.move(other, moved)
+        directory.mkdir()
+        postgres_server.start(directory, ports.pick_all(), print)
+        postgres_server.start(moved, ports.pick_all(), print)
     finally:
-        for path in (directory, other, tmp_path / "moved"):
+        for path in (directory, other, moved):
             cluster.remove(path)
 
 
@@ -95,12 +97,13 @@ def test_servers_of_a_deleted_directory_are_stopped_and_their_data_goes(tmp_path
 def test_a_copied_directory_does_not_take_the_data_of_its_original(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
     try:
-        cluster.up(original)
+        postgres_server.start(original, ports.pick_all(), print)
         before = cluster.status(original)
         shutil.copytree(original, copy, symlinks=True)
-        with pytest.raises(EmbeddedServerError, match="copy"):
-            cluster.up(copy)
+        with pytest.raises(SetupError, match="copy"):
+            postgres_server.start(copy, ports.pick_all(), print)
         assert cluster.status(original) == before
     finally:
         shutil.rmtree(copy, ignore_errors=True)
