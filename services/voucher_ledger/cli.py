@@ -87,14 +87,78 @@ def run(
         counts = {"campaigns": 1, "claims": claims, "orders": 1, "payments": 1, "sweeper": 1}
         raise typer.Exit(supervisor.supervise(supervisor.workers(loaded, counts), single.stop_on_signals()))
     if process is Process.SWEEPER:
-        from voucher_ledger import sweeper
         from voucher_ledger.run import single
+        from voucher_ledger.sweeper import loop
 
-        sweeper.run(loaded, single.stop_on_signals())
+        loop.run(loaded, single.stop_on_signals())
         return
     from voucher_ledger.run import single
 
     single.run(loaded, process.value, instance)
+
+
+@app.command()
+def produce(
+    source: Annotated[Path, typer.Argument(help="NDJSON, a command a line; - for standard input.")] = Path("-"),
+    rate: Annotated[float | None, typer.Option(min=0.001, help="At most so many commands a second.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Take only commands of this topic.")] = None,
+    skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Report bad lines and go on.")] = False,
+    event_time: Annotated[
+        bool, typer.Option("--event-time", help="Use each command's time as its timestamp (topics with CreateTime).")
+    ] = False,
+) -> None:
+    """Send commands from a file or a pipe, checked against their schemas, and await their delivery."""
+    from voucher_ledger.produce import command
+
+    loaded = settings.load()
+    raise typer.Exit(
+        command.run(loaded, source, rate=rate, topic=topic, skip_invalid=skip_invalid, event_time=event_time)
+    )
+
+
+@app.command()
+def simulate(
+    claims: Annotated[int, typer.Option(min=1, help="Well-formed claims, repeated ones included.")] = 300_000,
+    cards: Annotated[int, typer.Option(min=1, help="Vouchers of the campaign.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="Which day; the same seed gives the same commands.")] = 1,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="At most so many commands a second.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="The campaign's id (default: one of its own).")] = None,
+    voucher_ttl_s: Annotated[int, typer.Option(min=1, help="Seconds until a voucher expires.")] = 60,
+    hold_ttl_s: Annotated[int, typer.Option(min=1, help="Seconds until an order's hold expires.")] = 5,
+    await_expiries: Annotated[
+        bool, typer.Option("--await-expiries", help="Go on until no voucher is open (needs the sweeper).")
+    ] = False,
+    record_times: Annotated[
+        bool, typer.Option("--record-times", help="Records carry simulated timestamps (topics with CreateTime).")
+    ] = False,
+) -> None:
+    """Play the campaign's day against the running processors: claimants, impatient users, orders, payments, rubbish."""
+    from voucher_ledger.simulate import command
+
+    code = command.run(
+        settings.load(), claims=claims, cards=cards, seed=seed, rate=rate, campaign_id=campaign,
+        voucher_ttl_s=voucher_ttl_s, hold_ttl_s=hold_ttl_s, await_expiries=await_expiries, record_times=record_times,
+    )  # fmt: skip
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell positions, lag in records and seconds, and balances."""
+    from voucher_ledger.status import command
+
+    raise typer.Exit(command.run(settings.load(), watch=watch, json=as_json))
+
+
+@app.command()
+def audit(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Prove from SQL alone, in one snapshot and beside live traffic, that the books are right; exit code 1 if not."""
+    from voucher_ledger.ledger import audit_command
+
+    raise typer.Exit(audit_command.run(settings.load().postgres, as_json))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from voucher_ledger.ledger.audit import audit
@@ -25,6 +25,9 @@ WAIT_SECONDS_MAX = 90.0
 COMMAND_TOPICS = ("campaign.commands", "claim.commands", "order.commands", "payment.commands")
 DEAD_LETTERS = "ledger.dead-letters"
 FACE_MINOR = 2_500
+# A killed static member keeps its group alive for as long.
+SESSION_TIMEOUT_MS = 3_000
+_GONE_OR_GOING = {"UNKNOWN_TOPIC_OR_PART", "GROUP_ID_NOT_FOUND", "NON_EMPTY_GROUP"}
 
 
 @dataclass(slots=True)
@@ -36,17 +39,13 @@ class World:
     producer: Producer
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def spawn(self, room: str, *, instance: str | None = None, **child: str) -> subprocess.Popen[bytes]:
-        """A processor in a process of its own; `window` and `guard` as processor_child.py takes them."""
+    def spawn(
+        self, room: str, *, instance: str | None = None, environment: dict[str, str] | None = None, **child: str
+    ) -> subprocess.Popen[bytes]:
+        """A processor in a process of its own; `window`, `signal` and `guard` as processor_child.py takes them."""
         options = [f"--{name}={value}" for name, value in {"instance": instance, **child}.items() if value]
-        environment = {
-            **os.environ,
-            "VOUCHER_LEDGER_KAFKA": self.settings.kafka,
-            "VOUCHER_LEDGER_POSTGRES": self.settings.postgres,
-        }
-        process = subprocess.Popen(
-            [sys.executable, str(CHILD), room, *options], env=environment, stdin=subprocess.DEVNULL
-        )
+        variables = {**os.environ, **self.variables(), **(environment or {})}
+        process = subprocess.Popen([sys.executable, str(CHILD), room, *options], env=variables, stdin=subprocess.DEVNULL)
         self.children.append(process)
         return process
 
@@ -101,6 +100,89 @@ class World:
     def outcomes(self, room: str, count: int | None = None) -> list[dict[str, Any]]:
         """The events of a room's topic, decoded."""
         return [orjson.loads(record.value() or b"") for record in self.read(f"{room}.events", count)]
+
+    def wait_stopped(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until a child has stopped itself (SIGSTOP)."""
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), f"the child ended instead, with status {status}"
+
+    def wait_epoch_above(self, topic: str, epoch: int) -> None:
+        """Wait until every partition of `topic` has been taken over more than `epoch` times."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            lowest = self.connection.execute(
+                "SELECT min(epoch) FROM books.position, pg_sleep(0.05) WHERE topic = %s", (topic,)
+            ).fetchone()
+            if lowest and lowest[0] is not None and lowest[0] > epoch:
+                return
+            assert time.monotonic() < deadline, f"{topic} is not taken over: epoch {lowest}"
+
+    def reconnect(self) -> None:
+        """Connect again after Postgres was restarted."""
+        self.connection.close()
+        self.connection = postgres.connect(self.settings.postgres, application="test")
+
+    def stop_cleanly(self, process: subprocess.Popen[bytes], room: str, count: int) -> None:
+        """Let a processor publish `count` outcomes and finish."""
+        self.outcomes(room, count)
+        process.terminate()
+        assert process.wait(WAIT_SECONDS_MAX) == 0
+
+    def failure_of(self, room: str) -> str:
+        """Start a processor that is expected to stop with an error; what it printed."""
+        variables = {**os.environ, **self.variables()}
+        ended = subprocess.run(
+            [sys.executable, str(CHILD), room], env=variables, stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=WAIT_SECONDS_MAX, check=False,
+        )  # fmt: skip
+        assert ended.returncode != 0
+        return ended.stderr.decode()
+
+    def delete_group(self, room: str) -> None:
+        """Make Kafka forget the offsets of a room's group, once its members are gone."""
+        admin = AdminClient(kafka.admin_config(self.settings))
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        group = kafka.group_of(room)
+        while group in [found.group_id for found in admin.list_consumer_groups().result().valid]:
+            assert time.monotonic() < deadline, f"{group} is still there"
+            _settle(admin.delete_consumer_groups([group]))
+
+    def move_group_offset(self, room: str, to: TopicPartition) -> None:
+        """Do what operators do with kafka-consumer-groups --reset-offsets, once the group's members are gone."""
+        admin = AdminClient(kafka.admin_config(self.settings))
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        request = ConsumerGroupTopicPartitions(kafka.group_of(room), [to])
+        while True:
+            try:
+                admin.alter_consumer_group_offsets([request])[request.group_id].result()
+                return
+            except KafkaException as error:
+                assert time.monotonic() < deadline, error
+
+    def remake_topic(self, topic: str) -> None:
+        """Delete a topic and make it again under the same name."""
+        admin = AdminClient(kafka.admin_config(self.settings))
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while topic in admin.list_topics(timeout=10).topics:
+            assert time.monotonic() < deadline, f"{topic} is still there"
+            _settle(admin.delete_topics([topic]))
+        topics.ensure_topics(self.settings)
+
+    def first_outbox_row(self) -> tuple[int, int]:
+        """(partition, first_offset) of an outbox row that holds more than one record."""
+        row = self.connection.execute(
+            "SELECT partition, first_offset FROM books.outbox WHERE next_offset > first_offset + 1 LIMIT 1"
+        ).fetchone()
+        assert row is not None
+        return (row[0], row[1])
+
+    def variables(self) -> dict[str, str]:
+        """The environment that leads a processor to this world."""
+        return {
+            "VOUCHER_LEDGER_KAFKA": self.settings.kafka,
+            "VOUCHER_LEDGER_POSTGRES": self.settings.postgres,
+            "VOUCHER_LEDGER_SESSION_TIMEOUT_MS": str(self.settings.session_timeout_ms),
+        }
 
     def wait_answered(self, topic: str, count: int) -> None:
         """Wait until `count` commands of `topic` are answered: published events and dead letters together."""
@@ -184,7 +266,7 @@ def fresh_world(kafka_servers: str, postgres_dsn: str) -> World:
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
     dsn = psycopg.conninfo.make_conninfo(postgres_dsn, dbname=name)
-    settings = Settings(kafka=kafka_servers, postgres=dsn)
+    settings = Settings(kafka=kafka_servers, postgres=dsn, session_timeout_ms=SESSION_TIMEOUT_MS)
     reset_broker(settings)
     topics.ensure_topics(settings)
     connection = postgres.connect(dsn, application="test")
@@ -196,8 +278,9 @@ def reset_broker(settings: Settings) -> None:
     """Delete all topics and groups, and wait until they are gone."""
     admin = AdminClient(kafka.admin_config(settings))
     deadline = time.monotonic() + WAIT_SECONDS_MAX
-    groups = [group.group_id for group in admin.list_consumer_groups().result().valid]
-    _settle(admin.delete_consumer_groups(groups) if groups else {})
+    while groups := [group.group_id for group in admin.list_consumer_groups().result().valid]:
+        assert time.monotonic() < deadline, f"groups {groups} are still there"
+        _settle(admin.delete_consumer_groups(groups))
     while names := [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]:
         assert time.monotonic() < deadline, f"topics {names} are still there"
         _settle(admin.delete_topics(names))
@@ -208,7 +291,7 @@ def _settle(futures: dict[str, Any]) -> None:
         try:
             future.result()
         except KafkaException as error:
-            if "UNKNOWN" not in error.args[0].name() and error.args[0].name() != "GROUP_ID_NOT_FOUND":
+            if error.args[0].name() not in _GONE_OR_GOING:
                 raise
 
 

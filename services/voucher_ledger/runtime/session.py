@@ -16,6 +16,7 @@ from voucher_ledger.runtime.decider import Decider
 from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost
 from voucher_ledger.runtime.incoming import incoming
 from voucher_ledger.runtime.kafka import consumer_config, group_of
+from voucher_ledger.runtime.leave import leave_group
 from voucher_ledger.runtime.outbox import Outbox
 from voucher_ledger.runtime.positions import Positions
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC, Publisher
@@ -81,6 +82,8 @@ class Session:
             else:
                 self._prune()
         self._finish()
+        self._consumer.close()
+        leave_group(self._settings, group_of(self._room.name), self._instance)
 
     def close(self) -> None:
         """Leave everything behind, in whatever state it is; never raises."""

@@ -1,0 +1,114 @@
+"""TCP proxies that misbehave on purpose: between a processor and Postgres, and between it and Kafka."""
+
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+_CHUNK = 65_536
+END_TXN = 26
+
+
+class Proxy:
+    """Forwards connections to `target`; subclasses see the bytes of each direction and may change or withhold them."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """End all connections."""
+        for one in [self._listener, *self._open]:
+            with suppress(OSError):
+                one.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                self._open += [client, server]
+                upward = threading.Thread(target=self._pump, args=(client, server, self.to_server), daemon=True)
+                downward = threading.Thread(target=self._pump, args=(server, client, self.to_client), daemon=True)
+                upward.start()
+                downward.start()
+
+    def _pump(
+        self, source: socket.socket, sink: socket.socket,
+        forward: Callable[[socket.socket, socket.socket, bytes], None],
+    ) -> None:  # fmt: skip
+        with suppress(OSError):
+            while part := source.recv(_CHUNK):
+                forward(source, sink, part)
+        for one in (source, sink):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def to_server(self, client: socket.socket, server: socket.socket, part: bytes) -> None:
+        """Forward what the client sent."""
+        server.sendall(part)
+
+    def to_client(self, server: socket.socket, client: socket.socket, part: bytes) -> None:
+        """Forward what the server sent."""
+        client.sendall(part)
+
+
+class CommitAnswerLost(Proxy):
+    """Postgres: the `nth` COMMIT reaches the server, and the connection dies before its answer comes back."""
+
+    def __init__(self, target: tuple[str, int], nth: int) -> None:
+        self._left = nth
+        self.lost = threading.Event()
+        self._cut: set[int] = set()
+        super().__init__(target)
+
+    def to_server(self, client: socket.socket, server: socket.socket, part: bytes) -> None:
+        if part.startswith(b"Q") and b"COMMIT" in part:
+            self._left -= 1
+            if self._left == 0:
+                self._cut.add(id(server))
+        server.sendall(part)
+
+    def to_client(self, server: socket.socket, client: socket.socket, part: bytes) -> None:
+        if id(server) in self._cut:  # the server has answered, so the COMMIT is done
+            self.lost.set()
+            raise ConnectionResetError
+        client.sendall(part)
+
+
+class EndTxnHeld(Proxy):
+    """Kafka: the `nth` EndTxn is held back until `release` is set; the broker's address in answers becomes this one's.
+
+    The connection that carries the held request is cut towards the client, so that librdkafka sends it again on a new
+    one while the old one is still on its way to the broker.
+    """
+
+    def __init__(self, target: tuple[str, int], nth: int) -> None:
+        self._left = nth
+        self.held = threading.Event()
+        self.release = threading.Event()
+        self._buffers: dict[int, bytes] = {}
+        self._real = target[0].encode() + struct.pack(">i", target[1])
+        super().__init__(target)
+        self._own = target[0].encode() + struct.pack(">i", self.port)
+
+    def to_server(self, client: socket.socket, server: socket.socket, part: bytes) -> None:
+        buffer = self._buffers.get(id(client), b"") + part
+        while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack_from(">i", buffer)[0]:
+            size = 4 + struct.unpack_from(">i", buffer)[0]
+            frame, buffer = buffer[:size], buffer[size:]
+            if struct.unpack_from(">h", frame, 4)[0] == END_TXN:
+                self._left -= 1
+                if self._left == 0:
+                    self.held.set()
+                    client.shutdown(socket.SHUT_WR)
+                    self.release.wait(60)
+            server.sendall(frame)
+        self._buffers[id(client)] = buffer
+
+    def to_client(self, server: socket.socket, client: socket.socket, part: bytes) -> None:
+        client.sendall(part.replace(self._real, self._own))
