@@ -1,16 +1,31 @@
 """Kafka clients of tools that people run: quiet, and clear about wrong settings."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, TopicMetadata
 
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX
 from voucher_ledger.runtime.settings import KAFKA_PREFIX, SettingsError
 
 Client = TypeVar("Client")
+Result = TypeVar("Result")
 
 # Critical conditions only: whatever else goes wrong is told once, by the tool itself.
 _LOG_LEVEL = 2
+# Brokers learn of topics a moment after the controller has made them.
+_NEW_TOPIC_SECONDS_MAX = 3.0
+_LOOK_AGAIN_SECONDS = 0.1
+_NOT_SETTLED = frozenset(
+    [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART]
+)
+
+
+class MissingTopics(Exception):
+    """Topics that a tool needs do not exist."""
 
 
 def open_client(make: Callable[[dict[str, Any]], Client], configuration: dict[str, Any]) -> Client:
@@ -24,3 +39,44 @@ def open_client(make: Callable[[dict[str, Any]], Client], configuration: dict[st
     except KafkaException as error:
         reason = error.args[0].str()
         raise SettingsError(f"Kafka's client refuses a setting ({KAFKA_PREFIX}*): {reason}") from error
+
+
+def known_topics(
+    client: AdminClient | Consumer | Producer, kafka: str, wanted: Collection[str]
+) -> dict[str, TopicMetadata]:
+    """Return what Kafka (at `kafka`, for the errors' text) knows of its topics once all of `wanted` are there.
+
+    Raises:
+        Unreachable: no broker answers.
+        MissingTopics: one of them does not exist.
+    """
+    deadline = time.monotonic() + _NEW_TOPIC_SECONDS_MAX
+    while True:
+        try:
+            known: dict[str, TopicMetadata] = client.list_topics(timeout=REQUEST_SECONDS_MAX).topics
+        except KafkaException as error:
+            raise Unreachable(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
+        missing = sorted(set(wanted) - set(known))
+        if not missing:
+            return known
+        if time.monotonic() >= deadline:
+            raise MissingTopics(
+                f"Kafka at {kafka} has no topic {', '.join(missing)}: `voucher-ledger topics` makes them"
+            )
+        time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def settled(action: Callable[[], Result]) -> Result:
+    """Return what `action` returns, tried again while the brokers settle who leads the partitions of a new topic.
+
+    Raises:
+        KafkaException: what `action` raises in the end, or for another reason.
+    """
+    deadline = time.monotonic() + _NEW_TOPIC_SECONDS_MAX
+    while True:
+        try:
+            return action()
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_SETTLED or time.monotonic() >= deadline:
+                raise
+        time.sleep(_LOOK_AGAIN_SECONDS)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
+from voucher_ledger.produce.clients import MissingTopics
 from voucher_ledger.produce.lines import BadLine, LineChecker, read
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.produce.progress import Progress
 from voucher_ledger.produce.records import TimedCommand
-from voucher_ledger.produce.sender import MissingTopics, Sender, Undelivered
+from voucher_ledger.produce.sender import Sender, Undelivered
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.settings import Settings

@@ -8,19 +8,14 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from voucher_ledger.produce.clients import open_client
+from voucher_ledger.produce.clients import known_topics, open_client
 from voucher_ledger.produce.records import TimedCommand
-from voucher_ledger.runtime.errors import Unreachable
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, producer_config
+from voucher_ledger.runtime.kafka import producer_config
 from voucher_ledger.runtime.settings import Settings
 
 # Long enough for a broker's restart; after it a record counts as not delivered.
 DELIVERY_SECONDS_MAX = 60
 FAILURES_SHOWN_MAX = 20
-
-
-class MissingTopics(Exception):
-    """Topics that were to be written to do not exist."""
 
 
 class Undelivered(Exception):
@@ -69,15 +64,7 @@ class Sender:
             Unreachable: no broker answers.
             MissingTopics: one of them does not exist.
         """
-        try:
-            known = self._producer.list_topics(timeout=REQUEST_SECONDS_MAX).topics
-        except KafkaException as error:
-            raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
-        missing = sorted(set(topics) - set(known))
-        if missing:
-            raise MissingTopics(
-                f"Kafka at {self._kafka} has no topic {', '.join(missing)}: `voucher-ledger topics` makes them"
-            )
+        known_topics(self._producer, self._kafka, topics)
 
     def send(self, commands: Sequence[TimedCommand]) -> None:
         """Take records into the queue, waiting while it is full; records of one topic keep their order.

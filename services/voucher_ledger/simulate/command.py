@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from voucher_ledger.produce.sender import MissingTopics, Undelivered
+from voucher_ledger.produce.clients import MissingTopics
+from voucher_ledger.produce.sender import Undelivered
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.settings import Settings

@@ -1,5 +1,6 @@
 """Reads what the processors answer, from this moment on."""
 
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -7,7 +8,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from voucher_ledger.core.messages import EVENTS_BY_TOPIC
-from voucher_ledger.produce.clients import open_client
+from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.settings import Settings
@@ -29,16 +30,16 @@ class Answers:
         self._consumer = open_client(Consumer, consumer_config(settings, "voucher-ledger-simulate"))
 
     def __enter__(self) -> Self:
-        """Find the ends. Raises Unreachable where no broker answers or a topic can't be read."""
+        """Find the ends.
+
+        Raises:
+            Unreachable: no broker answers, or a topic can't be read.
+            MissingTopics: an event topic does not exist.
+        """
         try:
-            topics = self._consumer.list_topics(timeout=REQUEST_SECONDS_MAX).topics
-            ends = []
-            for topic in EVENTS_BY_TOPIC:
-                for partition in topics[topic].partitions if topic in topics else ():
-                    place = TopicPartition(topic, partition)
-                    _, place.offset = self._consumer.get_watermark_offsets(place, timeout=REQUEST_SECONDS_MAX)
-                    ends.append(place)
-            self._consumer.assign(ends)
+            topics = known_topics(self._consumer, self._kafka, [*EVENTS_BY_TOPIC])
+            places = [TopicPartition(topic, number) for topic in EVENTS_BY_TOPIC for number in topics[topic].partitions]
+            self._consumer.assign([settled(partial(self._end, place)) for place in places])
         except KafkaException as error:
             self._consumer.close()
             raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
@@ -48,6 +49,10 @@ class Answers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._consumer.close()
+
+    def _end(self, place: TopicPartition) -> TopicPartition:
+        _, end_offset = self._consumer.get_watermark_offsets(place, timeout=REQUEST_SECONDS_MAX)
+        return TopicPartition(place.topic, place.partition, end_offset)
 
     def read(self, wait_seconds: float) -> list[dict[str, Any]]:
         """Return the next events (CloudEvents envelopes), at most EVENTS_READ_MAX; after `wait_seconds` what there is.

@@ -6,6 +6,7 @@ import threading
 from rich.console import Console
 from rich.live import Live
 
+from voucher_ledger.produce.clients import MissingTopics
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Unreachable
@@ -36,7 +37,7 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
                 _show(reader, watch, json, stop)
             finally:
                 reader.close()
-    except NotSetUp as error:
+    except (NotSetUp, MissingTopics) as error:
         return _fail(error, ExitCode.USAGE)
     except Unreachable as error:
         return _fail(error, ExitCode.UNREACHABLE)

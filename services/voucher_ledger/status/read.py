@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import psycopg
@@ -16,7 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
-from voucher_ledger.produce.clients import open_client
+from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config, group_of
 from voucher_ledger.runtime.settings import Settings
@@ -36,7 +37,7 @@ Place = tuple[str, int]
 
 
 class NotSetUp(Exception):
-    """Topics or tables do not exist yet; the text says which command makes them."""
+    """The ledger's tables do not exist yet."""
 
 
 class _Position(NamedTuple):
@@ -76,14 +77,15 @@ class Reader:
 
         Raises:
             Unreachable: Kafka or Postgres does not answer.
-            NotSetUp: a topic or the ledger's tables do not exist.
+            MissingTopics: a command topic does not exist.
+            NotSetUp: the ledger's tables do not exist.
         """
         positions, balances = self._ledger()
         try:
             places = self._places()
             published = self._published()
-            starts = self._offsets(places, OffsetSpec.earliest())
-            ends = self._offsets(places, OffsetSpec.latest())
+            starts = settled(partial(self._offsets, places, OffsetSpec.earliest()))
+            ends = settled(partial(self._offsets, places, OffsetSpec.latest()))
         except KafkaException as error:
             raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
         undecided = {place: positions[place].next_offset if place in positions else starts[place] for place in places}
@@ -120,12 +122,7 @@ class Reader:
         return positions, balances
 
     def _places(self) -> list[Place]:
-        topics = self._admin.list_topics(timeout=REQUEST_SECONDS_MAX).topics
-        missing = [topic for topic in ROOM_BY_COMMAND_TOPIC if topic not in topics]
-        if missing:
-            raise NotSetUp(
-                f"Kafka at {self._kafka} has no topic {', '.join(missing)}: `voucher-ledger topics` makes them"
-            )
+        topics = known_topics(self._admin, self._kafka, [*ROOM_BY_COMMAND_TOPIC])
         return [
             (str(topic), partition) for topic in ROOM_BY_COMMAND_TOPIC for partition in sorted(topics[topic].partitions)
         ]

@@ -1,0 +1,299 @@
+"""`produce`, `status` and `simulate` on the real broker and database."""
+
+import io
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from tests.integration.world import World, claim, envelope, reset_broker
+from voucher_ledger.produce import command as produce_command
+from voucher_ledger.produce import sender as sender_module
+from voucher_ledger.produce.records import TimedCommand
+from voucher_ledger.produce.sender import Sender
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime import kafka, topics
+from voucher_ledger.runtime.settings import Settings, SettingsError
+from voucher_ledger.simulate import command as simulate_command
+from voucher_ledger.simulate import play as play_module
+from voucher_ledger.simulate.play import play
+from voucher_ledger.simulate.scenario import Scenario
+from voucher_ledger.simulate.tally import Tally
+from voucher_ledger.status import command as status_command
+
+pytestmark = pytest.mark.integration
+
+ROOMS = ("campaigns", "claims", "orders", "payments")
+
+
+def ndjson(directory: Path, *lines: bytes | dict[str, Any]) -> Path:
+    source = directory / "commands.ndjson"
+    source.write_bytes(b"".join((orjson.dumps(x) if isinstance(x, dict) else x) + b"\n" for x in lines))
+    return source
+
+
+def murmur2(key: bytes) -> int:
+    """Kafka's own hash of a key (org.apache.kafka.common.utils.Utils), written down independently."""
+    multiplier, mask = 0x5BD1E995, 0xFFFFFFFF
+    digest = 0x9747B28C ^ len(key)
+    whole = len(key) // 4 * 4
+    for place in range(0, whole, 4):
+        word = int.from_bytes(key[place : place + 4], "little") * multiplier & mask
+        word = (word ^ word >> 24) * multiplier & mask
+        digest = (digest * multiplier & mask) ^ word
+    if whole < len(key):
+        digest = (digest ^ int.from_bytes(key[whole:], "little")) * multiplier & mask
+    digest = (digest ^ digest >> 13) * multiplier & mask
+    return digest ^ digest >> 15
+
+
+def test_a_file_is_delivered_under_its_keys_to_the_partitions_of_javas_clients(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = [claim(number) for number in range(200)]
+    pause = envelope("campaign.pause", "p", {"campaign_id": "grey", "approved_by": "me", "reason": "checking"})
+    assert produce_command.run(world.settings, ndjson(tmp_path, *commands, pause)) == ExitCode.DONE
+    assert "201 commands delivered (1 to campaign.commands, 200 to claim.commands)" in capsys.readouterr().out
+    records = world.read("claim.commands")
+    assert sorted(record.value() or b"" for record in records) == sorted(orjson.dumps(command) for command in commands)
+    for record in records:
+        key = record.key()
+        assert isinstance(key, bytes)
+        assert key == orjson.loads(record.value() or b"")["data"]["user_id"].encode()
+        assert record.partition() == (murmur2(key) & 0x7FFFFFFF) % 8
+    assert len(world.read("campaign.commands")) == 1
+
+
+def test_skip_invalid_sends_the_rest_of_a_file(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = ndjson(tmp_path, claim(1), b"oops", claim(2))
+    assert produce_command.run(world.settings, source) == ExitCode.CHECK_FAILED
+    assert world.read("claim.commands") == []
+    assert produce_command.run(world.settings, source, skip_invalid=True) == ExitCode.DONE
+    assert len(world.read("claim.commands")) == 2
+    shown = capsys.readouterr()
+    assert "1 bad lines" in shown.out
+    assert f"{source}:2: not JSON" in shown.err
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BufferedWriter]:
+    """Standard input as a pipe; the end that a test writes to."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "r") as stdin, os.fdopen(writing, "wb") as writer:
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield writer
+
+
+def test_a_pipe_is_sent_as_it_comes_up_to_its_first_bad_line(
+    world: World, pipe: io.BufferedWriter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe.write(b"\n".join([orjson.dumps(claim(1)), orjson.dumps(claim(2)), b"oops", orjson.dumps(claim(3)), b""]))
+    pipe.close()
+    assert produce_command.run(world.settings, Path("-"), rate=1_000.0) == ExitCode.CHECK_FAILED
+    assert len(world.read("claim.commands")) == 2
+    shown = capsys.readouterr()
+    assert "2 commands delivered" in shown.out
+    assert "stdin:3: not JSON" in shown.err
+    assert "stopped at a bad line" in shown.err
+
+
+def test_a_line_of_a_pipe_is_delivered_before_the_next_comes(world: World, pipe: io.BufferedWriter) -> None:
+    codes: list[int] = []
+    producing = threading.Thread(target=lambda: codes.append(produce_command.run(world.settings, Path("-"))))
+    producing.start()
+    for number in range(3):
+        pipe.write(orjson.dumps(claim(number)) + b"\n")
+        pipe.flush()
+        world.read("claim.commands", number + 1)
+    pipe.close()
+    producing.join(30)
+    assert codes == [ExitCode.DONE]
+
+
+def make_topics_with_create_time(world: World) -> None:
+    reset_broker(world.settings)
+    topics.ensure_topics(world.settings, record_time="CreateTime")
+
+
+def test_event_time_makes_the_commands_time_the_records(world: World, tmp_path: Path) -> None:
+    make_topics_with_create_time(world)
+    assert produce_command.run(world.settings, ndjson(tmp_path, claim(1)), event_time=True) == ExitCode.DONE
+    (record,) = world.read("claim.commands")
+    assert record.timestamp()[1] == 1_770_336_000_000
+
+
+def test_a_queue_that_is_full_loses_nothing_and_keeps_the_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def small(settings: Settings, **overrides: Any) -> dict[str, Any]:
+        return {**kafka.producer_config(settings, **overrides), "queue.buffering.max.messages": 50}
+
+    monkeypatch.setattr(sender_module, "producer_config", small)
+    sent = [TimedCommand(0, "claim.commands", b"one-key", str(number).encode()) for number in range(1_000)]
+    for record_times in (False, True):
+        with Sender(world.settings, record_times=record_times) as sender:
+            sender.send(sent)
+        assert (sender.accepted, sender.failed) == (1_000, 0)
+    assert [record.value() for record in world.read("claim.commands")] == [command.value for command in sent] * 2
+
+
+def test_a_record_that_the_topic_refuses_is_counted_and_named(world: World) -> None:
+    with Sender(world.settings) as sender:
+        sender.send(
+            [
+                TimedCommand(0, "claim.commands", b"huge", os.urandom(1_500_000)),  # refused by the broker
+                TimedCommand(0, "claim.commands", b"vast", os.urandom(3_000_000)),  # refused by the client
+                TimedCommand(0, "claim.commands", b"good", b"x"),
+            ]
+        )
+    assert (sender.accepted, sender.failed, sender.delivered) == (3, 2, 1)
+    assert sorted(failure.split(":")[1].strip() for failure in sender.failures) == ["key b'huge'", "key b'vast'"]
+
+
+def test_a_missing_topic_is_told_with_the_command_that_makes_it(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin = AdminClient(kafka.admin_config(world.settings))
+    admin.delete_topics(["order.commands"])["order.commands"].result()
+    deadline = time.monotonic() + 30
+    while "order.commands" in admin.list_topics(timeout=10).topics:
+        assert time.monotonic() < deadline
+    assert produce_command.run(world.settings, ndjson(tmp_path, claim(1))) == ExitCode.USAGE
+    assert "no topic order.commands: `voucher-ledger topics` makes them" in capsys.readouterr().err
+    assert status_command.run(world.settings) == ExitCode.USAGE
+    assert "no topic order.commands: `voucher-ledger topics` makes them" in capsys.readouterr().err
+
+
+def test_a_wrong_kafka_setting_is_told_by_name(world: World, tmp_path: Path) -> None:
+    wrong = world.settings.model_copy(update={"kafka_properties": {"no.such.thing": "1"}})
+    with pytest.raises(SettingsError, match=r"VOUCHER_LEDGER_KAFKA_\*.*no\.such\.thing"):
+        produce_command.run(wrong, ndjson(tmp_path, claim(1)))
+
+
+def status(world: World, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    assert status_command.run(world.settings, json=True) == ExitCode.DONE
+    shown: dict[str, Any] = orjson.loads(capsys.readouterr().out)
+    return shown
+
+
+def test_status_shows_what_waits_and_since_when(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    fresh = status(world, capsys)
+    assert (fresh["lag_records"], fresh["lag_seconds"], fresh["balances"]) == (0, 0.0, [])
+    assert {part["topic"] for part in fresh["partitions"]} == {
+        "campaign.commands",
+        "claim.commands",
+        "order.commands",
+        "payment.commands",
+    }
+    world.send("claim.commands", [claim(number) for number in range(100)])
+    waiting = status(world, capsys)
+    assert waiting["lag_records"] == 100
+    assert 0.0 <= waiting["lag_seconds"] < 600
+    ages = [part["lag_seconds"] for part in waiting["partitions"] if part["lag_records"]]
+    assert ages
+    assert None not in ages
+    assert status_command.run(world.settings) == ExitCode.DONE
+    assert "100 records waiting" in capsys.readouterr().out
+
+
+def test_status_watches_until_it_is_stopped(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    class StopAfterThree(threading.Event):
+        looks = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout == status_command.WATCH_SECONDS
+            self.looks += 1
+            return self.looks == 3
+
+    assert status_command.run(world.settings, watch=True, json=True, stop=StopAfterThree()) == ExitCode.DONE
+    assert [min(orjson.loads(line)) for line in capsys.readouterr().out.splitlines()] == ["at"] * 3
+
+
+def test_status_tells_in_one_line_who_does_not_answer(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voucher_ledger.produce.clients.REQUEST_SECONDS_MAX", 0.2)
+    for change, name in (({"kafka": "127.0.0.1:1"}, "Kafka"), ({"postgres": "host=127.0.0.1 port=1"}, "Postgres")):
+        assert status_command.run(world.settings.model_copy(update=change)) == ExitCode.UNREACHABLE
+        errors = capsys.readouterr().err
+        assert f"{name} " in errors
+        assert "does not answer" in errors
+        assert "Traceback" not in errors
+
+
+def test_status_of_a_database_without_ledger_names_the_command_that_makes_it(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.connection.execute("DROP SCHEMA ledger CASCADE")
+    assert status_command.run(world.settings) == ExitCode.USAGE
+    assert "`voucher-ledger migrate`" in capsys.readouterr().err
+
+
+def scenario(**change: Any) -> Scenario:
+    return Scenario(**{"begin_ms": 1_770_307_200_000, "claims": 2_000, "cards": 200, "rubbish_every": 25} | change)
+
+
+def test_a_small_day_is_played_to_its_end(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    for room in ROOMS:
+        world.spawn(room)
+    options: dict[str, Any] = {"claims": 4_000, "cards": 300, "seed": 5, "campaign_id": "day", "hold_ttl_s": 600}
+    assert simulate_command.run(world.settings, **options) == ExitCode.DONE
+    shown = capsys.readouterr()
+    assert "sold_out" in shown.out
+    assert "done: " in shown.err
+    assert world.faults() == []
+    known = status(world, capsys)
+    assert (known["lag_records"], known["dead_letters"]) == (0, 20)
+    granted = world.connection.execute("SELECT count(*) FROM ledger.voucher WHERE campaign_id = 'day'").fetchone()
+    assert granted == (300,)
+    assert {part["unpublished_records"] for part in known["partitions"]} == {0}
+    sums: dict[tuple[str, str], int] = {}
+    for row in known["balances"]:
+        sums[row["campaign_id"], row["unit"]] = sums.get((row["campaign_id"], row["unit"]), 0) + row["balance"]
+    assert set(sums.values()) == {0}
+    assert simulate_command.run(world.settings, **options) == ExitCode.CHECK_FAILED
+    assert "campaign day could not be opened" in capsys.readouterr().err
+
+
+def test_a_play_without_processors_says_so(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play_module, "STALL_SECONDS_MAX", 0.3)
+    assert simulate_command.run(world.settings, claims=10) == ExitCode.CHECK_FAILED
+    assert "12 commands unanswered" in capsys.readouterr().err
+
+
+def test_a_play_can_be_stopped_and_gives_what_there_is(world: World) -> None:
+    stop = threading.Event()
+    seen: list[str] = []
+
+    def stop_at_once(tally: Tally) -> None:
+        seen.append(tally.phase)
+        stop.set()
+
+    tally = play(world.settings, scenario(), 1, stop_at_once, stop)
+    assert (seen, tally.sent) == (["opening", "stopped"], {"campaign.commands": 12})
+
+
+def test_a_day_in_the_past_is_played_with_its_own_times(world: World) -> None:
+    make_topics_with_create_time(world)
+    for room in ROOMS:
+        world.spawn(room)
+    tally = play(world.settings, scenario(record_times=True), 1, lambda _tally: None, threading.Event())
+    assert (tally.granted, tally.unanswered, tally.undelivered) == (200, 0, 0)
+    times = [record.timestamp()[1] for record in world.read("claim.commands")]
+    assert min(times) >= 1_770_307_200_000
+    assert max(times) <= 1_770_307_200_000 + 7 * 3_600_000
+
+
+def test_wrong_figures_of_a_play_are_usage(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate_command.run(world.settings, cards=0) == ExitCode.USAGE
+    assert simulate_command.run(world.settings, rate=-1.0) == ExitCode.USAGE
+    assert "must be at least 1" in capsys.readouterr().err
