@@ -1,0 +1,107 @@
+"""Sends commands as any producer outside would: idempotent, right key and partitioner, every delivery awaited."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from voucher_ledger.runtime.errors import SessionLost, Unreachable
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, producer_config
+from voucher_ledger.runtime.settings import Settings
+
+DELIVERY_SECONDS_MAX = 10.0
+TOPIC_SEEN_SECONDS_MAX = 5.0
+_TOPIC_SEEN_WAIT_SECONDS = 0.1
+_TIMESTAMP_TYPE = "message.timestamp.type"
+_QUEUE_FULL_WAIT_SECONDS = 0.05
+
+
+class OutgoingCommand(NamedTuple):
+    """A command record. `time_ms` is its timestamp in milliseconds since 1970, which a topic with LogAppendTime
+    replaces by its own.
+    """
+
+    topic: str
+    key: bytes
+    value: bytes
+    time_ms: int
+
+
+class CommandSender:
+    """One idempotent producer; after a failure it is to be closed and another one made."""
+
+    def __init__(self, settings: Settings, client: str) -> None:
+        delivery_ms = round(DELIVERY_SECONDS_MAX * 1000)
+        self._producer = Producer(
+            producer_config(settings, client_id=f"voucher-ledger-{client}", delivery_timeout_ms=delivery_ms)
+        )
+        self._failures: list[KafkaError] = []
+
+    def send(self, commands: Sequence[OutgoingCommand]) -> None:
+        """Produce `commands` and wait until each is acknowledged.
+
+        Raises SessionLost where one was not: which of them arrived is then unknown.
+        """
+        deadline = time.monotonic() + 2 * DELIVERY_SECONDS_MAX
+        for command in commands:
+            self._produce(command, deadline)
+        waiting = self._producer.flush(max(0.0, deadline - time.monotonic()))
+        if self._failures or waiting:
+            cause = self._failures[0].str() if self._failures else "no answer"
+            count = len(self._failures) + waiting
+            raise SessionLost(f"Kafka: {count} of {len(commands)} commands were not acknowledged: {cause}")
+
+    def close(self) -> None:
+        """Drop what was not sent; never waits."""
+        self._producer.purge()
+        self._producer.flush(0)
+
+    def _produce(self, command: OutgoingCommand, deadline: float) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    command.topic, command.value, command.key, timestamp=command.time_ms, on_delivery=self._delivered
+                )
+                self._producer.poll(0)
+                return
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise SessionLost("Kafka: the producer's queue stayed full") from None
+                self._producer.poll(_QUEUE_FULL_WAIT_SECONDS)
+            except KafkaException as error:
+                raise SessionLost(f"Kafka: {error.args[0].str()}") from error
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failures.append(error)
+
+
+def stamped_by_broker(settings: Settings, topics: Sequence[str]) -> dict[str, bool]:
+    """For each topic, whether its records carry the broker's clock (LogAppendTime) instead of the producer's.
+
+    A topic made a moment ago is waited for: a broker learns of it some time after the controller has made it.
+    Raises Unreachable where Kafka does not answer, or still has no such topic after TOPIC_SEEN_SECONDS_MAX.
+    """
+    admin = AdminClient(admin_config(settings))
+    deadline = time.monotonic() + TOPIC_SEEN_SECONDS_MAX
+    while True:
+        try:
+            return _timestamp_types(admin, topics)
+        except KafkaException as error:
+            unknown = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            if not unknown or time.monotonic() > deadline:
+                hint = " (`voucher-ledger topics` makes what is missing)" if unknown else ""
+                names = ", ".join(topics)
+                text = f"Kafka at {settings.kafka}: topics {names}: {error.args[0].str()}{hint}"
+                raise Unreachable(text) from error
+        time.sleep(_TOPIC_SEEN_WAIT_SECONDS)
+
+
+def _timestamp_types(admin: AdminClient, topics: Sequence[str]) -> dict[str, bool]:
+    resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+    futures = admin.describe_configs(resources, request_timeout=REQUEST_SECONDS_MAX)
+    return {
+        resource.name: future.result()[_TIMESTAMP_TYPE].value == "LogAppendTime" for resource, future in futures.items()
+    }

@@ -1,0 +1,121 @@
+"""The sweeper's loop: look for what is due, send its commands, wait. One sweeper acts; others stand by."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from voucher_ledger.runtime.command_sender import CommandSender, OutgoingCommand, stamped_by_broker
+from voucher_ledger.runtime.errors import SessionLost, Unreachable
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.sweeper.plan import DueRow, RecentlySent, plan
+from voucher_ledger.sweeper.store import DueStore
+
+CLAIM_TOPIC = "claim.commands"
+ORDER_TOPIC = "order.commands"
+
+ROUND_SECONDS = 0.5
+STANDBY_SECONDS = 1.0
+# The most commands of a topic that wait to be decided: a backlog of due rows is worked off at the rooms' pace.
+DUE_ROWS_MAX = 10_000
+AGAIN_AFTER_SECONDS = 30.0
+# The broker that stamps a command may be this much behind our clock: its record must not be early by it.
+CLOCK_MARGIN_MS = 250
+BACKOFF_SECONDS = 0.2
+BACKOFF_SECONDS_MAX = 5.0
+
+log = structlog.get_logger()
+
+
+class Sweep:
+    """One session: a connection, a producer, and how each topic stamps its records."""
+
+    def __init__(self, settings: Settings, recently_sent: RecentlySent) -> None:
+        """Connect to both. Raises Unreachable."""
+        self._recently_sent = recently_sent
+        self._by_broker = stamped_by_broker(settings, [CLAIM_TOPIC, ORDER_TOPIC])
+        self._store = DueStore(settings)
+        self._sender = CommandSender(settings, "sweeper")
+
+    def run(self, stopping: threading.Event) -> None:
+        """Wait for the turn, then sweep round after round until `stopping` is set. Raises SessionLost."""
+        while not self._store.take_turn():
+            if stopping.wait(STANDBY_SECONDS):
+                return
+        log.info("sweeping")
+        while not stopping.is_set():
+            self.round()
+            stopping.wait(ROUND_SECONDS)
+
+    def round(self) -> int:
+        """Send the commands of what is due and not yet asked for; how many. Holds first: theirs become due vouchers."""
+        order_ms, due_order_ms = self._times_ms(ORDER_TOPIC)
+        sent = self._send(self._store.due_holds(due_order_ms, DUE_ROWS_MAX), order_ms)
+        claim_ms, due_claim_ms = self._times_ms(CLAIM_TOPIC)
+        return sent + self._send(self._store.due_vouchers(due_claim_ms, DUE_ROWS_MAX), claim_ms)
+
+    def close(self) -> None:
+        """Leave everything behind."""
+        self._sender.close()
+        self._store.close()
+
+    def _times_ms(self, topic: str) -> tuple[int, int]:
+        """The time that a command sent now carries, and up to when a row must have expired to be due by it."""
+        if self._by_broker[topic]:
+            now_ms = time.time_ns() // 1_000_000
+            return now_ms, now_ms - CLOCK_MARGIN_MS
+        record_time_ms = self._store.record_time_ms()
+        return record_time_ms, record_time_ms
+
+    def _send(self, due_rows: Sequence[DueRow], record_time_ms: int) -> int:
+        now_ms = time.monotonic_ns() // 1_000_000
+        expiries = plan(due_rows, self._recently_sent, now_ms, record_time_ms)
+        if not expiries:
+            return 0
+        again = sum(expiry.row in self._recently_sent for expiry in expiries)
+        if again:
+            log.warning(
+                "sent again: not decided since it was sent; does the room run?",
+                topic=expiries[0].topic,
+                commands=again,
+                after_seconds=AGAIN_AFTER_SECONDS,
+            )
+        self._sender.send(
+            [OutgoingCommand(expiry.topic, expiry.key, expiry.value, record_time_ms) for expiry in expiries]
+        )
+        # Remembered once they are delivered: what failed is sent again by the next session.
+        self._recently_sent.remember((expiry.row for expiry in expiries), now_ms)
+        return len(expiries)
+
+
+def run(settings: Settings, stopping: threading.Event) -> None:
+    """Sweep until `stopping` is set. A lost session is followed by another, up to `attempts_max` failures in a row.
+
+    Raises Unreachable where the first session cannot begin, and after the last attempt what ended it.
+    """
+    recently_sent = RecentlySent(2 * DUE_ROWS_MAX, round(AGAIN_AFTER_SECONDS * 1000))
+    attempt = 0
+    session = Sweep(settings, recently_sent)
+    while True:
+        began = time.monotonic()
+        try:
+            session.run(stopping)
+            return
+        except SessionLost as error:
+            attempt = 0 if time.monotonic() - began > BACKOFF_SECONDS_MAX else attempt
+            failure: Exception = error
+        finally:
+            session.close()
+        while True:
+            attempt += 1
+            if attempt >= settings.attempts_max:
+                raise failure
+            log.warning("sweeper's session lost, starting another", attempt=attempt, cause=str(failure))
+            if stopping.wait(min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2**attempt)):
+                return
+            try:
+                session = Sweep(settings, recently_sent)
+                break
+            except (SessionLost, Unreachable) as error:
+                failure = error

@@ -1,0 +1,77 @@
+"""What the sweeper reads of the books: due rows, by the partial indexes voucher_due and reservation_due."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.errors import SessionLost, Unreachable
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.sweeper.plan import DueHold, DueVoucher
+
+_ROLE = "voucher_ledger_writer"
+LOCK_NAME = "voucher-ledger-sweeper"
+# The lock goes with the session: a sweeper that is frozen must not keep the standby from its turn. Longer than a
+# delivery may take.
+IDLE_SECONDS_MAX = 60
+
+_DUE_VOUCHERS = """
+SELECT voucher_id, campaign_id, user_id FROM books.voucher
+WHERE state = 'granted' AND expires_at_ms <= %s ORDER BY expires_at_ms LIMIT %s"""
+
+_DUE_HOLDS = """
+SELECT order_id, user_id FROM books.reservation
+WHERE state = 'held' AND expires_at_ms <= %s ORDER BY expires_at_ms LIMIT %s"""
+
+_RECORD_TIME = "SELECT coalesce(max(record_time_ms), 0) FROM books.position"
+
+
+class DueStore:
+    """One connection: the sweeper's lock and its queries. Each raises SessionLost when the connection is lost."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect. Raises Unreachable where Postgres does not answer, or has no ledger."""
+        self._connection = postgres.connect(settings.postgres, application="sweeper", role=_ROLE, batch=True)
+        try:
+            self._connection.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
+            self.record_time_ms()
+        except psycopg.Error as error:
+            self._connection.close()
+            text = f"Postgres has no ledger for the role {_ROLE}: {str(error).strip()}"
+            raise Unreachable(f"{text} (`voucher-ledger migrate` makes it)") from error
+
+    def take_turn(self) -> bool:
+        """Become the one sweeper that acts; False where another is."""
+        with _lost_when_broken():
+            return postgres.try_lock(self._connection, LOCK_NAME)
+
+    def due_vouchers(self, now_ms: int, rows_max: int) -> list[DueVoucher]:
+        """Granted vouchers whose expiry (milliseconds since 1970) has come, the longest due first."""
+        with _lost_when_broken():
+            rows = self._connection.execute(_DUE_VOUCHERS, (now_ms, rows_max)).fetchall()
+        return [DueVoucher(*row) for row in rows]
+
+    def due_holds(self, now_ms: int, rows_max: int) -> list[DueHold]:
+        """Held reservations whose expiry has come, the longest due first."""
+        with _lost_when_broken():
+            rows = self._connection.execute(_DUE_HOLDS, (now_ms, rows_max)).fetchall()
+        return [DueHold(*row) for row in rows]
+
+    def record_time_ms(self) -> int:
+        """The latest record time that any room has decided, 0 before the first."""
+        with _lost_when_broken():
+            row = self._connection.execute(_RECORD_TIME).fetchone()
+        return row[0] if row else 0
+
+    def close(self) -> None:
+        """Give up the connection, and the turn with it."""
+        self._connection.close()
+
+
+@contextmanager
+def _lost_when_broken() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise SessionLost(f"Postgres: {str(error).strip() or type(error).__name__}") from error
