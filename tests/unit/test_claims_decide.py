@@ -18,13 +18,13 @@ from voucher_ledger.ledger.model import Campaign, Voucher
 
 CLAIM = {"campaign_id": "spring", "user_id": "u-1", "city_tier": 3, "channel": "app"}
 EXPIRE = {"campaign_id": "spring", "user_id": "u-1", "voucher_id": "v-1"}
-EMPTY = Lease(0, 0, everything=True)
+EMPTY = Lease(PARTITION, 0, 0, everything=True)
 
 
 def given(*vouchers: Voucher, rules: Campaign | None = None, lease: Lease | None = None) -> Claims:
     found = campaign() if rules is None else rules
     state = Claims(Journal("claim.commands"), {found.campaign_id: found})
-    state.leases["spring", PARTITION] = Lease(10, 25_000) if lease is None else lease
+    state.leases["spring"] = Lease(PARTITION, 10, 25_000) if lease is None else lease
     for held in vouchers:
         state.by_id[held.voucher_id] = held
         state.by_user.setdefault((held.campaign_id, held.user_id), []).append(held)
@@ -57,8 +57,8 @@ REFUSALS: dict[str, tuple[str, Callable[[], Claims], Command]] = {
     "second voucher": ("user_limit", lambda: given(voucher()), claim()),
     "second voucher, first expired": ("user_limit", lambda: given(voucher(state="expired")), claim()),
     "user limit before sold out": ("user_limit", lambda: given(voucher(), lease=EMPTY), claim()),
-    "quota gone": ("sold_out", lambda: given(lease=Lease(0, 99_999, everything=True)), claim()),
-    "budget gone": ("budget_exhausted", lambda: given(lease=Lease(9, 2499, everything=True)), claim()),
+    "quota gone": ("sold_out", lambda: given(lease=Lease(PARTITION, 0, 99_999, everything=True)), claim()),
+    "budget gone": ("budget_exhausted", lambda: given(lease=Lease(PARTITION, 9, 2499, everything=True)), claim()),
     "both gone": ("sold_out", lambda: given(lease=EMPTY), claim()),
     "other channel": ("conflict", lambda: given(voucher(command_id="c-40", city_tier=3, channel="web")), claim()),
     "other tier": ("conflict", lambda: given(voucher(command_id="c-40", city_tier=1, channel="app")), claim()),
@@ -97,7 +97,7 @@ def test_a_claim_is_granted_from_the_lease_of_its_partition() -> None:
     assert event == Event("voucher.granted", CLAIM | expected)
     assert transfers(state.journal) == [("lease/5", "granted/5", 1, 2500)]
     assert causes(state.journal) == [("v005-000000000040", r"\N", "claim.commands", "5", "40", "0")]
-    assert state.leases["spring", PARTITION] == Lease(9, 22_500)
+    assert state.leases["spring"] == Lease(PARTITION, 9, 22_500)
     assert [(held.ordinal, held.shard, held.state) for held in state.granted] == [(1, PARTITION, "granted")]
 
 
@@ -131,7 +131,7 @@ def test_the_limit_counts_every_voucher_of_the_user_in_the_campaign() -> None:
 
 
 def test_a_used_up_lease_asks_for_another_draw_before_anyone_is_refused() -> None:
-    state = given(lease=Lease(1, 2500))
+    state = given(lease=Lease(PARTITION, 1, 2500))
     assert when(state, claim(41)).type == "voucher.granted"
     with pytest.raises(LeaseShort) as raised:
         decide(state, claim(42, user_id="u-2"))
@@ -139,7 +139,7 @@ def test_a_used_up_lease_asks_for_another_draw_before_anyone_is_refused() -> Non
 
 
 def test_the_last_voucher_is_granted_and_the_next_claim_is_sold_out() -> None:
-    state = given(lease=Lease(1, 2500, everything=True))
+    state = given(lease=Lease(PARTITION, 1, 2500, everything=True))
     answers = [when(state, claim(offset, user_id=f"u-{offset}")) for offset in (41, 42)]
     assert [event.data.get("reason") for event in answers] == [None, "sold_out"]
 

@@ -41,12 +41,14 @@ def _claim(state: Claims, command: Command) -> Event:
         return rejected("voucher.rejected", command, "paused", data)
     if earlier is not None and len(earlier) >= campaign.per_user_limit:
         return rejected("voucher.rejected", command, "user_limit", data)
-    lease = state.leases[campaign.campaign_id, command.partition]
+    lease = state.leases[campaign.campaign_id]
     if lease.vouchers < 1 or lease.amount_minor < campaign.face_value_minor:
-        if not lease.everything:
-            raise LeaseShort(campaign.campaign_id)
-        reason = "sold_out" if lease.vouchers < 1 else "budget_exhausted"
-        return rejected("voucher.rejected", command, reason, data)
+        vouchers = lease.vouchers + lease.returned_vouchers
+        if vouchers < 1 or lease.amount_minor + lease.returned_minor < campaign.face_value_minor:
+            if not lease.everything:
+                raise LeaseShort(campaign.campaign_id)
+            reason = "sold_out" if vouchers < 1 else "budget_exhausted"
+            return rejected("voucher.rejected", command, reason, data)
     return Event(
         "voucher.granted",
         {

@@ -1,6 +1,6 @@
 """How an accepted claim or expiry changes the working set: vouchers, leases and the journal. No IO."""
 
-from voucher_ledger.claims.state import Claims
+from voucher_ledger.claims.state import Claims, Lease
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger.model import Role, Voucher
 
@@ -17,7 +17,10 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
     data = command.data
     campaign_id = data["campaign_id"]
     campaign = state.campaigns[campaign_id]
-    shard = command.partition
+    lease = state.leases[campaign_id]
+    shard = lease.shard
+    if lease.vouchers < 1 or lease.amount_minor < campaign.face_value_minor:
+        _take_returned(state, command, campaign_id, lease)
     owner = (campaign_id, data["user_id"])
     earlier = state.by_user.get(owner)
     voucher = Voucher(
@@ -40,7 +43,6 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
         earlier.append(voucher)
     state.by_id[voucher.voucher_id] = voucher
     state.granted.append(voucher)
-    lease = state.leases[campaign_id, shard]
     lease.vouchers -= 1
     lease.amount_minor -= campaign.face_value_minor
     state.journal.post(
@@ -55,9 +57,22 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
     )
 
 
+def _take_returned(state: Claims, command: Command, campaign_id: str, lease: Lease) -> None:
+    """Draw what this batch has returned to the pool: its own return covers the draw, whatever others do."""
+    vouchers, amount_minor = lease.returned_vouchers, lease.returned_minor
+    lease.vouchers += vouchers
+    lease.amount_minor += amount_minor
+    lease.returned_vouchers = lease.returned_minor = 0
+    state.journal.post(command, 1, campaign_id, (Role.POOL, 0), (Role.LEASE, lease.shard), vouchers, amount_minor)
+
+
 def _expire(state: Claims, command: Command) -> None:
     voucher = state.by_id[command.data["voucher_id"]]
     voucher.state = "expired"
+    lease = state.leases.get(voucher.campaign_id)
+    if lease is not None:
+        lease.returned_vouchers += 1
+        lease.returned_minor += voucher.face_value_minor
     if voucher.version >= 0:  # a voucher granted in this batch is written with its last state anyway
         state.changed[voucher.voucher_id] = voucher
     state.journal.post(

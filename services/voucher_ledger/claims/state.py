@@ -13,12 +13,18 @@ class LeaseShort(Contended):
 
 @dataclass(slots=True)
 class Lease:
-    """What a partition may grant by itself. `everything` tells that pool and all other leases were seen too small to
-    add one voucher more, so that running out of it means sold out."""
+    """What a batch may grant of a campaign by itself, and the shard whose accounts it goes through.
 
+    `everything` tells that pool and all other leases were seen too small to add one voucher more, so that running out
+    means sold out. What the batch itself returns to the pool (expiries) may be granted again before it commits.
+    """
+
+    shard: int
     vouchers: int
     amount_minor: int
     everything: bool = False
+    returned_vouchers: int = 0
+    returned_minor: int = 0
 
 
 @dataclass(slots=True)
@@ -27,7 +33,7 @@ class Claims:
 
     journal: Journal
     campaigns: dict[str, Campaign] = field(default_factory=dict)
-    leases: dict[tuple[str, int], Lease] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
     by_user: dict[tuple[str, str], list[Voucher]] = field(default_factory=dict)
     by_id: dict[str, Voucher] = field(default_factory=dict)
     granted: list[Voucher] = field(default_factory=list)

@@ -13,13 +13,12 @@ from voucher_ledger.ledger.journal import Journal
 from voucher_ledger.ledger.model import Campaign, Role
 
 
-def _grantable(campaign: Campaign, shard: int, commands: Sequence[Command]) -> int:
-    """How many claims of this partition the campaign's state and hours let through to its lease."""
+def _grantable(campaign: Campaign, commands: Sequence[Command]) -> int:
+    """How many claims of a batch the campaign's state and hours let through to its lease."""
     if campaign.state != "open":
         return 0
     return sum(
         command.type == "voucher.claim"
-        and command.partition == shard
         and command.data["campaign_id"] == campaign.campaign_id
         and campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms
         for command in commands
@@ -40,37 +39,48 @@ class ClaimsRoom:
         self._shards = shards
 
     def prepare(self, connection: psycopg.Connection, commands: Sequence[Command]) -> Claims:
-        """The campaigns of a batch, and leases large enough for its claims (drawn where they were not)."""
+        """The campaigns of a batch, and a lease on each that is large enough for its claims (drawn where it was not).
+
+        All of a batch goes through one lease a campaign, that of its lowest partition: a batch is decided by one
+        process, so a lease for each of its partitions would only strand vouchers in them.
+        """
         state = Claims(Journal(self.command_topic))
-        wanted: dict[tuple[str, int], int] = {}
-        first: dict[tuple[str, int], Command] = {}
+        wanted: dict[str, int] = {}
+        first: dict[str, Command] = {}
         for command in commands:
             if command.type == "voucher.claim":
-                key = (command.data["campaign_id"], command.partition)
-                wanted[key] = wanted.get(key, 0) + 1
-                first.setdefault(key, command)
+                campaign_id = command.data["campaign_id"]
+                wanted[campaign_id] = wanted.get(campaign_id, 0) + 1
+                lead = first.get(campaign_id)
+                if lead is None or command.partition < lead.partition:
+                    first[campaign_id] = command
         if not wanted:
             return state
-        state.campaigns = campaigns.load(connection, {campaign_id for campaign_id, _ in wanted})
-        keys = sorted(key for key in wanted if key[0] in state.campaigns)
-        for key, (have_vouchers, have_minor) in leases.balances(connection, keys).items():
-            campaign = state.campaigns[key[0]]
-            lease = state.leases[key] = Lease(have_vouchers, have_minor)
-            if have_vouchers < wanted[key] or have_minor < wanted[key] * campaign.face_value_minor:
-                count = _grantable(campaign, key[1], commands)
+        state.campaigns = campaigns.load(connection, wanted)
+        for campaign_id in state.campaigns:
+            state.leases[campaign_id] = Lease(first[campaign_id].partition, 0, 0)
+        self._read_leases(connection, state)
+        for campaign_id, campaign in sorted(state.campaigns.items()):
+            lease, count = state.leases[campaign_id], wanted[campaign_id]
+            if lease.vouchers < count or lease.amount_minor < count * campaign.face_value_minor:
+                count = _grantable(campaign, commands)
                 if count:
-                    need = leases.Need(campaign, key[1], count, first[key], self.command_topic)
+                    need = leases.Need(campaign, lease.shard, count, first[campaign_id], self.command_topic)
                     lease.everything = leases.draw(connection, need, self._shards)
         return state
+
+    def _read_leases(self, connection: psycopg.Connection, state: Claims) -> None:
+        keys = [(campaign_id, lease.shard) for campaign_id, lease in state.leases.items()]
+        for (campaign_id, _), balance in leases.balances(connection, keys).items():
+            state.leases[campaign_id].vouchers, state.leases[campaign_id].amount_minor = balance
 
     def load(self, connection: psycopg.Connection, state: Claims, commands: Sequence[Command], *, lock: bool) -> None:
         """The vouchers of the batch's users, and the leases as they are now."""
         if state.leases:
             if lock:
-                accounts.lock(connection, [(campaign_id, Role.LEASE, shard) for campaign_id, shard in state.leases])
-            for key, (have_vouchers, have_minor) in leases.balances(connection, list(state.leases)).items():
-                state.leases[key].vouchers = have_vouchers
-                state.leases[key].amount_minor = have_minor
+                keys = [(campaign_id, Role.LEASE, lease.shard) for campaign_id, lease in state.leases.items()]
+                accounts.lock(connection, keys)
+            self._read_leases(connection, state)
         owners = {(c.data["campaign_id"], c.data["user_id"]) for c in commands}
         for voucher in vouchers.load_by_user(connection, owners, lock=lock):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)

@@ -1,4 +1,4 @@
-"""Leases: blocks of quota and budget that a claims partition draws from the pool and grants from by itself.
+"""Leases: blocks of quota and budget that a claims process draws from the pool and grants from by itself.
 
 A draw is a short transaction of its own and a transfer like any other. Refusing as sold out needs a proof: one
 statement that sees the pool and all leases together below one voucher, or a draw that took all there was.
@@ -44,7 +44,7 @@ WHERE campaign_id = %s AND role = %s::books.account_role AND shard = %s"""
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What the claims of one partition want of one campaign; `cause` is the first of them."""
+    """What the claims of one batch want of one campaign, through the lease of `shard`; `cause` is one of them."""
 
     campaign: Campaign
     shard: int
