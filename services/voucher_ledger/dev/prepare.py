@@ -110,7 +110,7 @@ def find_java() -> str:
     home = os.environ.get("JAVA_HOME")
     candidate = Path(home) / "bin" / "java" if home else None
     java = str(candidate) if candidate is not None and candidate.exists() else shutil.which("java")
-    advice = f"Kafka needs Java {JAVA_VERSION_MIN} or later, for example: apt-get install openjdk-17-jre-headless"
+    advice = f"Kafka needs Java {JAVA_VERSION_MIN} or later: apt-get install openjdk-17-jre-headless maven"
     if java is None:
         raise SetupError(f"Java is not installed. {advice}")
     try:
