@@ -150,5 +150,15 @@ def write_history(books: Books) -> None:
     books.refund("refunds-part", 200)
     expire = {"campaign_id": "grey", "user_id": "expires", "voucher_id": vouchers["expires"]}
     books.when(books.claims, 0, START_MS + DAY_MS, ("voucher.expire", "expire-1", expire))
+    # The one voucher of a campaign: expired and, in the same batch, granted to the next user.
+    open_campaign(books, "tiny", quota=1, budget_minor=2_500, ends_at=rfc3339(START_MS + 2 * DAY_MS))
+    (only,) = books.claim(1, "first", campaign_id="tiny")
+    books.when(
+        books.claims,
+        1,
+        START_MS + DAY_MS,
+        ("voucher.expire", "expire-2", {"campaign_id": "tiny", "user_id": "first", "voucher_id": only}),
+        ("voucher.claim", "claim-next", {"campaign_id": "tiny", "user_id": "next"}),
+    )
     # The first batch's row is pruned, as it is once its events are known to be published.
     books.connection.execute("DELETE FROM books.outbox WHERE topic = 'claim.commands' AND first_offset = 0")

@@ -157,8 +157,11 @@ _plant("a transfer of a record not yet decided", f"UPDATE books.transfer SET cau
        CAUSE, ("cause_offset", 1000))  # fmt: skip
 _plant("a transfer of an unknown partition", f"UPDATE books.transfer SET cause_partition = 77 WHERE {_GRANT}",
        CAUSE, ("cause_partition", 77))  # fmt: skip
-_plant("a lease drawn far ahead", "UPDATE books.transfer SET cause_offset = 900000 WHERE cause_index < 0",
-       CAUSE, ("cause_offset", 900000))  # fmt: skip
+_plant(
+    "a lease drawn far ahead",
+    "UPDATE books.transfer SET cause_offset = 900000 WHERE cause_index < 0 AND campaign_id = 'grey'",
+    CAUSE, ("cause_offset", 900000),
+)  # fmt: skip
 _plant(
     "a cause that moved twice",
     """ALTER TABLE books.transfer DROP CONSTRAINT transfer_key;
