@@ -41,7 +41,9 @@ class RecordTime(StrEnum):
 
 
 @app.callback()
-def _verbosity(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log recoveries and retries.")] = False) -> None:
+def _verbosity(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log recoveries and retries.")] = False,
+) -> None:
     logs.configure(verbose=verbose)
 
 
@@ -159,6 +161,30 @@ def audit(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON o
     from voucher_ledger.ledger import audit_command
 
     raise typer.Exit(audit_command.run(settings.load().postgres, as_json))
+
+
+class Scenario(StrEnum):
+    """What `demo` can play."""
+
+    GREY_RELEASE = "grey-release"
+
+
+@app.command()
+def demo(
+    scenario: Annotated[Scenario, typer.Option(help="What is played.")] = Scenario.GREY_RELEASE,
+    claims: Annotated[int, typer.Option(min=1, help="Claims; at least twice the cards.")] = 300_000,
+    cards: Annotated[int, typer.Option(min=1, help="Vouchers of the campaign.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="Which day; the same seed gives the same commands.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave Kafka and Postgres running at the end.")] = False,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where the demo's own Kafka and Postgres are made anew.")
+    ] = Path(".voucher-ledger/demo"),
+) -> None:
+    """Play a campaign on a real Kafka and Postgres, kill a processor in the middle, and prove that all is right."""
+    from voucher_ledger.demo import command
+
+    assert scenario is Scenario.GREY_RELEASE, "a new scenario needs its own play"
+    raise typer.Exit(command.run(directory, claims=claims, cards=cards, seed=seed, keep=keep))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,1 @@
+"""Proofs from the topics alone, beside the audit's proofs from SQL."""
