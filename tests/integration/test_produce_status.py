@@ -13,8 +13,10 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.world import World, claim, envelope, reset_broker
+from voucher_ledger import sweeper
 from voucher_ledger.produce import command as produce_command
 from voucher_ledger.produce import sender as sender_module
+from voucher_ledger.produce.clients import known_topics
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import Sender
 from voucher_ledger.run.exit_codes import ExitCode
@@ -106,6 +108,7 @@ def test_a_pipe_is_sent_as_it_comes_up_to_its_first_bad_line(
 
 
 def test_a_line_of_a_pipe_is_delivered_before_the_next_comes(world: World, pipe: io.BufferedWriter) -> None:
+    known_topics(world.producer, world.settings.kafka, ["claim.commands"])
     codes: list[int] = []
     producing = threading.Thread(target=lambda: codes.append(produce_command.run(world.settings, Path("-"))))
     producing.start()
@@ -262,6 +265,31 @@ def test_a_small_day_is_played_to_its_end(world: World, capsys: pytest.CaptureFi
     assert "campaign day could not be opened" in capsys.readouterr().err
 
 
+def test_a_day_ends_when_no_voucher_is_open_any_more(world: World) -> None:
+    stop = threading.Event()
+    for room in ROOMS:
+        world.spawn(room)
+    sweeping = threading.Thread(target=sweeper.run, args=(world.settings, stop))
+    sweeping.start()
+    try:
+        options: dict[str, Any] = {
+            "claims": 500,
+            "cards": 40,
+            "campaign_id": "short",
+            "voucher_ttl_s": 3,
+            "hold_ttl_s": 1,
+        }
+        assert simulate_command.run(world.settings, await_expiries=True, **options) == ExitCode.DONE
+    finally:
+        stop.set()
+        sweeping.join(30)
+    left = world.connection.execute(
+        "SELECT count(*) FROM ledger.voucher WHERE campaign_id = 'short' AND state IN ('granted', 'held')"
+    ).fetchone()
+    assert left == (0,)
+    assert world.balances("short")["granted", "VOUCHER"] == 0
+
+
 def test_a_play_without_processors_says_so(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,7 +315,7 @@ def test_a_day_in_the_past_is_played_with_its_own_times(world: World) -> None:
     for room in ROOMS:
         world.spawn(room)
     tally = play(world.settings, scenario(record_times=True), 1, lambda _tally: None, threading.Event())
-    assert (tally.granted, tally.unanswered, tally.undelivered) == (200, 0, 0)
+    assert (tally.granted, tally.unanswered, tally.undelivered) == (200, 0, 0), tally
     times = [record.timestamp()[1] for record in world.read("claim.commands")]
     assert min(times) >= 1_770_307_200_000
     assert max(times) <= 1_770_307_200_000 + 7 * 3_600_000

@@ -257,6 +257,7 @@ def test_a_tally_takes_the_sweepers_answers_but_nobody_elses() -> None:
     counted = tally()
     counted.count_answer(granted(1, command_id="expire-v-1") | {"type": "voucher.expired"})
     counted.count_answer(granted(2, command_id="somebody"))
+    counted.count_answer(granted(4, command_id="expire-v-4", campaign_id="another") | {"type": "voucher.expired"})
     counted.count_answer(granted(3) | {"id": "claim.commands/0/3/1"})
     assert counted.answered == 0
     assert counted.answers == {"voucher.expired": 1}

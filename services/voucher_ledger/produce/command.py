@@ -91,6 +91,8 @@ def run(
                     ExitCode.CHECK_FAILED,
                 )
             return _send(settings, name, stream, checker, pace, topic, skip_invalid, event_time)
+    except KeyboardInterrupt:
+        return _fail(f"{name}: interrupted before anything was sent", ExitCode.CHECK_FAILED)
     except OSError as error:
         return _fail(f"cannot read {name}: {error.strerror or error}", ExitCode.USAGE)
     except MissingTopics as error:

@@ -20,9 +20,9 @@ class Tally:
     """The state of a play.
 
     `sent` counts commands by topic, rubbish left out; `answers` counts first outcomes by type, `duplicates` repeated
-    ones, `refusals` those by (type, reason). The sweeper's commands are in these too, but `answered` counts this play's
-    own, to set against what was sent. Of the campaign itself, `granted` vouchers were ever granted, of which
-    `open_vouchers` may be used and `held_vouchers` are in an order.
+    ones, `refusals` those by (type, reason). The sweeper's commands on the campaign are in these too, but `answered`
+    counts this play's own, to set against what was sent. Of the campaign itself, `granted` vouchers were ever granted,
+    of which `open_vouchers` may be used and `held_vouchers` are in an order.
     """
 
     prefix: str
@@ -60,7 +60,7 @@ class Tally:
         own = data["command_id"].startswith(self.prefix)
         if own:
             self.answered += 1
-        elif not data["command_id"].startswith("expire-"):
+        elif not data["command_id"].startswith("expire-") or data.get("campaign_id") != self.campaign_id:
             return
         if "duplicate" in data:
             self.duplicates[type_] += 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from itertools import groupby
 
+from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table
 
@@ -11,7 +12,7 @@ from voucher_ledger.status.snapshot import Balance, PartitionStatus, Snapshot
 
 
 def _number(value: int | None) -> str:
-    return "?" if value is None else f"{value:,}"
+    return "-" if value is None else f"{value:,}"
 
 
 def _seconds(value: float | None) -> str:
@@ -20,21 +21,20 @@ def _seconds(value: float | None) -> str:
 
 def positions_table(partitions: Iterable[PartitionStatus]) -> Table:
     """One row a partition."""
-    table = Table(title="Positions")
-    table.add_column("topic")
-    for name in ("partition", "decided", "published", "end", "lag, records", "lag, s", "unpublished", "dead letters"):
-        table.add_column(name, justify="right")
-    table.add_column("instance")
+    table = Table(title="Positions", box=SIMPLE, padding=(0, 1))
+    table.add_column("partition", no_wrap=True)
+    for name in ("decided", "published", "end", "lag", "lag s", "dead letters"):
+        # Folded on a narrow terminal: half a number would be a wrong one.
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("instance", overflow="fold")
     for partition in partitions:
         table.add_row(
-            partition.topic,
-            str(partition.partition),
-            "-" if partition.next_offset is None else f"{partition.next_offset:,}",
-            "-" if partition.published_offset is None else f"{partition.published_offset:,}",
+            f"{partition.topic}/{partition.partition}",
+            _number(partition.next_offset),
+            _number(partition.published_offset),
             f"{partition.end_offset:,}",
             f"{partition.lag_records:,}",
             _seconds(partition.lag_seconds),
-            _number(partition.unpublished_records),
             f"{partition.dead_lettered:,}",
             partition.instance or "-",
             style="yellow" if partition.lag_records else "",
@@ -42,25 +42,49 @@ def positions_table(partitions: Iterable[PartitionStatus]) -> Table:
     return table
 
 
+def topics_table(partitions: Iterable[PartitionStatus]) -> Table:
+    """One row a topic, all its partitions together: fits a terminal that is watched."""
+    table = Table(title="Topics", box=SIMPLE, padding=(0, 1))
+    table.add_column("topic", no_wrap=True)
+    for name in ("decided", "unpublished", "lag", "lag s", "dead letters"):
+        table.add_column(name, justify="right", overflow="fold")
+    for topic, rows in groupby(partitions, key=lambda partition: partition.topic):
+        all_rows = list(rows)
+        unpublished = [row.unpublished_records for row in all_rows]
+        ages = [row.lag_seconds for row in all_rows]
+        lag_records = sum(row.lag_records for row in all_rows)
+        table.add_row(
+            topic,
+            f"{sum(row.decided for row in all_rows):,}",
+            "?" if None in unpublished else f"{sum(filter(None, unpublished)):,}",
+            f"{lag_records:,}",
+            "?" if None in ages else _seconds(max(filter(None, ages), default=0.0)),
+            f"{sum(row.dead_lettered for row in all_rows):,}",
+            style="yellow" if lag_records else "",
+        )
+    return table
+
+
 def balances_table(balances: Iterable[Balance]) -> Table:
     """One row a campaign and unit, one column a role."""
     roles = ("funding", "pool", "lease", "granted", "held", "spent", "loss")
-    table = Table(title="Balances")
-    table.add_column("campaign")
-    table.add_column("unit")
+    table = Table(title="Balances", box=SIMPLE, padding=(0, 1))
+    table.add_column("campaign", overflow="fold")
+    table.add_column("unit", overflow="fold")
     for role in roles:
-        table.add_column(role, justify="right")
+        table.add_column(role, justify="right", overflow="fold")
     for (campaign_id, unit), rows in groupby(balances, key=lambda row: (row.campaign_id, row.unit)):
         by_role = {row.role: row.balance for row in rows}
-        label = unit if unit == "VOUCHER" else f"{unit}, minor units"
+        label = unit if unit == "VOUCHER" else f"{unit} minor"
         table.add_row(campaign_id, label, *(f"{by_role.get(role, 0):,}" for role in roles))
     return table
 
 
-def tables(snapshot: Snapshot) -> Group:
-    """Everything, with a line of totals last."""
+def tables(snapshot: Snapshot, *, brief: bool = False) -> Group:
+    """Everything, with a line of totals last; `brief` has a row a topic instead of a partition."""
     totals = (
         f"{rfc3339(snapshot.at_ms)}: {snapshot.lag_records:,} records waiting, the oldest for "
         f"{_seconds(snapshot.lag_seconds)} s; {snapshot.dead_letters:,} dead letters"
     )
-    return Group(positions_table(snapshot.partitions), balances_table(snapshot.balances), totals)
+    progress = topics_table(snapshot.partitions) if brief else positions_table(snapshot.partitions)
+    return Group(progress, balances_table(snapshot.balances), totals)
