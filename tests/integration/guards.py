@@ -42,7 +42,7 @@ def _no_stable_offsets() -> None:
     def unstable(*arguments: Any, **overrides: Any) -> dict[str, Any]:
         return {**whole(*arguments, **overrides), "isolation.level": "read_uncommitted"}
 
-    session.consumer_config = unstable
+    session.consumer_config = unstable  # type: ignore[attr-defined]
 
 
 def _prune_before_publish() -> None:

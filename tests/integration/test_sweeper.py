@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from tests.integration.world import WAIT_SECONDS_MAX, World, claim, envelope
 from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.ledger import vouchers
 from voucher_ledger.runtime.command_sender import stamped_by_broker
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import admin_config
@@ -222,3 +223,23 @@ def test_vouchers_and_holds_expire_through_the_topics(world: World, start: Calla
     assert [event["type"] for event in world.outcomes("order")] == ["order.reserved", "order.expired"]
     assert world.balances()["pool", "VOUCHER"] + world.balances()["lease", "VOUCHER"] == 1_000
     assert world.faults() == []
+
+
+def test_what_is_due_and_closed_leaves_the_index_of_due_rows(world: World, sweep: Sweep) -> None:
+    voucher(world, "spent", state="spent")
+    voucher(world, "held", state="held")
+    voucher(world, "later", state="expired", expires_at_ms=FAR_MS)
+    hold(world, "settled", state="settled")
+    hold(world, "open", expires_at_ms=FAR_MS)
+    sweep.round()
+    assert world.connection.execute("SELECT voucher_id FROM books.voucher WHERE swept").fetchall() == [("spent",)]
+    assert world.connection.execute("SELECT order_id FROM books.reservation WHERE swept").fetchall() == [("settled",)]
+
+
+def test_a_swept_voucher_that_comes_back_is_due_again(world: World, sweep: Sweep) -> None:
+    voucher(world, "v", state="spent")
+    sweep.round()
+    held = vouchers.load_by_id(world.connection, ["v"], lock=False)[0]
+    held.state = "granted"
+    vouchers.update(world.connection, [held])
+    assert sweep.round() == 1

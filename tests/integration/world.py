@@ -45,7 +45,9 @@ class World:
         """A processor in a process of its own; `window`, `signal` and `guard` as processor_child.py takes them."""
         options = [f"--{name}={value}" for name, value in {"instance": instance, **child}.items() if value]
         variables = {**os.environ, **self.variables(), **(environment or {})}
-        process = subprocess.Popen([sys.executable, str(CHILD), room, *options], env=variables, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, str(CHILD), room, *options], env=variables, stdin=subprocess.DEVNULL
+        )
         self.children.append(process)
         return process
 
@@ -78,7 +80,9 @@ class World:
     def read(self, topic: str, count: int | None = None) -> list[Message]:
         """The committed records of a topic: waits for `count` of them, or (None) reads to the end as it is now."""
         consumer = Consumer(
-            kafka.consumer_config(self.settings, f"test-{uuid.uuid4()}", auto_offset_reset="earliest", enable_partition_eof=True)
+            kafka.consumer_config(
+                self.settings, f"test-{uuid.uuid4()}", auto_offset_reset="earliest", enable_partition_eof=True
+            )
         )
         try:
             numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
@@ -87,7 +91,9 @@ class World:
             ended: set[int | None] = set()
             deadline = time.monotonic() + WAIT_SECONDS_MAX
             while (len(found) < count) if count is not None else (len(ended) < len(numbers)):
-                assert time.monotonic() < deadline, f"{topic}: {len(found)} of {count} records within {WAIT_SECONDS_MAX} s"
+                assert time.monotonic() < deadline, (
+                    f"{topic}: {len(found)} of {count} records within {WAIT_SECONDS_MAX} s"
+                )
                 for record in consumer.consume(10_000, 0.2):
                     if record.error() is None:
                         found.append(record)
@@ -208,7 +214,7 @@ class World:
             )
             for record in self._dead_letters(topic):
                 headers = dict(record.headers() or [])
-                causes[f"{topic}/{headers['dlq_partition'].decode()}/{headers['dlq_offset'].decode()}"] += 1
+                causes[f"{topic}/{int(headers['dlq_partition'] or -1)}/{int(headers['dlq_offset'] or -1)}"] += 1
             commands = {f"{topic}/{record.partition()}/{record.offset()}" for record in self.read(topic)}
             found += [f"{cause} answered {count} times" for cause, count in causes.items() if count > 1]
             found += [f"{command} not answered" for command in sorted(commands - causes.keys())]

@@ -11,7 +11,7 @@ from voucher_ledger.campaigns.state import Campaigns
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.core.validation_schema import load_schema
 from voucher_ledger.ledger.journal import Journal
-from voucher_ledger.ledger.model import Role
+from voucher_ledger.ledger.model import Role, RoleName
 
 OPEN = {
     "campaign_id": "grey",
@@ -52,7 +52,7 @@ class Room:
         return event
 
     @property
-    def balances(self) -> dict[Role, tuple[int, int]]:
+    def balances(self) -> dict[RoleName, tuple[int, int]]:
         deltas = self.state.journal.deltas()
         assert sum(vouchers for vouchers, _ in deltas.values()) == 0
         assert sum(amount_minor for _, amount_minor in deltas.values()) == 0

@@ -90,13 +90,13 @@ def test_a_claim_is_granted_from_the_lease_of_its_partition() -> None:
     event = when(state, claim())
     expected = {
         "command_id": "c-40",
-        "voucher_id": "v005-000000000040",
+        "voucher_id": "v5-40",
         "face_value_minor": 2500,
         "expires_at": rfc3339(NOW_MS + 24 * HOUR_MS),
     }
     assert event == Event("voucher.granted", CLAIM | expected)
     assert transfers(state.journal) == [("lease/5", "granted/5", 1, 2500)]
-    assert causes(state.journal) == [("v005-000000000040", r"\N", "claim.commands", "5", "40", "0")]
+    assert causes(state.journal) == [("v5-40", "", "claim.commands", "5", "40", "0")]
     assert state.leases["spring"] == Lease(PARTITION, 9, 22_500)
     assert [(held.ordinal, held.shard, held.state) for held in state.granted] == [(1, PARTITION, "granted")]
 
@@ -149,7 +149,7 @@ def test_a_voucher_expires_to_the_pool_with_what_it_is_worth() -> None:
     event = when(state, expire())
     assert event == Event("voucher.expired", {**EXPIRE, "command_id": "c-40"})
     assert transfers(state.journal) == [("granted/2", "pool/0", 1, 700)]
-    assert causes(state.journal) == [("v-1", r"\N", "claim.commands", "5", "40", "0")]
+    assert causes(state.journal) == [("v-1", "", "claim.commands", "5", "40", "0")]
     assert [held.state for held in state.changed.values()] == ["expired"]
 
 

@@ -45,16 +45,9 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
     state.granted.append(voucher)
     lease.vouchers -= 1
     lease.amount_minor -= campaign.face_value_minor
-    state.journal.post(
-        command,
-        0,
-        campaign_id,
-        (Role.LEASE, shard),
-        (Role.GRANTED, shard),
-        1,
-        campaign.face_value_minor,
-        voucher.voucher_id,
-    )
+    if lease.grants is None:
+        lease.grants = state.journal.movement(campaign_id, (Role.LEASE, shard), (Role.GRANTED, shard))
+    lease.grants.add(command, 0, 1, campaign.face_value_minor, voucher.voucher_id)
 
 
 def _take_returned(state: Claims, command: Command, campaign_id: str, lease: Lease) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from voucher_ledger.ledger.errors import Contended
-from voucher_ledger.ledger.journal import Journal
+from voucher_ledger.ledger.journal import Journal, Movement
 from voucher_ledger.ledger.model import Campaign, Voucher
 
 
@@ -16,7 +16,8 @@ class Lease:
     """What a batch may grant of a campaign by itself, and the shard whose accounts it goes through.
 
     `everything` tells that pool and all other leases were seen too small to add one voucher more, so that running out
-    means sold out. What the batch itself returns to the pool (expiries) may be granted again before it commits.
+    means sold out. What the batch itself returns to the pool (expiries) may be granted again before it commits. `grants` is the
+    journal's movement from the lease to what is granted, once there is one.
     """
 
     shard: int
@@ -25,6 +26,7 @@ class Lease:
     everything: bool = False
     returned_vouchers: int = 0
     returned_minor: int = 0
+    grants: Movement | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)

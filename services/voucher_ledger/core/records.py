@@ -1,7 +1,7 @@
 """What goes in and out of a decision: a command that passed its schema, and the events that answer it."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -21,7 +21,8 @@ class Command:
     record: Any = None
 
 
-class Event(NamedTuple):
+@dataclass(slots=True)
+class Event:
     """An answer: `data` holds the event's own fields; the envelope is added when it is encoded."""
 
     type: str

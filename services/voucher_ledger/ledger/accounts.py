@@ -4,15 +4,15 @@ from collections.abc import Iterable
 
 import psycopg
 
+from voucher_ledger.ledger.copy import copy_rows
 from voucher_ledger.ledger.journal import AccountKey, Journal
-from voucher_ledger.ledger.model import Role
+from voucher_ledger.ledger.model import ROLES
 
-_LOCK_ORDER = {role: place for place, role in enumerate(Role)}
+_LOCK_ORDER = {role: place for place, role in enumerate(ROLES)}
 
 _COPY_TRANSFERS = """
 COPY books.transfer (campaign_id, debit_role, debit_shard, credit_role, credit_shard, vouchers, amount_minor,
-    voucher_id, order_id, cause_topic, cause_partition, cause_offset, cause_index, at_ms, reason, approved_by)
-FROM STDIN"""
+    voucher_id, order_id, cause_topic, cause_partition, cause_offset, cause_index, at_ms, reason, approved_by)"""
 
 _LOCK = """
 SELECT 1 FROM books.account a
@@ -34,7 +34,7 @@ ON CONFLICT DO NOTHING"""
 
 def _columns(keys: Iterable[AccountKey]) -> tuple[list[str], list[str], list[int]]:
     ordered = list(keys)
-    return [key[0] for key in ordered], [key[1].value for key in ordered], [key[2] for key in ordered]
+    return [key[0] for key in ordered], [key[1] for key in ordered], [key[2] for key in ordered]
 
 
 def in_lock_order(keys: Iterable[AccountKey]) -> list[AccountKey]:
@@ -59,12 +59,13 @@ def write_journal(connection: psycopg.Connection, journal: Journal) -> None:
     """
     if not journal.rows:
         return
-    with connection.cursor() as cursor, cursor.copy(_COPY_TRANSFERS) as copy:
-        copy.write("".join(journal.rows).encode())
+    copy_rows(connection, _COPY_TRANSFERS, journal.rows)
     deltas = {key: delta for key, delta in journal.deltas().items() if delta != (0, 0)}
     keys = in_lock_order(deltas)
     columns = _columns(keys)
     connection.execute(_LOCK, columns)
     changed = connection.execute(_ADD, (*columns, [deltas[key][0] for key in keys], [deltas[key][1] for key in keys]))
     if changed.rowcount != len(keys):
-        raise RuntimeError(f"{len(keys) - changed.rowcount} of the accounts {keys} do not exist: transfers without books")
+        raise RuntimeError(
+            f"{len(keys) - changed.rowcount} of the accounts {keys} do not exist: transfers without books"
+        )

@@ -15,7 +15,9 @@ FROM books.campaign WHERE campaign_id = ANY(%s)"""
 def load(connection: psycopg.Connection, campaign_ids: Iterable[str]) -> dict[str, Campaign]:
     """The campaigns with these ids, those that exist, by id."""
     rows = connection.execute(_LOAD, (list(campaign_ids),))
-    return {
-        row[0]: Campaign(*row[:12], None if row[12] is None else frozenset(row[12]))
-        for row in rows
-    }
+    found: dict[str, Campaign] = {}
+    for row in rows:
+        campaign = found[row[0]] = Campaign(*row)
+        if campaign.categories is not None:
+            campaign.categories = frozenset(campaign.categories)
+    return found

@@ -10,7 +10,7 @@ import psycopg
 
 from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import accounts
-from voucher_ledger.ledger.model import Campaign, Role
+from voucher_ledger.ledger.model import Campaign, Role, RoleName
 
 BLOCK_VOUCHERS_MAX = 50_000
 
@@ -75,7 +75,10 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> bool:
             return True
         accounts.ensure(
             connection,
-            [(need.campaign.campaign_id, role, need.shard) for role in (Role.LEASE, Role.GRANTED, Role.HELD, Role.SPENT)],
+            [
+                (need.campaign.campaign_id, role, need.shard)
+                for role in (Role.LEASE, Role.GRANTED, Role.HELD, Role.SPENT)
+            ],
         )
         pool = connection.execute(_LOCK_POOL, (need.campaign.campaign_id,)).fetchone()
         if pool is None:
@@ -96,7 +99,7 @@ def _gather(connection: psycopg.Connection, need: Need) -> bool:
     own = next((row for row in rows if row[0] == Role.LEASE and row[1] == need.shard), ("", 0, 0, 0, 0))
     missing_vouchers = max(0, need.vouchers - own[2])
     missing_minor = max(0, need.vouchers * face_minor - own[3])
-    moves: list[tuple[Role, int, int, int]] = []
+    moves: list[tuple[RoleName, int, int, int]] = []
     for role, shard, vouchers, amount_minor, _ in rows:
         if role == Role.LEASE and shard == need.shard:
             continue
@@ -104,12 +107,12 @@ def _gather(connection: psycopg.Connection, need: Need) -> bool:
         if taken != (0, 0):
             missing_vouchers -= taken[0]
             missing_minor -= taken[1]
-            moves.append((Role(role), shard, *taken))
+            moves.append((role, shard, *taken))
     _move(connection, need, moves)
-    return missing_vouchers > 0 or missing_minor > 0
+    return bool(missing_vouchers > 0 or missing_minor > 0)
 
 
-def _move(connection: psycopg.Connection, need: Need, moves: list[tuple[Role, int, int, int]]) -> None:
+def _move(connection: psycopg.Connection, need: Need, moves: list[tuple[RoleName, int, int, int]]) -> None:
     if not moves:
         return
     campaign_id = need.campaign.campaign_id
@@ -117,12 +120,12 @@ def _move(connection: psycopg.Connection, need: Need, moves: list[tuple[Role, in
     if row is None:
         raise RuntimeError(f"the lease of campaign {campaign_id}, shard {need.shard} does not exist")
     for place, (role, shard, vouchers, amount_minor) in enumerate(moves):
-        connection.execute(_TAKE, (vouchers, amount_minor, campaign_id, role.value, shard))
-        connection.execute(_TAKE, (-vouchers, -amount_minor, campaign_id, Role.LEASE.value, need.shard))
+        connection.execute(_TAKE, (vouchers, amount_minor, campaign_id, role, shard))
+        connection.execute(_TAKE, (-vouchers, -amount_minor, campaign_id, Role.LEASE, need.shard))
         connection.execute(
             _TRANSFER,
             (
-                campaign_id, role.value, shard, need.shard, vouchers, amount_minor, need.topic,
+                campaign_id, role, shard, need.shard, vouchers, amount_minor, need.topic,
                 need.cause.partition, need.cause.offset, place - row[0], need.cause.time_ms,
             ),
         )  # fmt: skip

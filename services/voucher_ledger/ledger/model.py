@@ -1,19 +1,29 @@
 """The rows that decisions read, as plain objects. No IO: every decide.py may import this."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Final, Literal, get_args
 
 
-class Role(StrEnum):
-    """The accounts of a campaign; `funding` and `loss` are contra accounts that may go negative."""
+RoleName = Literal["funding", "pool", "lease", "granted", "held", "spent", "loss"]
 
-    FUNDING = "funding"
-    POOL = "pool"
-    LEASE = "lease"
-    GRANTED = "granted"
-    HELD = "held"
-    SPENT = "spent"
-    LOSS = "loss"
+
+class Role:
+    """The accounts of a campaign; `funding` and `loss` are contra accounts that may go negative.
+
+    Plain strings and no enum: an enum's hash is Python code, and accounts are keys on the hot path.
+    """
+
+    FUNDING: Final[RoleName] = "funding"
+    POOL: Final[RoleName] = "pool"
+    LEASE: Final[RoleName] = "lease"
+    GRANTED: Final[RoleName] = "granted"
+    HELD: Final[RoleName] = "held"
+    SPENT: Final[RoleName] = "spent"
+    LOSS: Final[RoleName] = "loss"
+
+
+# As in the database's enum books.account_role: the order in which accounts are locked.
+ROLES: tuple[RoleName, ...] = get_args(RoleName)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
-from voucher_ledger.ledger.copy_text import escape
+from voucher_ledger.ledger.copy import copy_rows
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.model import Payment
 
@@ -16,8 +16,7 @@ FROM unnest(%s::text[]) AS k (payment_id) JOIN books.payment p USING (payment_id
 _IN_ORDER_LOCKED = " ORDER BY p.payment_id FOR UPDATE OF p"
 
 _COPY = """
-COPY books.payment (payment_id, order_id, user_id, paid_minor, discount_minor, refunded_minor, state, settled_at_ms)
-FROM STDIN"""
+COPY books.payment (payment_id, order_id, user_id, paid_minor, discount_minor, refunded_minor, state, settled_at_ms)"""
 
 _UPDATE = """
 UPDATE books.payment p SET refunded_minor = d.refunded_minor, state = d.state, version = p.version + 1
@@ -38,15 +37,12 @@ def insert(connection: psycopg.Connection, payments: Sequence[Payment]) -> None:
     """
     if not payments:
         return
-    rows = "".join(
-        [
-            f"{escape(p.payment_id)}\t{escape(p.order_id)}\t{escape(p.user_id)}\t{p.paid_minor}\t{p.discount_minor}"
-            f"\t{p.refunded_minor}\t{p.state}\t{p.settled_at_ms}\n"
-            for p in sorted(payments, key=lambda payment: payment.payment_id)
-        ]
+    rows = (
+        f"{p.payment_id}\t{p.order_id}\t{p.user_id}\t{p.paid_minor}\t{p.discount_minor}"
+        f"\t{p.refunded_minor}\t{p.state}\t{p.settled_at_ms}\n"
+        for p in sorted(payments, key=lambda payment: payment.payment_id)
     )
-    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.write(rows.encode())
+    copy_rows(connection, _COPY, rows)
 
 
 def update(connection: psycopg.Connection, payments: Iterable[Payment]) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
-from voucher_ledger.ledger.copy_text import escape
+from voucher_ledger.ledger.copy import copy_rows
+from voucher_ledger.ledger.copy_text import NULL
 from voucher_ledger.ledger.model import Refund
 
 _LOAD = """
@@ -14,7 +15,7 @@ FROM unnest(%s::text[]) AS k (refund_id) JOIN books.refund f USING (refund_id)""
 
 _COPY = """
 COPY books.refund (refund_id, payment_id, order_id, user_id, amount_minor, reason, discount_returned_minor,
-    voucher_restored) FROM STDIN"""
+    voucher_restored)"""
 
 
 def load(connection: psycopg.Connection, refund_ids: Iterable[str]) -> dict[str, Refund]:
@@ -29,12 +30,9 @@ def insert(connection: psycopg.Connection, refunds: Sequence[Refund]) -> None:
     """
     if not refunds:
         return
-    rows = "".join(
-        [
-            f"{escape(f.refund_id)}\t{escape(f.payment_id)}\t{escape(f.order_id)}\t{escape(f.user_id)}\t{f.amount_minor}"
-            f"\t{escape(f.reason)}\t{f.discount_returned_minor}\t{'t' if f.voucher_restored else 'f'}\n"
-            for f in sorted(refunds, key=lambda refund: refund.refund_id)
-        ]
+    rows = (
+        f"{f.refund_id}\t{f.payment_id}\t{f.order_id}\t{f.user_id}\t{f.amount_minor}"
+        f"\t{f.reason or NULL}\t{f.discount_returned_minor}\t{'t' if f.voucher_restored else 'f'}\n"
+        for f in sorted(refunds, key=lambda refund: refund.refund_id)
     )
-    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.write(rows.encode())
+    copy_rows(connection, _COPY, rows)

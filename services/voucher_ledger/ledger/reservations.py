@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
-from voucher_ledger.ledger.copy_text import NULL, escape
+from voucher_ledger.ledger.copy import copy_rows
+from voucher_ledger.ledger.copy_text import NULL
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.model import Reservation
 
@@ -20,7 +21,7 @@ SELECT r.voucher_id FROM unnest(%s::text[]) AS k (order_id) JOIN books.reservati
 
 _COPY = """
 COPY books.reservation (order_id, voucher_id, campaign_id, user_id, merchant_id, category, city_tier, amount_minor,
-    discount_minor, state, reserved_at_ms, expires_at_ms, closing_reason) FROM STDIN"""
+    discount_minor, state, reserved_at_ms, expires_at_ms, closing_reason)"""
 
 _UPDATE = """
 UPDATE books.reservation r SET state = d.state, closing_reason = d.closing_reason, version = r.version + 1
@@ -50,17 +51,14 @@ def insert(connection: psycopg.Connection, reservations: Sequence[Reservation]) 
     """
     if not reservations:
         return
-    rows = "".join(
-        [
-            f"{escape(r.order_id)}\t{escape(r.voucher_id)}\t{escape(r.campaign_id)}\t{escape(r.user_id)}"
-            f"\t{escape(r.merchant_id)}\t{escape(r.category)}\t{NULL if r.city_tier is None else r.city_tier}"
-            f"\t{r.amount_minor}\t{r.discount_minor}\t{r.state}\t{r.reserved_at_ms}\t{r.expires_at_ms}"
-            f"\t{escape(r.closing_reason)}\n"
-            for r in sorted(reservations, key=lambda reservation: reservation.order_id)
-        ]
+    rows = (
+        f"{r.order_id}\t{r.voucher_id}\t{r.campaign_id}\t{r.user_id}"
+        f"\t{r.merchant_id}\t{r.category}\t{r.city_tier or NULL}"
+        f"\t{r.amount_minor}\t{r.discount_minor}\t{r.state}\t{r.reserved_at_ms}\t{r.expires_at_ms}"
+        f"\t{r.closing_reason or NULL}\n"
+        for r in sorted(reservations, key=lambda reservation: reservation.order_id)
     )
-    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.write(rows.encode())
+    copy_rows(connection, _COPY, rows)
 
 
 def update(connection: psycopg.Connection, reservations: Iterable[Reservation]) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
-from voucher_ledger.ledger.copy_text import NULL, escape
+from voucher_ledger.ledger.copy import copy_rows
+from voucher_ledger.ledger.copy_text import NULL
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.model import Voucher
 
@@ -21,10 +22,11 @@ _IN_ORDER_LOCKED = " ORDER BY v.voucher_id FOR UPDATE OF v"
 
 _COPY = """
 COPY books.voucher (voucher_id, campaign_id, user_id, ordinal, shard, state, face_value_minor, granted_at_ms,
-    expires_at_ms, command_id, city_tier, channel) FROM STDIN"""
+    expires_at_ms, command_id, city_tier, channel)"""
 
 _UPDATE = """
-UPDATE books.voucher v SET state = d.state, face_value_minor = d.face_value_minor, version = v.version + 1
+UPDATE books.voucher v SET state = d.state, face_value_minor = d.face_value_minor, version = v.version + 1,
+    swept = v.swept AND d.state <> 'granted'  -- what comes back to its owner is swept again when due
 FROM unnest(%s::text[], %s::books.voucher_state[], %s::bigint[], %s::int[])
   AS d (voucher_id, state, face_value_minor, version)
 WHERE v.voucher_id = d.voucher_id AND v.version = d.version"""
@@ -49,20 +51,17 @@ def insert(connection: psycopg.Connection, vouchers: Sequence[Voucher]) -> None:
     Raises psycopg.errors.UniqueViolation where the user's ordinal was taken meanwhile by another partition.
     """
     if vouchers:
-        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.write(copy_rows(vouchers))
+        copy_rows(connection, _COPY, rows_of(vouchers))
 
 
-def copy_rows(vouchers: Sequence[Voucher]) -> bytes:
+def rows_of(vouchers: Sequence[Voucher]) -> list[str]:
     """New vouchers as COPY takes them."""
-    return "".join(
-        [
-            f"{v.voucher_id}\t{escape(v.campaign_id)}\t{escape(v.user_id)}\t{v.ordinal}\t{v.shard}\t{v.state}"
-            f"\t{v.face_value_minor}\t{v.granted_at_ms}\t{v.expires_at_ms}\t{escape(v.command_id)}"
-            f"\t{NULL if v.city_tier is None else v.city_tier}\t{NULL if v.channel is None else escape(v.channel)}\n"
-            for v in vouchers
-        ]
-    ).encode()
+    return [
+        f"{v.voucher_id}\t{v.campaign_id}\t{v.user_id}\t{v.ordinal}\t{v.shard}\t{v.state}"
+        f"\t{v.face_value_minor}\t{v.granted_at_ms}\t{v.expires_at_ms}\t{v.command_id}"
+        f"\t{v.city_tier or NULL}\t{v.channel or NULL}\n"
+        for v in vouchers
+    ]
 
 
 def update(connection: psycopg.Connection, vouchers: Sequence[Voucher]) -> None:

@@ -1,7 +1,7 @@
 """How an accepted order command changes the working set: reservations, vouchers, budgets and the journal. No IO."""
 
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.ledger.model import Reservation, Role, Voucher
+from voucher_ledger.ledger.model import Reservation, Role, RoleName, Voucher
 from voucher_ledger.orders.state import Orders
 
 
@@ -66,7 +66,7 @@ def _commit_category(state: Orders, reservation: Reservation, delta_minor: int) 
 
 
 def _move(
-    state: Orders, command: Command, reservation: Reservation, voucher: Voucher, roles: tuple[Role, Role]
+    state: Orders, command: Command, reservation: Reservation, voucher: Voucher, roles: tuple[RoleName, RoleName]
 ) -> None:
     """The whole voucher moves, not the discount alone: what an order leaves of it is only known at settlement."""
     state.journal.post(

@@ -1,7 +1,7 @@
 """How an accepted settlement or refund changes the working set: payments, reservations, vouchers, journal. No IO."""
 
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.ledger.model import Payment, Refund, Reservation, Role, Voucher
+from voucher_ledger.ledger.model import Payment, Refund, Reservation, Role, RoleName, Voucher
 from voucher_ledger.payments.state import Payments
 
 
@@ -95,7 +95,7 @@ def _move(
     command: Command,
     index: int,
     reservation: Reservation,
-    accounts: tuple[tuple[Role, int], tuple[Role, int]],
+    accounts: tuple[tuple[RoleName, int], tuple[RoleName, int]],
     moved: tuple[int, int],
 ) -> None:
     """Post (vouchers, amount_minor) from the first (role, shard) of `accounts` to the second."""

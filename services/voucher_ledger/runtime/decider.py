@@ -121,12 +121,12 @@ class Decider(Generic[State]):
 
     def _decide_each(self, state: State, items: Sequence[Item], shares: dict[int, Share]) -> None:
         decide, evolve = self._room.decide, self._room.evolve
-        partition = -1
+        partition = items[0].partition
+        share, encode = shares[partition], self._encoder(partition)
         for item in items:
             if item.partition != partition:
                 partition = item.partition
-                share = shares[partition]
-                encode = self._encoder(partition)
+                share, encode = shares[partition], self._encoder(partition)
             if isinstance(item, DeadLetter):
                 share.dead_letters.append(item)
                 continue

@@ -1,16 +1,30 @@
 """From a consumed record to a command that may be decided, or to a dead letter."""
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from typing import Protocol
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
 
 from voucher_ledger.core.records import Command, Undecidable
 from voucher_ledger.core.validation import CommandDecoder
-from voucher_ledger.runtime.outbox import DeadLetter
+from voucher_ledger.runtime.outbox import DeadLetter, Header
 
 # 9000-01-01T00:00:00Z: every time derived from a record (it plus a year at most) can still be written in RFC 3339.
 RECORD_TIME_MS_MAX = 221_845_392_000_000
 
 
-def incoming(record: Message, decoder: CommandDecoder) -> Command | DeadLetter:
+class Record(Protocol):
+    """A confluent_kafka.Message that was consumed: its place and headers are there."""
+
+    def error(self) -> KafkaError | None: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def headers(self) -> list[Header] | None: ...
+
+
+def incoming(record: Record, decoder: CommandDecoder) -> Command | DeadLetter:
     """Decode one record; what can't be decided becomes a dead letter with the reason."""
     try:
         kind, time_ms = record.timestamp()
@@ -22,7 +36,7 @@ def incoming(record: Message, decoder: CommandDecoder) -> Command | DeadLetter:
     return Command(decoded.type, decoded.id, decoded.data, record.partition(), record.offset(), time_ms, record)
 
 
-def dead_letter(record: Message, error: str) -> DeadLetter:
+def dead_letter(record: Record, error: str) -> DeadLetter:
     """The record as it came, with why it can't be decided."""
     return DeadLetter(
         record.partition(), record.offset(), record.key(), record.value(), list(record.headers() or []), error

@@ -51,7 +51,7 @@ def _succeeded(connection: socket.socket) -> bool:
     if not 10 <= size <= _ANSWER_BYTES_MAX:
         return False
     answer = _exactly(connection, size)
-    return struct.unpack_from(">h", answer, 8)[0] == 0
+    return bool(struct.unpack_from(">h", answer, 8)[0] == 0)
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes:

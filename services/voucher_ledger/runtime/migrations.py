@@ -30,7 +30,8 @@ def migrate(connection: psycopg.Connection) -> list[str]:
     applied_now: list[str] = []
     with locked(connection, "voucher-ledger-migrate"):
         connection.execute(_HISTORY)
-        done = dict(connection.execute("SELECT name, sha256 FROM public.voucher_ledger_migration").fetchall())
+        rows = connection.execute("SELECT name, sha256 FROM public.voucher_ledger_migration").fetchall()
+        done: dict[str, str] = dict(rows)
         for path in files():
             sql = path.read_bytes()
             digest = hashlib.sha256(sql).hexdigest()

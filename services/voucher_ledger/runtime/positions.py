@@ -77,9 +77,7 @@ class Positions:
             raise RuntimeError(f"no position came back for {self._topic}/{partition}")
         return Position(*row)
 
-    def advance(
-        self, connection: psycopg.Connection, positions: dict[int, Position], steps: Iterable[Advance]
-    ) -> None:
+    def advance(self, connection: psycopg.Connection, positions: dict[int, Position], steps: Iterable[Advance]) -> None:
         """The fence: each step goes through only from the position and epoch that this process holds.
 
         Raises SessionLost where another process has taken a partition over.

@@ -14,7 +14,9 @@ _IDLE_IN_TRANSACTION_MS = 15_000
 _STATEMENT_MS_MAX = 30_000
 
 # A batch touches a few thousand keys of tables with millions of rows, whatever the statistics say: index look-ups.
-_PLAN_BY_INDEX = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
+_PLAN_BY_INDEX = (
+    "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
+)
 
 
 def connect(dsn: str, *, application: str, role: str | None = None, batch: bool = False) -> psycopg.Connection:
@@ -22,7 +24,9 @@ def connect(dsn: str, *, application: str, role: str | None = None, batch: bool 
 
     Raises Unreachable where the server does not answer or refuses.
     """
-    options = f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS} -c statement_timeout={_STATEMENT_MS_MAX}"
+    options = (
+        f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS} -c statement_timeout={_STATEMENT_MS_MAX}"
+    )
     if batch:
         options = f"{options} -c synchronous_commit=on -c jit=off {_PLAN_BY_INDEX}"
     try:

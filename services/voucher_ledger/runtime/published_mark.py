@@ -105,4 +105,4 @@ def _dead_letter_cause(record: Message, topic: str, partition: int) -> int | Non
     headers = dict(record.headers() or [])
     if headers.get("dlq_topic") != topic.encode() or headers.get("dlq_partition") != str(partition).encode():
         return None
-    return int(headers["dlq_offset"])
+    return int(headers["dlq_offset"] or -1)

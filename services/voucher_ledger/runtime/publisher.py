@@ -34,7 +34,13 @@ class Publisher:
     """Publishes batches in the order of `submit`; `published` holds the offsets that are out, by partition."""
 
     def __init__(
-        self, settings: Settings, instance: str, command_topic: str, event_topic: str, dead_partitions: int, windows: Windows
+        self,
+        settings: Settings,
+        instance: str,
+        command_topic: str,
+        event_topic: str,
+        dead_partitions: int,
+        windows: Windows,
     ) -> None:
         """Make the producer and abort what a predecessor of this name left open.
 

@@ -5,16 +5,16 @@ there is one way to recover, and it is used every day.
 """
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.runtime import postgres, topics
 from voucher_ledger.runtime.decider import Decider
 from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost
-from voucher_ledger.runtime.incoming import incoming
+from voucher_ledger.runtime.incoming import Record, incoming
 from voucher_ledger.runtime.kafka import consumer_config, group_of
 from voucher_ledger.runtime.leave import leave_group
 from voucher_ledger.runtime.outbox import Outbox
@@ -93,7 +93,7 @@ class Session:
             except Exception as error:
                 log.info("closing", instance=self._instance, cause=str(error))
 
-    def _consume(self) -> list[Message]:
+    def _consume(self) -> list[Record]:
         """What is there, at most a batch: waits for the first record only, so that a batch is as large as the load."""
         try:
             records = self._consumer.consume(1, self._settings.poll_seconds)
@@ -101,9 +101,9 @@ class Session:
                 records += self._consumer.consume(self._settings.batch_records_max - 1, 0)
         except KafkaException as error:
             raise _lost(error.args[0]) from error
-        return records
+        return cast("list[Record]", records)
 
-    def _decide(self, records: list[Message]) -> None:
+    def _decide(self, records: list[Record]) -> None:
         """Decide the records that are this session's: held partitions, at or past their positions."""
         publisher = self._publisher
         if publisher is None:

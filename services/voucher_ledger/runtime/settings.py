@@ -23,14 +23,22 @@ class Settings(BaseSettings):
     postgres: str = Field(min_length=1, description="a libpq connection string or URI")
     kafka_properties: dict[str, str] = Field(default_factory=dict, description="librdkafka properties (KAFKA_*)")
 
-    batch_records_max: int = Field(5_000, ge=1, le=100_000, description="records decided in one transaction")
-    publish_batches_max: int = Field(4, ge=1, le=64, description="decided batches that may wait to be published")
-    fetch_queue_kib: int = Field(32_768, ge=1_024, description="KiB of records fetched ahead, for all partitions")
-    poll_seconds: float = Field(0.2, gt=0, le=5, description="wait for the first record of a batch")
-    session_timeout_ms: int = Field(6_000, ge=1_000, description="Kafka takes a silent instance for dead after this")
-    transaction_timeout_ms: int = Field(10_000, ge=1_000, description="Kafka aborts a silent transaction after this")
-    attempts_max: int = Field(8, ge=1, description="failed sessions in a row before the process gives up")
-    decide_attempts_max: int = Field(10, ge=2, description="tries of one batch against contention")
+    batch_records_max: int = Field(default=5_000, ge=1, le=100_000, description="records decided in one transaction")
+    publish_batches_max: int = Field(
+        default=4, ge=1, le=64, description="decided batches that may wait to be published"
+    )
+    fetch_queue_kib: int = Field(
+        default=32_768, ge=1_024, description="KiB of records fetched ahead, for all partitions"
+    )
+    poll_seconds: float = Field(default=0.2, gt=0, le=5, description="wait for the first record of a batch")
+    session_timeout_ms: int = Field(
+        default=6_000, ge=1_000, description="Kafka takes a silent instance for dead after this"
+    )
+    transaction_timeout_ms: int = Field(
+        default=10_000, ge=1_000, description="Kafka aborts a silent transaction after this"
+    )
+    attempts_max: int = Field(default=8, ge=1, description="failed sessions in a row before the process gives up")
+    decide_attempts_max: int = Field(default=10, ge=2, description="tries of one batch against contention")
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:

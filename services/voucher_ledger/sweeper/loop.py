@@ -53,7 +53,9 @@ class Sweep:
         order_ms, due_order_ms = self._times_ms(ORDER_TOPIC)
         sent = self._send(self._store.due_holds(due_order_ms, DUE_ROWS_MAX), order_ms)
         claim_ms, due_claim_ms = self._times_ms(CLAIM_TOPIC)
-        return sent + self._send(self._store.due_vouchers(due_claim_ms, DUE_ROWS_MAX), claim_ms)
+        sent += self._send(self._store.due_vouchers(due_claim_ms, DUE_ROWS_MAX), claim_ms)
+        self._store.mark_swept(min(due_order_ms, due_claim_ms), DUE_ROWS_MAX)
+        return sent
 
     def close(self) -> None:
         """Leave everything behind."""

@@ -18,11 +18,24 @@ IDLE_SECONDS_MAX = 60
 
 _DUE_VOUCHERS = """
 SELECT voucher_id, campaign_id, user_id FROM books.voucher
-WHERE state = 'granted' AND expires_at_ms <= %s ORDER BY expires_at_ms LIMIT %s"""
+WHERE NOT swept AND state = 'granted' AND expires_at_ms <= %s ORDER BY expires_at_ms LIMIT %s"""
 
 _DUE_HOLDS = """
 SELECT order_id, user_id FROM books.reservation
-WHERE state = 'held' AND expires_at_ms <= %s ORDER BY expires_at_ms LIMIT %s"""
+WHERE NOT swept AND state = 'held' AND expires_at_ms <= %s ORDER BY expires_at_ms LIMIT %s"""
+
+# Due rows that are closed leave the index of due rows. SKIP LOCKED: a room that has one in hand goes first.
+_SWEEP_VOUCHERS = """
+UPDATE books.voucher SET swept = true WHERE voucher_id IN (
+    SELECT voucher_id FROM books.voucher
+    WHERE NOT swept AND state IN ('spent', 'expired') AND expires_at_ms <= %s
+    ORDER BY expires_at_ms LIMIT %s FOR UPDATE SKIP LOCKED)"""
+
+_SWEEP_HOLDS = """
+UPDATE books.reservation SET swept = true WHERE order_id IN (
+    SELECT order_id FROM books.reservation
+    WHERE NOT swept AND state <> 'held' AND expires_at_ms <= %s
+    ORDER BY expires_at_ms LIMIT %s FOR UPDATE SKIP LOCKED)"""
 
 _RECORD_TIME = "SELECT coalesce(max(record_time_ms), 0) FROM books.position"
 
@@ -57,6 +70,12 @@ class DueStore:
         with _lost_when_broken():
             rows = self._connection.execute(_DUE_HOLDS, (now_ms, rows_max)).fetchall()
         return [DueHold(*row) for row in rows]
+
+    def mark_swept(self, now_ms: int, rows_max: int) -> None:
+        """Take vouchers and holds that are due and closed out of the index of due rows, at most `rows_max` of each."""
+        with _lost_when_broken():
+            self._connection.execute(_SWEEP_VOUCHERS, (now_ms, rows_max))
+            self._connection.execute(_SWEEP_HOLDS, (now_ms, rows_max))
 
     def record_time_ms(self) -> int:
         """The latest record time that any room has decided, 0 before the first."""
