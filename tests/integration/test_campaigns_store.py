@@ -87,7 +87,8 @@ def test_a_campaign_and_commands_on_it_in_one_batch(processors: tuple[Processor,
         ("campaign.open", "open-1", OPEN), ("campaign.top_up", "top-1", TOP_UP), ("campaign.pause", "pause-1", CHANGE)
     )
     assert [event.type for event in events] == ["campaign.opened", "campaign.topped_up", "campaign.paused"]
-    assert row(second, "name, state::text, quota, budget_minor, percent_bp, ends_at_ms, per_user_limit, categories") == (
+    columns = "name, state::text, quota, budget_minor, percent_bp, ends_at_ms, per_user_limit, categories"
+    assert row(second, columns) == (
         "Grey\\release", "paused", 12, 10**15, 5_000, 1_770_357_600_500, 1, ["hotel", "tea"],
     )  # fmt: skip
     budgets = second.connection.execute(

@@ -19,7 +19,7 @@ from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger import accounts
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal
-from voucher_ledger.ledger.model import Role, RoleName
+from voucher_ledger.ledger.model import Role
 
 _LOAD = """
 SELECT campaign_id, command_id, state::text, quota, budget_minor, state::text
@@ -139,8 +139,14 @@ class CampaignsRoom:
         if budgets:
             connection.execute(_INSERT_CATEGORY_BUDGETS, [list(column) for column in zip(*budgets, strict=True)])
         if state.opened:
-            roles: tuple[RoleName, ...] = (Role.FUNDING, Role.POOL, Role.LOSS)
-            accounts.ensure(connection, [(campaign_id, role, 0) for campaign_id in state.opened for role in roles])
+            accounts.ensure(
+                connection,
+                [
+                    (campaign_id, role, 0)
+                    for campaign_id in state.opened
+                    for role in (Role.FUNDING, Role.POOL, Role.LOSS)
+                ],
+            )
         accounts.write_journal(connection, state.journal)
 
     def _write_campaigns(self, connection: psycopg.Connection, state: Campaigns) -> None:
