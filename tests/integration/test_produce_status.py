@@ -28,6 +28,7 @@ from voucher_ledger.simulate.play import play
 from voucher_ledger.simulate.scenario import Scenario
 from voucher_ledger.simulate.tally import Tally
 from voucher_ledger.status import command as status_command
+from voucher_ledger.status.read import Reader
 
 pytestmark = pytest.mark.integration
 
@@ -204,6 +205,18 @@ def test_status_shows_what_waits_and_since_when(world: World, capsys: pytest.Cap
     assert None not in ages
     assert status_command.run(world.settings) == ExitCode.DONE
     assert "100 records waiting" in capsys.readouterr().out
+
+
+def test_every_snapshot_of_one_reader_knows_all_ages(world: World) -> None:
+    world.send("claim.commands", [claim(number) for number in range(100)])
+    reader = Reader(world.settings, world.connection)
+    try:
+        for _ in range(3):
+            waiting = [part for part in reader.snapshot().partitions if part.lag_records]
+            assert len(waiting) == 8
+            assert None not in [part.lag_seconds for part in waiting]
+    finally:
+        reader.close()
 
 
 def test_status_watches_until_it_is_stopped(world: World, capsys: pytest.CaptureFixture[str]) -> None:

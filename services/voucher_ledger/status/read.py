@@ -60,8 +60,8 @@ class Reader:
                 settings,
                 "voucher-ledger-status",
                 isolation_level="read_uncommitted",
-                queued_min_messages=1,
-                queued_max_messages_kbytes=1_024,
+                queued_min_messages=1_000,  # with fewer, fetching the next partition waits for the first
+                queued_max_messages_kbytes=65_536,
                 auto_offset_reset="earliest",
             ),
         )
@@ -159,7 +159,7 @@ class Reader:
             return {}
         ages: dict[Place, float] = {}
         deadline = time.monotonic() + AGES_SECONDS_MAX
-        self._consumer.assign(waiting)
+        self._consumer.incremental_assign(waiting)
         try:
             while len(ages) < len(waiting) and (left := deadline - time.monotonic()) > 0:
                 message = self._consumer.poll(left)
@@ -169,7 +169,7 @@ class Reader:
                 if place not in ages:
                     ages[place] = max(0.0, time.time() - message.timestamp()[1] / 1_000)
                     # One record is enough: the others of this partition would only be in the way.
-                    self._consumer.pause([TopicPartition(*place)])
+                    self._consumer.incremental_unassign([TopicPartition(*place)])
         finally:
             self._consumer.unassign()
         return ages

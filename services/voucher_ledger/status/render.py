@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 
 from voucher_ledger.core.clock import rfc3339
-from voucher_ledger.status.snapshot import Balance, PartitionStatus, Snapshot
+from voucher_ledger.status.snapshot import VOUCHER, Balance, PartitionStatus, Snapshot
 
 
 def _number(value: int | None) -> str:
@@ -66,17 +66,23 @@ def topics_table(partitions: Iterable[PartitionStatus]) -> Table:
 
 
 def balances_table(balances: Iterable[Balance]) -> Table:
-    """One row a campaign and unit, one column a role."""
-    roles = ("funding", "pool", "lease", "granted", "held", "spent", "loss")
+    """One row a campaign and role, for roles that hold anything."""
     table = Table(title="Balances", box=SIMPLE, padding=(0, 1))
     table.add_column("campaign", overflow="fold")
-    table.add_column("unit", overflow="fold")
-    for role in roles:
-        table.add_column(role, justify="right", overflow="fold")
-    for (campaign_id, unit), rows in groupby(balances, key=lambda row: (row.campaign_id, row.unit)):
-        by_role = {row.role: row.balance for row in rows}
-        label = unit if unit == "VOUCHER" else f"{unit} minor"
-        table.add_row(campaign_id, label, *(f"{by_role.get(role, 0):,}" for role in roles))
+    table.add_column("role")
+    table.add_column("vouchers", justify="right")
+    table.add_column("minor units", justify="right")
+    table.add_column("currency")
+    for campaign_id, of_campaign in groupby(balances, key=lambda row: row.campaign_id):
+        rows = list(of_campaign)
+        currency = next((row.unit for row in rows if row.unit != VOUCHER), "-")
+        shown = campaign_id
+        for role in dict.fromkeys(row.role for row in rows):
+            by_unit = {row.unit: row.balance for row in rows if row.role == role}
+            vouchers, amount_minor = by_unit.get(VOUCHER, 0), by_unit.get(currency, 0)
+            if vouchers or amount_minor:
+                table.add_row(shown, role, f"{vouchers:,}", f"{amount_minor:,}", currency)
+                shown = ""
     return table
 
 

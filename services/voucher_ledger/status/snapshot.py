@@ -7,6 +7,9 @@ import orjson
 
 from voucher_ledger.core.clock import rfc3339
 
+# The unit that counts vouchers; every other unit is a currency.
+VOUCHER = "VOUCHER"
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
