@@ -37,7 +37,7 @@ CLAIMS_PROCESSES = 2
 PLAY_SECONDS_MIN = 8
 # How long vouchers live: longer than all claims take, so that none comes back while they are decided.
 VOUCHER_SECONDS_MIN = 15
-CLAIMS_A_SECOND_MIN = 6_000
+CLAIMS_A_SECOND_MIN = 12_000
 HOLD_SECONDS = 10
 SETTLE_SECONDS_MAX = 30.0
 SETTLE_LOOK_SECONDS = 0.2

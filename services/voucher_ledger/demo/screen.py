@@ -14,6 +14,7 @@ from voucher_ledger.simulate.tally import Tally
 
 PLAIN_LINE_SECONDS = 5.0
 BAR_CHARACTERS = 30
+WAITING_PHASE = "vouchers run out"
 
 
 class Moment(NamedTuple):
@@ -34,8 +35,9 @@ class Moment(NamedTuple):
 
 def moment(tally: Tally, watch: Watch) -> Moment:
     """Take it from a play's tally and the ledger's positions."""
+    quiet = tally.phase == "answers" and tally.unanswered <= 0
     return Moment(
-        phase=tally.phase,
+        phase=WAITING_PHASE if quiet else tally.phase,
         elapsed_seconds=tally.elapsed_seconds,
         demand=tally.sent["claim.commands"],
         granted=tally.granted,
@@ -57,6 +59,7 @@ class Screen:
         self._console = console
         self._live: Live | None = None
         self._next_seconds = 0.0
+        self._shown: Moment | None = None
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -81,6 +84,11 @@ class Screen:
             self._live.update(self._table(now))
         elif now.phase in ("done", "stopped") or time.monotonic() >= self._next_seconds:
             self._next_seconds = time.monotonic() + PLAIN_LINE_SECONDS
+            # While vouchers wait for their expiry nothing changes, and one line says it.
+            unchanged = self._shown is not None and now._replace(elapsed_seconds=0) == self._shown
+            if unchanged:
+                return
+            self._shown = now._replace(elapsed_seconds=0)
             self._console.print(self._line(now), highlight=False, soft_wrap=True)
 
     def _line(self, now: Moment) -> str:

@@ -133,7 +133,7 @@ class _Check:
             records = self._consumer.consume(RECORDS_A_READ_MAX, 0.2)
             if records:
                 heard_seconds = time.monotonic()
-            elif self._stop.is_set() or time.monotonic() - heard_seconds > SILENCE_SECONDS_MAX:
+            if self._stop.is_set() or time.monotonic() - heard_seconds > SILENCE_SECONDS_MAX:
                 why = "stopped" if self._stop.is_set() else f"nothing came for {SILENCE_SECONDS_MAX:.0f} s"
                 raise Unread(f"{len(left)} partitions were not read to their ends: {why}")
             for record in records:

@@ -1,0 +1,124 @@
+"""The demo, small; and its check of the event topics, shown to fail where an answer is missing, doubled or astray."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event
+
+import orjson
+import psutil
+import pytest
+
+from tests.integration.world import WAIT_SECONDS_MAX, World, claim, envelope
+from voucher_ledger.dev import cluster
+from voucher_ledger.verify.answers import Unread, check_answers
+
+pytestmark = pytest.mark.integration
+
+CLAIMS = 3_000
+CARDS = 500
+
+
+def start_demo(directory: Path) -> subprocess.Popen[str]:
+    # Settings for another cluster must not reach the demo's own.
+    foreign = {
+        "VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL": "ssl",
+        "VOUCHER_LEDGER_POSTGRES": "postgresql://nowhere.invalid/x",
+    }
+    options = ["--claims", str(CLAIMS), "--cards", str(CARDS), "--dir", str(directory)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "voucher_ledger", "demo", *options], env={**os.environ, **foreign}, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(400)
+def test_a_small_demo_passes_its_own_checks_and_leaves_nothing_running(tmp_path: Path) -> None:
+    directory = tmp_path / "demo"
+    demo = start_demo(directory)
+    output, _ = demo.communicate(timeout=390)
+    assert demo.returncode == 0, output
+    assert re.search(r"killed claims-\d \(pid \d+\) after [\d,]+ claims", output), output
+    assert re.search(r"claims-\d \(pid \d+\) has taken over: decided again after \d+\.\d s", output), output
+    assert re.search(rf"granted exactly {CARDS}\s+│ passed │ {CARDS} in the ledger, {CARDS} in the events", output)
+    assert re.search(r"event topics: every command answered exactly once\s+│ passed", output), output
+    assert re.search(r"audit of the ledger\s+│ passed", output), output
+    assert "sold_out" in output
+    assert "voucher.expired" in output
+    assert "Dead letters by reason" in output
+    assert "all checks passed" in output
+    assert not cluster.status(directory).running
+
+
+@pytest.mark.timeout(400)
+def test_ctrl_c_stops_all_that_the_demo_started(tmp_path: Path) -> None:
+    directory = tmp_path / "demo"
+    demo = start_demo(directory)
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "claims sent" in line:
+            break
+    started = psutil.Process(demo.pid).children(recursive=True)
+    assert any("claims-0" in process.cmdline() for process in started)
+    demo.send_signal(signal.SIGINT)
+    output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 130, output
+    assert "interrupted" in output
+    assert psutil.wait_procs(started, timeout=WAIT_SECONDS_MAX)[1] == []
+    found = cluster.status(directory)
+    assert (found.kafka_pid, found.postgres_pid) == (None, None)
+
+
+def test_each_command_answered_once_passes(world: World) -> None:
+    world.send("claim.commands", [claim(number) for number in range(300)])
+    world.send_raw("claim.commands", [(b"user", b"rubbish"), (None, None)])
+    process = world.spawn("claims")
+    world.wait_answered("claim.commands", 302)
+    world.stop_cleanly(process, "claim", 300)
+    report = check_answers(world.settings, Event())
+    assert report.passed, report.faults
+    assert (report.commands["claim.commands"], report.outcomes.total(), report.dead_letters["claim.commands"]) == (
+        302,
+        300,
+        2,
+    )
+    assert {outcome.reason for outcome in report.outcomes} == {"unknown_campaign"}
+    assert "the value is null; a command is a JSON object" in report.dead_letter_reasons
+
+
+def test_missing_doubled_and_stray_answers_are_found(world: World) -> None:
+    world.send("claim.commands", [claim(number) for number in range(3)], partition=4)
+
+    def answer(offset: int, partition: int = 4, topic: str = "claim.commands") -> tuple[bytes, bytes]:
+        event = envelope("voucher.granted", f"{topic}/{partition}/{offset}/0", {"user_id": "u"})
+        return (b"u", orjson.dumps(event))
+
+    world.send_raw("claim.events", [answer(0), answer(1), answer(1), answer(3)], partition=4)
+    world.send_raw("claim.events", [answer(2, partition=5), (b"u", b"no event")], partition=5)
+    world.send_raw("claim.events", [answer(0, topic="order.commands")], partition=4)
+    report = check_answers(world.settings, Event())
+    assert sorted(report.faults) == sorted(
+        [
+            "claim.events/4/2 answers claim.commands/4/1 once more",
+            "claim.events/4/3 answers claim.commands/4/3, which is no command",
+            "claim.events/5/0 answers claim.commands/5/2, which is no command",
+            "claim.events/5/1 is no event with the id of a command",
+            "claim.events/4/4 answers order.commands/4/0/0, whose answer belongs elsewhere",
+            "claim.events/4/4 answers order.commands/4/0, which is no command",
+            "claim.commands/4: 1 commands not answered, the first at offset 2",
+        ]
+    )
+    assert report.fault_count == 7
+    assert not report.passed
+    assert report.unanswered == {"claim.commands": 1}
+
+
+def test_a_check_that_is_stopped_proves_nothing(world: World) -> None:
+    world.send("claim.commands", [claim(1)])
+    stopped = Event()
+    stopped.set()
+    with pytest.raises(Unread, match="stopped"):
+        check_answers(world.settings, stopped)
