@@ -18,7 +18,9 @@ WAITING_PHASE = "vouchers run out"
 
 
 class Moment(NamedTuple):
-    """What is shown of a moment. `demand` counts claims sent, `waiting` commands sent and not answered yet."""
+    """What is shown of a moment. `demand` counts claims sent, `waiting` commands sent and not answered yet;
+    `lag_seconds` is how far deciding claims is behind.
+    """
 
     phase: str
     elapsed_seconds: float
@@ -46,7 +48,7 @@ def moment(tally: Tally, watch: Watch) -> Moment:
         paid=tally.answers["payment.settled"],
         open_vouchers=tally.open_vouchers + tally.held_vouchers,
         waiting=max(0, tally.unanswered),
-        lag_seconds=watch.lag_seconds if tally.unanswered > 0 else 0.0,
+        lag_seconds=watch.lag_seconds if watch.decided < tally.sent["claim.commands"] else 0.0,
         claims_per_second=watch.rate_per_second,
     )
 
