@@ -1,26 +1,38 @@
-"""Takes single guards out of a processor, for the negative controls: without it, the checks must find a fault."""
+"""Takes single guards out of a processor, for the negative controls: without it, the checks must find a fault. And
+plants faults in it that must stay one record's own."""
 
 from collections.abc import Callable
 from typing import Any
 
 from voucher_ledger.claims.store import ClaimsRoom
+from voucher_ledger.core.records import Command, Event
 from voucher_ledger.runtime import kafka, positions, recovery, session
 
-_FENCE = " AND p.epoch = m.epoch AND p.next_offset = m.expected"
+_EPOCH = " AND p.epoch = m.epoch"
+_EXPECTED_OFFSET = " AND p.next_offset = m.expected"
+# The user whose record a planted fault strikes.
+STRUCK_USER = "user-000013"
 
 
 def _no_fence() -> None:
-    assert _FENCE in positions._ADVANCE
-    positions._ADVANCE = positions._ADVANCE.replace(_FENCE, "")
+    _advance_without(_EPOCH + _EXPECTED_OFFSET)
+
+
+def _no_epoch() -> None:
+    _advance_without(_EPOCH)
 
 
 def _no_expected_offset() -> None:
-    assert " AND p.next_offset = m.expected" in positions._ADVANCE
-    positions._ADVANCE = positions._ADVANCE.replace(" AND p.next_offset = m.expected", "")
+    _advance_without(_EXPECTED_OFFSET)
+
+
+def _advance_without(condition: str) -> None:
+    assert condition in positions._ADVANCE
+    positions._ADVANCE = positions._ADVANCE.replace(condition, "")
 
 
 def _no_republish() -> None:
-    def take_nothing(self: Any, partition: int, committed: int, next_offset: int) -> list[Any]:
+    def take_nothing(self: Any, partition: int, committed: int, next_offset: int) -> list[Any]:  # noqa: ARG001 - the signature of what it replaces
         return []
 
     recovery.Recovery._unpublished = take_nothing  # type: ignore[method-assign]
@@ -52,11 +64,51 @@ def _prune_before_publish() -> None:
     session.Session._unpruned = everything  # type: ignore[method-assign]
 
 
+def _throwing_decision() -> None:
+    whole = ClaimsRoom.decide
+
+    def throw(state: Any, command: Command) -> Event:
+        if command.data["user_id"] == STRUCK_USER:
+            raise ZeroDivisionError("planted")
+        return whole(state, command)
+
+    ClaimsRoom.decide = staticmethod(throw)
+
+
+def _throwing_evolution() -> None:
+    whole = ClaimsRoom.evolve
+
+    def throw(state: Any, command: Command, event: Event) -> None:
+        whole(state, command, event)
+        if command.data["user_id"] == STRUCK_USER:
+            raise ZeroDivisionError("planted")
+
+    ClaimsRoom.evolve = staticmethod(throw)
+
+
+def _refused_row() -> None:
+    whole = ClaimsRoom.write
+
+    def spoil(self: ClaimsRoom, connection: Any, state: Any) -> None:
+        for voucher in state.granted:
+            if voucher.user_id == STRUCK_USER:
+                voucher.face_value_minor = -1
+        whole(self, connection, state)
+
+    ClaimsRoom.write = spoil  # type: ignore[method-assign]
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     "fence": _no_fence,
+    "epoch": _no_epoch,
     "expected_offset": _no_expected_offset,
     "republish": _no_republish,
     "duplicate_check": _no_duplicate_check,
     "stable_offsets": _no_stable_offsets,
     "prune_after_publish": _prune_before_publish,
+}
+FAULTS: dict[str, Callable[[], None]] = {
+    "throwing_decision": _throwing_decision,
+    "throwing_evolution": _throwing_evolution,
+    "refused_row": _refused_row,
 }

@@ -13,7 +13,7 @@ from voucher_ledger.runtime.windows import Windows
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.integration.guards import GUARDS  # noqa: E402 (the path comes first)
+from tests.integration.guards import FAULTS, GUARDS
 
 
 class Dying(Windows):
@@ -35,15 +35,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("room")
     parser.add_argument("--instance")
-    parser.add_argument("--window", help="before_commit, after_commit, in_transaction, after_publish")
+    parser.add_argument("--window", help="before_decide, before_commit, after_commit, in_transaction, after_publish")
     parser.add_argument("--nth", type=int, default=1)
     parser.add_argument("--signal", default="SIGKILL")
     parser.add_argument("--guard", help="the guard of tests/integration/guards.py to take out")
+    parser.add_argument("--fault", help="the fault of tests/integration/guards.py to plant")
     arguments = parser.parse_args()
     logs.configure(verbose=True)
     loaded = settings.load()
     if arguments.guard:
         GUARDS[arguments.guard]()
+    if arguments.fault:
+        FAULTS[arguments.fault]()
     windows = Windows()
     if arguments.window:
         windows = Dying(arguments.window, arguments.nth, signal.Signals[arguments.signal])

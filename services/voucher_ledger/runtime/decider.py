@@ -80,6 +80,7 @@ class Decider(Generic[State]):
 
     def _transact(self, items: Sequence[Item], published: dict[int, int], *, lock: bool) -> list[Share]:
         connection, room = self._connection, self._room
+        self._windows.before_decide()
         commands = [item for item in items if isinstance(item, Command)]
         state = None if lock else room.prepare(connection, commands)
         shares, steps = self._spans(items)

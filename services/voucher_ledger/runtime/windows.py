@@ -4,6 +4,9 @@
 class Windows:
     """Called at each moment of a batch's way; does nothing."""
 
+    def before_decide(self) -> None:
+        """The batch is in hand; nothing of it is in Postgres."""
+
     def before_commit(self) -> None:
         """Everything is written in the batch's transaction, nothing is committed."""
 

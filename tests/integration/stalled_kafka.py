@@ -1,0 +1,53 @@
+"""A Kafka whose transactions do not end: every EndTxn waits in a proxy until the test lets it through."""
+
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.integration.proxies import END_TXN, EndTxnHeld
+from tests.integration.world import WAIT_SECONDS_MAX, World
+
+# Neither the broker nor librdkafka may give the held transaction up while the test looks at it.
+_TRANSACTION_TIMEOUT_MS = 120_000
+
+
+class EndTxnStalled(EndTxnHeld):
+    """Holds every EndTxn back until `release` is set; the connection stays as it is, and nothing is sent twice.
+
+    `held` is set once the first is there: all records of its transaction are then on the broker.
+    """
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        super().__init__(target, nth=0)
+
+    def to_server(self, client: socket.socket, server: socket.socket, part: bytes) -> None:
+        buffer = self._buffers.get(id(client), b"") + part
+        while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack_from(">i", buffer)[0]:
+            size = 4 + struct.unpack_from(">i", buffer)[0]
+            frame, buffer = buffer[:size], buffer[size:]
+            if struct.unpack_from(">h", frame, 4)[0] == END_TXN:
+                self.held.set()
+                self.release.wait(WAIT_SECONDS_MAX)
+            server.sendall(frame)
+        self._buffers[id(client)] = buffer
+
+    def close(self) -> None:
+        """End all connections; what is held back is lost."""
+        super().close()
+        self.release.set()
+
+
+@contextmanager
+def stalled_kafka(world: World) -> Iterator[tuple[EndTxnStalled, dict[str, str]]]:
+    """The proxy before the world's broker, and the environment that leads a processor through it."""
+    host, port = world.settings.kafka.split(":")
+    proxy = EndTxnStalled((host, int(port)))
+    environment = {
+        "VOUCHER_LEDGER_KAFKA": f"127.0.0.1:{proxy.port}",
+        "VOUCHER_LEDGER_TRANSACTION_TIMEOUT_MS": str(_TRANSACTION_TIMEOUT_MS),
+    }
+    try:
+        yield proxy, environment
+    finally:
+        proxy.close()
