@@ -1,0 +1,91 @@
+"""Latency: claims sent at a steady rate, each timed from produce() to the moment at which another process, a
+read_committed consumer of the events, has the answer in its hands.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from confluent_kafka import Producer
+
+from benchmarks import cost, traffic
+from benchmarks.contestants import Ledger
+from benchmarks.world import World
+from voucher_ledger.runtime import kafka
+
+CLAIMS_PER_SECOND = 5_000
+# Leases are drawn and statements prepared in the first seconds: sent and answered, but not counted.
+WARM_UP_SECONDS = 3
+TICK_SECONDS = 0.001
+READER_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds by name (`median`, `p99`, `p999`, `max`) over `claims`. `sender_late_max` is how far behind its own
+    schedule the sender ever was: more than a few milliseconds means that the machine had no CPU to spare.
+    """
+
+    processes: int
+    claims: int
+    milliseconds: dict[str, float]
+    sender_late_max_milliseconds: float
+    cores_used: dict[str, float]
+
+
+def measure(world: World, processes: int, seconds: int) -> Latency:
+    """Send claims for WARM_UP_SECONDS and `seconds` more. Raises TimeoutError where an answer does not come."""
+    total = CLAIMS_PER_SECOND * (WARM_UP_SECONDS + seconds)
+    with Ledger("claims", processes).running(world) as running:
+        command = [sys.executable, "-m", "benchmarks.latency_reader", "--count", str(total)]
+        environment = {**os.environ, **world.variables}
+        with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as reader:
+            try:
+                assert reader.stdout is not None
+                if reader.stdout.readline() != b"READY\n":
+                    raise RuntimeError("the reader of the events did not start; its error is above")
+                start = cost.snapshot(running, world.servers)
+                late_max_seconds = _send(world, total)
+                spent = cost.between(start, cost.snapshot(running, world.servers))
+                told, _ = reader.communicate(timeout=READER_SECONDS_MAX)
+            finally:
+                reader.kill()
+        running.check()
+    if reader.returncode != 0:
+        raise TimeoutError("not every claim was answered; the reader's error is above")
+    measured: dict[str, Any] = orjson.loads(told)
+    return Latency(
+        processes,
+        measured["claims"],
+        measured["milliseconds"],
+        late_max_seconds * 1_000,
+        {name: getattr(spent, name) / spent.seconds for name in ("own", "kafka", "postgres", "elsewhere")},
+    )
+
+
+def _send(world: World, total: int) -> float:
+    """Send `total` claims, evenly spaced; the most seconds that one left after its time.
+
+    The id of a claim holds the time of its produce() on the clock that all processes of the machine share.
+    """
+    producer = Producer(kafka.producer_config(world.settings, linger_ms=1))
+    warm_up = CLAIMS_PER_SECOND * WARM_UP_SECONDS
+    late_max_seconds = 0.0
+    start = time.monotonic()
+    for number in range(total):
+        due = start + number / CLAIMS_PER_SECOND
+        while (now := time.monotonic()) < due:
+            producer.poll(0)
+            time.sleep(TICK_SECONDS)
+        if number >= warm_up:
+            late_max_seconds = max(late_max_seconds, now - due)
+        kind = "warm" if number < warm_up else "timed"
+        key, value = traffic.claim(f"{kind}-{number}-{time.monotonic_ns()}", number)
+        producer.produce("claim.commands", value, key)
+    if producer.flush(traffic.FLUSH_SECONDS_MAX):
+        raise TimeoutError("the broker did not take all claims")
+    return late_max_seconds

@@ -1,0 +1,51 @@
+"""What a run of the benchmark measures, and how much of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+Part = Literal["claims", "orders", "payments", "latency", "peers"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+CLAIMS_QUICK, CLAIMS_FULL = 200_000, 500_000
+ROUNDS_QUICK, ROUNDS_FULL = 2, 3
+LATENCY_SECONDS_QUICK, LATENCY_SECONDS_FULL = 8, 20
+ROW_AT_A_TIME_CLAIMS_MAX = 20_000
+WARM_UP_CLAIMS_MAX = 50_000
+# Out of a hundred claims in the sold-out regime, so many are granted.
+SOLD_OUT_PERCENT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The choices of the command line. `only` is one part, None all; `claims` are preloaded for each measurement."""
+
+    quick: bool
+    only: Part | None
+    claims: int
+    rounds: int
+    output: Path
+
+    def wants(self, part: Part) -> bool:
+        """Whether a part is measured."""
+        return self.only in (None, part)
+
+    @property
+    def side_rounds(self) -> int:
+        """Rounds of what is measured beside the main figures."""
+        return 1 if self.quick else self.rounds
+
+    @property
+    def quota_when_sold_out(self) -> int:
+        """Vouchers of the campaign that most claims come too late for."""
+        return max(1, self.claims * SOLD_OUT_PERCENT // 100)
+
+    @property
+    def warm_up_claims(self) -> int:
+        """Claims of the run that nobody measures: it warms the broker's and the database's caches and the JIT."""
+        return min(self.claims, WARM_UP_CLAIMS_MAX)
+
+    @property
+    def latency_seconds(self) -> int:
+        """How long claims are sent and measured."""
+        return LATENCY_SECONDS_QUICK if self.quick else LATENCY_SECONDS_FULL

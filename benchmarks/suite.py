@@ -1,0 +1,125 @@
+"""The order of the measurements: a warm-up, then rounds in which ours and the peers take turns."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from benchmarks import latency, steps, traffic
+from benchmarks.contestants import Contestant, KafkaStreams, Ledger, RowAtATime
+from benchmarks.plan import ROW_AT_A_TIME_CLAIMS_MAX, Plan
+from benchmarks.steps import Step
+from benchmarks.throughput import Round, audited, measure
+from benchmarks.world import Servers, World, fresh_world
+
+PROCESSES = 2
+Report = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything measured; `rounds` are grouped by their label."""
+
+    rounds: dict[str, list[Round]] = field(default_factory=dict)
+    latencies: list[latency.Latency] = field(default_factory=list)
+    steps: dict[str, Step] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Suite:
+    """Runs a plan on running servers; `report` gets a line a measurement."""
+
+    plan: Plan
+    servers: Servers
+    report: Report
+    findings: Findings = field(default_factory=Findings)
+
+    def run(self) -> Findings:
+        """Measure all that the plan wants. Raises what the measurements raise."""
+        self._warm_up()
+        for number in range(self.plan.rounds):
+            for turn in self._turns(number):
+                turn()
+        if self.plan.wants("latency"):
+            for processes in (PROCESSES,) if self.plan.quick else (1, PROCESSES):
+                self._latency(processes)
+        if self.plan.wants("claims"):
+            with fresh_world(self.servers, steps.CLAIMS) as world:
+                self.findings.steps = steps.measure(world)
+            self.report("the steps of a claim")
+        return self.findings
+
+    def _turns(self, number: int) -> Iterator[Callable[[], None]]:
+        """The measurements of one round, in turn: whatever slows the machine down meets all of them."""
+        plan = self.plan
+        beside = number < plan.side_rounds
+        if any(plan.wants(part) for part in ("claims", "orders", "payments")):
+            yield lambda: self._chain(with_orders=beside)
+        if plan.wants("peers"):
+            yield lambda: self._peer("kafka_streams_rocksdb", KafkaStreams("rocksdb"), plan.claims)
+        if plan.wants("claims") and beside:
+            yield lambda: self._claims("claims_1_process", 1, plan.claims, quota=plan.claims)
+            yield lambda: self._claims("claims_sold_out", PROCESSES, plan.claims, quota=plan.quota_when_sold_out)
+        if plan.wants("peers") and not plan.quick:
+            yield lambda: self._peer("kafka_streams_memory", KafkaStreams("memory"), plan.claims)
+        if plan.wants("peers") and beside:
+            yield lambda: self._peer("row_at_a_time", RowAtATime(), min(plan.claims, ROW_AT_A_TIME_CLAIMS_MAX))
+
+    def _warm_up(self) -> None:
+        self.report("warming up")
+        count = self.plan.warm_up_claims
+        with fresh_world(self.servers, count) as world:
+            self._measure(world, Ledger("claims", 1), "warm_up", count, {"voucher.granted": count}, keep=False)
+
+    def _chain(self, *, with_orders: bool) -> None:
+        """Claims; then, in the same books, an order of every voucher, and every order's payment."""
+        plan, count = self.plan, self.plan.claims
+        with fresh_world(self.servers, count) as world:
+            granted = {"voucher.granted": count}
+            self._measure(world, Ledger("claims", PROCESSES), "claims", count, granted, keep=plan.wants("claims"))
+            if with_orders and (plan.wants("orders") or plan.wants("payments")):
+                self._follow(world, "orders", traffic.orders, "order.reserved", keep=plan.wants("orders"))
+                if plan.wants("payments"):
+                    self._follow(world, "payments", traffic.payments, "payment.settled", keep=True)
+            audited(world)
+
+    def _claims(self, label: str, processes: int, count: int, quota: int) -> None:
+        with fresh_world(self.servers, quota) as world:
+            expected = {"voucher.granted": quota, "voucher.rejected": count - quota}
+            self._measure(world, Ledger("claims", processes), label, count, expected, keep=True)
+            audited(world)
+
+    def _peer(self, label: str, contestant: Contestant, count: int) -> None:
+        with fresh_world(self.servers, count) as world:
+            self._measure(world, contestant, label, count, {"voucher.granted": count}, keep=True)
+
+    def _measure(
+        self, world: World, contestant: Contestant, label: str, count: int, expected: dict[str, int], *, keep: bool
+    ) -> None:
+        def preload() -> int:
+            return traffic.preload(world.settings, "claim.commands", traffic.claims(count))
+
+        self._note(measure(world, contestant, label, preload, lambda _: expected), keep=keep)
+
+    def _follow(
+        self, world: World, room: str, commands: Callable[..., Iterator[traffic.Record]], event: str, *, keep: bool
+    ) -> None:
+        # What autovacuum would do in its own time; in the middle of a short measurement it would be an accident.
+        world.connection.execute("VACUUM ANALYZE")
+
+        def preload() -> int:
+            topic = {"orders": "order.commands", "payments": "payment.commands"}[room]
+            return traffic.preload(world.settings, topic, commands(world.connection))
+
+        self._note(measure(world, Ledger(room, PROCESSES), room, preload, lambda count: {event: count}), keep=keep)
+
+    def _latency(self, processes: int) -> None:
+        seconds = self.plan.latency_seconds
+        with fresh_world(self.servers, latency.CLAIMS_PER_SECOND * (seconds + latency.WARM_UP_SECONDS)) as world:
+            found = latency.measure(world, processes, seconds)
+            audited(world)
+        self.findings.latencies.append(found)
+        self.report(f"latency with {processes} processes: {found.milliseconds['median']:.1f} ms (median)")
+
+    def _note(self, measured: Round, *, keep: bool) -> None:
+        self.report(f"{measured.label}: {measured.per_second:,.0f} records/s")
+        if keep:
+            self.findings.rounds.setdefault(measured.label, []).append(measured)
