@@ -47,8 +47,9 @@ class Payments:
 
 
 class Throughput(NamedTuple):
-    """Claims decided a second while claims were waiting: over the best second, and over all of them."""
+    """Claims a second: sent, at most; decided, over the best second, and over the time from the first to the last."""
 
+    sent_max: float
     peak: float
     mean: float
 
@@ -152,8 +153,8 @@ def read_books(connection: psycopg.Connection, campaign_id: str) -> Books:
     )
 
 
-def throughput(samples: Sequence[Sample], claims: int) -> Throughput:
+def throughput(samples: Sequence[Sample], claims: int, sent_max: float) -> Throughput:
     """Measure it over the time from the first claim decided to the last of all `claims`."""
     phase = claims_phase(list(samples), claims)
     mean = mean_per_second(phase)
-    return Throughput(max(mean, *rates_per_second(phase)), mean)
+    return Throughput(sent_max, max(mean, *rates_per_second(phase)), mean)

@@ -115,8 +115,9 @@ def _balances(result: Result) -> Table:
 
 def _speed(result: Result) -> Table:
     table = _table("Speed on this machine, generator, Kafka and Postgres beside it", "what", "measured")
+    table.add_row("claims sent a second, at most", f"{result.throughput.sent_max:,.0f}")
     table.add_row("claims decided a second, best second", f"{result.throughput.peak:,.0f}")
-    table.add_row("claims decided a second, mean until the last", f"{result.throughput.mean:,.0f}")
+    table.add_row("claims decided a second, mean from first to last", f"{result.throughput.mean:,.0f}")
     takeover = result.takeover
     if takeover is not None:
         table.add_row(
