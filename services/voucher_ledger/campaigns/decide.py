@@ -12,6 +12,9 @@ BUDGET_MINOR_MAX = 10**15
 # The fields of a command that its refusal repeats. `reason` is not among them: there it is the refusal's own.
 _REPEATED = ("campaign_id", "quota", "budget_minor", "approved_by")
 
+# What the opening's outcome repeats.
+_OPENED = frozenset(["campaign_id", "quota", "budget_minor"])
+
 _OUTCOME = {
     "campaign.pause": "campaign.paused",
     "campaign.resume": "campaign.resumed",
@@ -26,7 +29,7 @@ def decide(state: Campaigns, command: Command) -> Event:
     answer = state.answers.get((campaign_id, command.id))
     if answer is not None:
         if answer.command_type == command.type and answer.content == data:
-            return Event(answer.outcome.type, {**answer.outcome.data, "duplicate": True})
+            return _again(answer.outcome, data)
         return _refused(command, "conflict", f"the id was used before by a {answer.command_type} with other content")
     campaign = state.campaigns.get(campaign_id)
     if command.type == "campaign.open":
@@ -40,6 +43,13 @@ def decide(state: Campaigns, command: Command) -> Event:
     return Event(_OUTCOME[command.type], {**data, "command_id": command.id})
 
 
+def _again(outcome: Event, data: dict[str, Any]) -> Event:
+    """The outcome given before. Its fields come in the order of the command's, as they did then: the database keeps no
+    order, and the same command must be answered by the same bytes however it fell into batches."""
+    ordered = {field: outcome.data[field] for field in data if field in outcome.data}
+    return Event(outcome.type, {**ordered, **outcome.data, "duplicate": True})
+
+
 def _open(campaign: CampaignBook | None, command: Command) -> Event:
     data = command.data
     if campaign is not None:
@@ -47,7 +57,7 @@ def _open(campaign: CampaignBook | None, command: Command) -> Event:
     unsupported = _unsupported(data)
     if unsupported is not None:
         return _refused(command, "conflict", unsupported)
-    accepted = {field: data[field] for field in ("campaign_id", "quota", "budget_minor")}
+    accepted = {field: value for field, value in data.items() if field in _OPENED}
     return Event("campaign.opened", {**accepted, "command_id": command.id})
 
 

@@ -47,7 +47,7 @@ def _claim(state: Claims, command: Command) -> Event:
         if vouchers < 1 or lease.amount_minor + lease.returned_minor < campaign.face_value_minor:
             if not lease.everything:
                 raise LeaseShort(campaign.campaign_id)
-            reason = "sold_out" if vouchers < 1 else "budget_exhausted"
+            reason = lease.refusal or ("sold_out" if vouchers < 1 else "budget_exhausted")
             return rejected("voucher.rejected", command, reason, data)
     return Event(
         "voucher.granted",

@@ -16,14 +16,16 @@ class Lease:
     """What a batch may grant of a campaign by itself, and the shard whose accounts it goes through.
 
     `everything` tells that pool and all other leases were seen too small to add one voucher more, so that running out
-    means sold out. What the batch itself returns to the pool (expiries) may be granted again before it commits. `grants` is the
-    journal's movement from the lease to what is granted, once there is one.
+    means sold out; `refusal` is the reason where they were seen so with their rests left in them. What the batch itself
+    returns to the pool (expiries) may be granted again before it commits. `grants` is the journal's movement from the
+    lease to what is granted, once there is one.
     """
 
     shard: int
     vouchers: int
     amount_minor: int
     everything: bool = False
+    refusal: str | None = None
     returned_vouchers: int = 0
     returned_minor: int = 0
     grants: Movement | None = field(default=None, compare=False)

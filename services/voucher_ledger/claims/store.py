@@ -56,6 +56,7 @@ class ClaimsRoom:
                     first[campaign_id] = command
         if not wanted:
             return state
+        expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
         state.campaigns = campaigns.load(connection, wanted)
         for campaign_id in state.campaigns:
             state.leases[campaign_id] = Lease(first[campaign_id].partition, 0, 0)
@@ -65,8 +66,11 @@ class ClaimsRoom:
             if lease.vouchers < count or lease.amount_minor < count * campaign.face_value_minor:
                 count = _grantable(campaign, commands)
                 if count:
-                    need = leases.Need(campaign, lease.shard, count, first[campaign_id], self.command_topic)
-                    lease.everything = leases.draw(connection, need, self._shards)
+                    returns = campaign_id in expiring
+                    need = leases.Need(campaign, lease.shard, count, first[campaign_id], self.command_topic, returns)
+                    drawn = leases.draw(connection, need, self._shards)
+                    lease.everything = drawn != "enough"
+                    lease.refusal = drawn if drawn in ("sold_out", "budget_exhausted") else None
         return state
 
     def _read_leases(self, connection: psycopg.Connection, state: Claims) -> None:

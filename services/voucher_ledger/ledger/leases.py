@@ -5,6 +5,7 @@ statement that sees the pool and all leases together below one voucher, or a dra
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import psycopg
 
@@ -44,13 +45,22 @@ WHERE campaign_id = %s AND role = %s::books.account_role AND shard = %s"""
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What the claims of one batch want of one campaign, through the lease of `shard`; `cause` is one of them."""
+    """What the claims of one batch want of one campaign, through the lease of `shard`; `cause` is one of them.
+
+    `returns` tells that the batch may return some to the pool, and may then grant that again.
+    """
 
     campaign: Campaign
     shard: int
     vouchers: int
     cause: Command
     topic: str
+    returns: bool = False
+
+
+Drawn = Literal["enough", "everything", "sold_out", "budget_exhausted"]
+"""What a draw came to. `enough`: the lease holds what was wanted. `everything`: less, but all there is. The others:
+pool and leases together can't pay for one voucher more, for this reason, and nothing was moved."""
 
 
 def balances(connection: psycopg.Connection, keys: list[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
@@ -62,8 +72,8 @@ def balances(connection: psycopg.Connection, keys: list[tuple[str, int]]) -> dic
     return found
 
 
-def draw(connection: psycopg.Connection, need: Need, shards: int) -> bool:
-    """Bring the lease up to what `need` wants, or to all there is; True where it now holds everything there is.
+def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:
+    """Bring the lease up to what `need` wants, or to all there is.
 
     The block shrinks with the pool (a share of half of it for each of `shards` partitions), so that little is stranded
     in leases; once the pool can't give what is wanted, the other leases are asked.
@@ -71,8 +81,10 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> bool:
     face_minor = need.campaign.face_value_minor
     with connection.transaction():
         vouchers, amount_minor = connection.execute(_TOTAL, (need.campaign.campaign_id,)).fetchone() or (0, 0)
-        if vouchers < 1 or amount_minor < face_minor:
-            return True
+        # Rests too small for one voucher stay where they are, since sold-out claims must not take locks; but with what
+        # the batch returns they may make one.
+        if not need.returns and (vouchers < 1 or amount_minor < face_minor):
+            return "sold_out" if vouchers < 1 else "budget_exhausted"
         accounts.ensure(
             connection,
             [
@@ -82,18 +94,18 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> bool:
         )
         pool = connection.execute(_LOCK_POOL, (need.campaign.campaign_id,)).fetchone()
         if pool is None:
-            return True
+            raise RuntimeError(f"the pool of campaign {need.campaign.campaign_id} does not exist")
         affordable = min(pool[0], pool[1] // face_minor)
         if affordable >= need.vouchers:
             share = min(affordable // (2 * shards), BLOCK_VOUCHERS_MAX)
             block = max(need.vouchers, share)
             _move(connection, need, [(Role.POOL, 0, block, block * face_minor)])
-            return False
+            return "enough"
         return _gather(connection, need)
 
 
-def _gather(connection: psycopg.Connection, need: Need) -> bool:
-    """Take what is wanted from the pool and then from the other leases; True where that is all there is."""
+def _gather(connection: psycopg.Connection, need: Need) -> Drawn:
+    """Take what is wanted from the pool and then from the other leases."""
     face_minor = need.campaign.face_value_minor
     rows = connection.execute(_LOCK_ALL, (need.campaign.campaign_id,)).fetchall()
     own = next((row for row in rows if row[0] == Role.LEASE and row[1] == need.shard), ("", 0, 0, 0, 0))
@@ -109,7 +121,7 @@ def _gather(connection: psycopg.Connection, need: Need) -> bool:
             missing_minor -= taken[1]
             moves.append((role, shard, *taken))
     _move(connection, need, moves)
-    return bool(missing_vouchers > 0 or missing_minor > 0)
+    return "everything" if missing_vouchers > 0 or missing_minor > 0 else "enough"
 
 
 def _move(connection: psycopg.Connection, need: Need, moves: list[tuple[RoleName, int, int, int]]) -> None:
