@@ -10,7 +10,7 @@ import typer
 from voucher_ledger.dev.commands import app as dev_app
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import logs, settings
-from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost, Unreachable
+from voucher_ledger.runtime.errors import Inconsistent, SessionLost, Unreachable
 
 app = typer.Typer(
     help="An event-streaming voucher ledger: claims, orders and payments from Kafka into one ledger, exactly once.",
@@ -201,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _told(error, ExitCode.UNREACHABLE)
     except InstanceTaken as error:
         return _told(error, ExitCode.INSTANCE_TAKEN)
-    except (Fenced, Inconsistent, SessionLost) as error:
+    except (Inconsistent, SessionLost) as error:
         return _told(error, ExitCode.FAILED)
     return ExitCode.DONE
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _CHUNK = 65_536
-END_TXN = 26
+END_TRANSACTION = 26  # EndTxn in the Kafka protocol guide
 
 
 class Proxy:
@@ -80,7 +80,7 @@ class CommitAnswerLost(Proxy):
         client.sendall(part)
 
 
-class EndTxnHeld(Proxy):
+class TransactionEndHeld(Proxy):
     """Kafka: the `nth` EndTxn is held back until `release` is set; the broker's address in answers becomes this one's.
 
     The connection that carries the held request is cut towards the client, so that librdkafka sends it again on a new
@@ -101,7 +101,7 @@ class EndTxnHeld(Proxy):
         while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack_from(">i", buffer)[0]:
             size = 4 + struct.unpack_from(">i", buffer)[0]
             frame, buffer = buffer[:size], buffer[size:]
-            if struct.unpack_from(">h", frame, 4)[0] == END_TXN:
+            if struct.unpack_from(">h", frame, 4)[0] == END_TRANSACTION:
                 self._left -= 1
                 if self._left == 0:
                     self.held.set()

@@ -2,12 +2,11 @@
 
 import signal
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from tests.integration.proxies import CommitAnswerLost, EndTxnHeld
+from tests.integration.proxies import CommitAnswerLost, TransactionEndHeld
 from tests.integration.world import WAIT_SECONDS_MAX, World, claim
 from voucher_ledger.dev import cluster
 
@@ -71,6 +70,7 @@ def test_paused_in_a_window_and_back_after_its_partitions_moved(loaded: World, w
 def test_two_instances_rebalance_under_load(loaded: World) -> None:
     loaded.spawn("claims", instance="claims-0")
     second = loaded.spawn("claims", instance="claims-1")
+    loaded.wait_held_by("claim.commands", "claims-1")
     for round_ in range(1, 4):
         first_user = CLAIMS * round_
         loaded.send("claim.commands", [claim(number) for number in range(first_user, first_user + CLAIMS)])
@@ -105,10 +105,8 @@ def test_broker_restarted(loaded: World, cluster_directory: Path, hard: bool) ->
 
 
 def test_the_answer_to_a_commit_is_lost(loaded: World) -> None:
-    address = urlsplit(loaded.settings.postgres)
-    assert address.hostname is not None
-    assert address.port is not None
-    proxy = CommitAnswerLost((address.hostname, address.port), nth=3)
+    address = psycopg.conninfo.conninfo_to_dict(loaded.settings.postgres)
+    proxy = CommitAnswerLost((str(address["host"]), int(str(address["port"]))), nth=3)
     through = psycopg.conninfo.make_conninfo(loaded.settings.postgres, port=proxy.port)
     loaded.spawn("claims", environment={"VOUCHER_LEDGER_POSTGRES": through})
     loaded.outcomes("claim", CLAIMS)
@@ -117,9 +115,9 @@ def test_the_answer_to_a_commit_is_lost(loaded: World) -> None:
     proxy.close()
 
 
-def test_end_txn_is_delayed_until_after_the_next_transaction_began(loaded: World) -> None:
+def test_the_end_of_a_transaction_arrives_after_its_producer_gave_up(loaded: World) -> None:
     host, port = loaded.settings.kafka.split(":")
-    proxy = EndTxnHeld((host, int(port)), nth=1)
+    proxy = TransactionEndHeld((host, int(port)), nth=1)
     loaded.spawn("claims", environment={"VOUCHER_LEDGER_KAFKA": f"127.0.0.1:{proxy.port}"})
     assert proxy.held.wait(WAIT_SECONDS_MAX)
     loaded.outcomes("claim", CLAIMS // 4)

@@ -123,6 +123,14 @@ class World:
                 return
             assert time.monotonic() < deadline, f"{topic} is not taken over: epoch {lowest}"
 
+    def wait_held_by(self, topic: str, instance: str) -> None:
+        """Wait until `instance` has taken over a partition of `topic`."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while not self.connection.execute(
+            "SELECT 1 FROM books.position, pg_sleep(0.05) WHERE topic = %s AND instance = %s LIMIT 1", (topic, instance)
+        ).fetchall():
+            assert time.monotonic() < deadline, f"{instance} holds nothing of {topic}"
+
     def reconnect(self) -> None:
         """Connect again after Postgres was restarted."""
         self.connection.close()
@@ -158,12 +166,11 @@ class World:
         admin = AdminClient(kafka.admin_config(self.settings))
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         request = ConsumerGroupTopicPartitions(kafka.group_of(room), [to])
-        while True:
-            try:
-                admin.alter_consumer_group_offsets([request])[request.group_id].result()
-                return
-            except KafkaException as error:
-                assert time.monotonic() < deadline, error
+        moved: Any = to
+        while moved.error is not None or moved is to:  # refused while the group has members
+            assert time.monotonic() < deadline, moved.error
+            answer = admin.alter_consumer_group_offsets([request])[request.group_id].result()
+            moved = answer.topic_partitions[0]
 
     def remake_topic(self, topic: str) -> None:
         """Delete a topic and make it again under the same name."""

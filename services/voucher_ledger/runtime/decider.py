@@ -50,17 +50,15 @@ class Decider(Generic[State]):
         """Decide `items` (in order within each partition) and commit; what is to be published, in order.
 
         Rows below the `published` offsets are pruned on the way. A record whose decision or rows fail by themselves
-        is dead-lettered, its neighbours are decided. Raises SessionLost where the connection, the fence or the bound
-        on retries is lost: whether the last COMMIT went through is then for the recovery to read.
+        is dead-lettered, its neighbours are decided. Raises SessionLost where the fence or the bound on retries is
+        lost, psycopg.OperationalError where the connection is: whether COMMIT went through is for the recovery to read.
         """
         for attempt in range(1, self._attempts_max + 1):
             try:
                 return self._transact(items, published, lock=attempt > 1)
             except _CONTENTION as error:
                 log.info("batch decided again", room=self._room.name, attempt=attempt, cause=str(error).strip())
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                raise SessionLost(f"Postgres: {str(error).strip() or type(error).__name__}") from error
-            except SessionLost:
+            except (psycopg.OperationalError, psycopg.InterfaceError, SessionLost):
                 raise
             except Exception as error:
                 log.info("batch failed", room=self._room.name, attempt=attempt, records=len(items), cause=repr(error))

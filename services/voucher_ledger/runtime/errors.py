@@ -9,8 +9,9 @@ class SessionLost(Exception):
     """Connection, producer or partitions are lost: leave everything, start a new session and recover."""
 
 
-class Fenced(Exception):
-    """Another process has this instance's name: exit, so that the two do not fight."""
+class Fenced(SessionLost):
+    """Kafka refused this instance's name or transactional id: another has it, or Kafka itself gave this one up (after a
+    pause, or a broker's crash). The next session begins only if this process still holds the name in Postgres."""
 
 
 class Inconsistent(Exception):

@@ -24,6 +24,9 @@ WHERE o.topic = %s AND o.partition = p.partition AND o.next_offset <= p.publishe
 
 Header = tuple[str, bytes | None]
 
+# The headers that a dead letter gets; a record that was redriven still has those of the time before.
+DEAD_LETTER_HEADERS = ("dlq_topic", "dlq_partition", "dlq_offset", "dlq_error", "dlq_attempts")
+
 
 @dataclass(slots=True)
 class DeadLetter:
@@ -43,7 +46,7 @@ class DeadLetter:
         for name, value in self.headers:
             if name == "dlq_attempts":
                 attempts = _count(value) + 1
-            elif not name.startswith("dlq_"):
+            elif name not in DEAD_LETTER_HEADERS:
                 own.append((name, value))
         return [
             *own,

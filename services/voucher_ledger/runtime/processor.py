@@ -86,7 +86,7 @@ def run(
     """Run `room` until `stopping` is set.
 
     A lost session is followed by another, up to `attempts_max` in a row without a decided batch.
-    Raises Unreachable, InstanceTaken, Fenced, Inconsistent, and SessionLost after the last attempt.
+    Raises Unreachable, InstanceTaken, Inconsistent, and SessionLost (or Fenced) after the last attempt.
     """
     decoder = CommandDecoder(room.command_topic)
     held = Instance(settings, room.name, instance)

@@ -7,6 +7,7 @@ there is one way to recover, and it is used every day.
 import threading
 from typing import Any, cast
 
+import psycopg
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -68,6 +69,14 @@ class Session:
 
         Raises SessionLost (start another session), Fenced, Inconsistent.
         """
+        try:
+            self._work(stopping)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise SessionLost(f"Postgres: {str(error).strip() or type(error).__name__}") from error
+        except KafkaException as error:
+            raise _lost(error.args[0]) from error
+
+    def _work(self, stopping: threading.Event) -> None:
         topic = [self._room.command_topic]
         self._consumer.subscribe(topic, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         while not stopping.is_set():
@@ -95,12 +104,9 @@ class Session:
 
     def _consume(self) -> list[Record]:
         """What is there, at most a batch: waits for the first record only, so that a batch is as large as the load."""
-        try:
-            records = self._consumer.consume(1, self._settings.poll_seconds)
-            if records and self._settings.batch_records_max > 1:
-                records += self._consumer.consume(self._settings.batch_records_max - 1, 0)
-        except KafkaException as error:
-            raise _lost(error.args[0]) from error
+        records = self._consumer.consume(1, self._settings.poll_seconds)
+        if records and self._settings.batch_records_max > 1:
+            records += self._consumer.consume(self._settings.batch_records_max - 1, 0)
         return cast("list[Record]", records)
 
     def _decide(self, records: list[Record]) -> None:
@@ -186,7 +192,7 @@ class Session:
         if error.fatal():
             self._fatal = _lost(error)
         else:
-            log.info("kafka client", instance=self._instance, cause=error.str())
+            log.debug("kafka client", instance=self._instance, cause=error.str())
 
 
 def _lost(error: KafkaError) -> Exception:
