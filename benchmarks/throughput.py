@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from benchmarks import cost
 from benchmarks.contestants import Contestant, Running
-from benchmarks.world import World
+from benchmarks.world import Progress, World
 from voucher_ledger.ledger.audit import audit
 from voucher_ledger.runtime import kafka
 
@@ -65,10 +65,12 @@ def measure(
         running.freeze()
         records = preload()
         world.connection.execute("CHECKPOINT")
+        progress = Progress(world.settings, running.group, running.command_topic)
         released_at = time.monotonic()
         running.thaw()
-        first_count, first = _wait_for(world, running, 1, records)
-        _, last = _wait_for(world, running, records, records)
+        first_count, first = _wait_for(world, running, progress, 1, records)
+        _, last = _wait_for(world, running, progress, records, records)
+        progress.close()
         peaks = cost.resident_peak_mib(running)
         _verify(world, running, expected(records))
     return Round(
@@ -85,11 +87,13 @@ def audited(world: World) -> None:
         raise RuntimeError(f"the audit failed after the measurement: {faults}")
 
 
-def _wait_for(world: World, running: Running, count: int, records: int) -> tuple[int, cost.Snapshot]:
+def _wait_for(
+    world: World, running: Running, progress: Progress, count: int, records: int
+) -> tuple[int, cost.Snapshot]:
     """Look until `count` records are answered: how many are, and what was spent by then."""
     deadline = time.monotonic() + max(SECONDS_MIN, records / RECORDS_PER_SECOND_MIN)
     while True:
-        answered = world.published(running.group, running.command_topic)
+        answered = progress.answered()
         if answered >= count:
             return answered, cost.snapshot(running, world.servers)
         running.check()

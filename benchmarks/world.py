@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import psycopg
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks import traffic
@@ -25,8 +25,6 @@ from voucher_ledger.runtime.settings import Settings, load
 
 WAIT_SECONDS_MAX = 90.0
 LOOK_AGAIN_SECONDS = 0.05
-LOOK_SECONDS_MAX = 2.0
-LOOK_ATTEMPTS_MAX = 10
 # Critical conditions only: what fails is told by the benchmark itself.
 CLIENT_LOG_LEVEL = "2"
 # Contestants are frozen while their topic is filled: the group must not take them for dead meanwhile.
@@ -55,27 +53,6 @@ class World:
     settings: Settings
     variables: dict[str, str]
     connection: psycopg.Connection
-    admin: AdminClient
-
-    def published(self, group: str, topic: str) -> int:
-        """How many records of `topic` the group has answered for everyone to see: it starts at offset 0, and its
-        offsets are committed in the transactions of the answers. Transactions still open do not count.
-        """
-        request = [ConsumerGroupTopicPartitions(group)]
-        for attempt in range(1, LOOK_ATTEMPTS_MAX + 1):
-            answer = self.admin.list_consumer_group_offsets(
-                request, require_stable=False, request_timeout=LOOK_SECONDS_MAX
-            )[group]
-            try:
-                offsets = answer.result().topic_partitions or []
-                break
-            except KafkaException as error:
-                # The client can miss the coordinator of a cluster that has just begun; asked anew, it finds it.
-                if error.args[0].code() != KafkaError._TIMED_OUT or attempt == LOOK_ATTEMPTS_MAX:
-                    raise
-        else:
-            raise AssertionError("unreachable: the last attempt returns or raises")
-        return sum(max(0, place.offset) for place in offsets if place.topic == topic)
 
     def open_campaign(self, quota: int) -> None:
         """Open the campaign as anyone would: by a command, decided by the campaigns room."""
@@ -92,14 +69,38 @@ class World:
         thread = threading.Thread(target=decide, name="campaigns", daemon=True)
         thread.start()
         try:
+            progress = Progress(self.settings, kafka.group_of("campaigns"), CampaignsRoom.command_topic)
             deadline = time.monotonic() + WAIT_SECONDS_MAX
-            while self.published(kafka.group_of("campaigns"), CampaignsRoom.command_topic) < 1:
+            while progress.answered() < 1:
                 if failures or time.monotonic() > deadline:
                     raise RuntimeError("the campaign was not opened") from (failures[0] if failures else None)
                 time.sleep(LOOK_AGAIN_SECONDS)
+            progress.close()
         finally:
             stopping.set()
             thread.join(WAIT_SECONDS_MAX)
+
+
+class Progress:
+    """How many records of a topic a group has answered for everyone to see: it starts at offset 0, and its offsets are
+    committed in the transactions of the answers. A consumer that never joins the group asks for them.
+    """
+
+    def __init__(self, settings: Settings, group: str, topic: str) -> None:
+        """Raises KafkaException where the broker does not tell the topic's partitions."""
+        # read_uncommitted: an offset in an open transaction is not waited for; it is not told either.
+        properties = kafka.consumer_config(settings, group, isolation_level="read_uncommitted")
+        self._consumer = Consumer(properties)
+        numbers = self._consumer.list_topics(topic, timeout=kafka.REQUEST_SECONDS_MAX).topics[topic].partitions
+        self._places = [TopicPartition(topic, number) for number in numbers]
+
+    def answered(self) -> int:
+        """The count as it is now. Raises KafkaException where the broker does not answer."""
+        return sum(max(0, place.offset) for place in self._consumer.committed(self._places, kafka.REQUEST_SECONDS_MAX))
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
 
 
 @contextmanager
@@ -137,7 +138,7 @@ def fresh_world(running: Servers, quota: int) -> Iterator[World]:
         migrations.migrate(connection)
         # Set for the session: counting half a million rows may take longer than a processor's statement.
         connection.execute("SET statement_timeout = '10min'")
-        world = World(running, settings, variables, connection, admin)
+        world = World(running, settings, variables, connection)
         world.open_campaign(quota)
         yield world
     finally:
