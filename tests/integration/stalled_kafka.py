@@ -3,16 +3,16 @@
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from tests.integration.proxies import END_TXN, EndTxnHeld
-from tests.integration.world import WAIT_SECONDS_MAX, World
+from tests.integration.proxies import END_TRANSACTION, TransactionEndHeld
+from tests.integration.world import WAIT_SECONDS_MAX, World, kill
 
 # Neither the broker nor librdkafka may give the held transaction up while the test looks at it.
 _TRANSACTION_TIMEOUT_MS = 120_000
 
 
-class EndTxnStalled(EndTxnHeld):
+class TransactionEndStalled(TransactionEndHeld):
     """Holds every EndTxn back until `release` is set; the connection stays as it is, and nothing is sent twice.
 
     `held` is set once the first is there: all records of its transaction are then on the broker.
@@ -26,7 +26,7 @@ class EndTxnStalled(EndTxnHeld):
         while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack_from(">i", buffer)[0]:
             size = 4 + struct.unpack_from(">i", buffer)[0]
             frame, buffer = buffer[:size], buffer[size:]
-            if struct.unpack_from(">h", frame, 4)[0] == END_TXN:
+            if struct.unpack_from(">h", frame, 4)[0] == END_TRANSACTION:
                 self.held.set()
                 self.release.wait(WAIT_SECONDS_MAX)
             server.sendall(frame)
@@ -34,15 +34,18 @@ class EndTxnStalled(EndTxnHeld):
 
     def close(self) -> None:
         """End all connections; what is held back is lost."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         super().close()
         self.release.set()
 
 
 @contextmanager
-def stalled_kafka(world: World) -> Iterator[tuple[EndTxnStalled, dict[str, str]]]:
-    """The proxy before the world's broker, and the environment that leads a processor through it."""
+def stalled_kafka(world: World) -> Iterator[tuple[TransactionEndStalled, dict[str, str]]]:
+    """The proxy before the world's broker, and the environment that leads a processor through it. The world's
+    processors are killed at its end."""
     host, port = world.settings.kafka.split(":")
-    proxy = EndTxnStalled((host, int(port)))
+    proxy = TransactionEndStalled((host, int(port)))
     environment = {
         "VOUCHER_LEDGER_KAFKA": f"127.0.0.1:{proxy.port}",
         "VOUCHER_LEDGER_TRANSACTION_TIMEOUT_MS": str(_TRANSACTION_TIMEOUT_MS),
@@ -50,4 +53,5 @@ def stalled_kafka(world: World) -> Iterator[tuple[EndTxnStalled, dict[str, str]]
     try:
         yield proxy, environment
     finally:
+        kill(world.children)
         proxy.close()

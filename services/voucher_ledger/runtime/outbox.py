@@ -72,7 +72,8 @@ class Share:
 
 class Outbox:
     """The outbox rows of one command topic. Events are JSON without line breaks, so lines frame them; their keys are
-    read from the data when they are needed, which is after a crash only."""
+    read from the data when they are needed, which is after a crash only.
+    """
 
     def __init__(self, topic: str, key_field: str) -> None:
         self._topic = topic
