@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import psycopg
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks import traffic
@@ -30,6 +30,12 @@ CLIENT_LOG_LEVEL = "2"
 # Contestants are frozen while their topic is filled: the group must not take them for dead meanwhile.
 SESSION_TIMEOUT_MS = 60_000
 _GONE_OR_GOING = {"UNKNOWN_TOPIC_OR_PART", "GROUP_ID_NOT_FOUND", "NON_EMPTY_GROUP"}
+# Told by a broker that has just made its offsets topic, or is reading it.
+_NO_COORDINATOR_YET = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
 _OWN_GROUPS = ("voucher-ledger-", "row-at-a-time")
 
 
@@ -96,7 +102,15 @@ class Progress:
 
     def answered(self) -> int:
         """The count as it is now. Raises KafkaException where the broker does not answer."""
-        return sum(max(0, place.offset) for place in self._consumer.committed(self._places, kafka.REQUEST_SECONDS_MAX))
+        deadline = time.monotonic() + kafka.REQUEST_SECONDS_MAX
+        while True:
+            try:
+                committed = self._consumer.committed(self._places, kafka.REQUEST_SECONDS_MAX)
+                return sum(max(0, place.offset) for place in committed)
+            except KafkaException as error:
+                if error.args[0].code() not in _NO_COORDINATOR_YET or time.monotonic() > deadline:
+                    raise
+            time.sleep(LOOK_AGAIN_SECONDS)
 
     def close(self) -> None:
         """Leave the broker."""
