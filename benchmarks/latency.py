@@ -26,13 +26,15 @@ READER_SECONDS_MAX = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds by name (`median`, `p99`, `p999`, `max`) over `claims`. `sender_late_max` is how far behind its own
+    """Milliseconds by name (`median`, `p99`, `p999`, `max`) over `claims`, and the medians of
+    the way `to_topic`, from there `to_decision`, and from there `to_reader` (whole milliseconds). `sender_late_max` is how far behind its own
     schedule the sender ever was: more than a few milliseconds means that the machine had no CPU to spare.
     """
 
     processes: int
     claims: int
     milliseconds: dict[str, float]
+    stage_median_milliseconds: dict[str, float]
     sender_late_max_milliseconds: float
     cores_used: dict[str, float]
 
@@ -62,6 +64,7 @@ def measure(world: World, processes: int, seconds: int) -> Latency:
         processes,
         measured["claims"],
         measured["milliseconds"],
+        measured["stage_median_milliseconds"],
         late_max_seconds * 1_000,
         {name: getattr(spent, name) / spent.seconds for name in ("own", "kafka", "postgres", "elsewhere")},
     )

@@ -4,12 +4,14 @@ Prints READY once it reads, and one JSON object when it has seen `--count` event
 """
 
 import argparse
+import statistics
 import sys
 import time
 
 import orjson
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.runtime import kafka, settings
 
 SILENCE_SECONDS_MAX = 20.0
@@ -27,6 +29,8 @@ def main() -> int:
     consumer.assign([TopicPartition(TOPIC, number, 0) for number in numbers])
     print("READY", flush=True)
     latencies_ns: list[int] = []
+    stages_ms: dict[str, list[float]] = {"to_topic": [], "to_decision": [], "to_reader": []}
+    clock_ns = time.time_ns() - time.monotonic_ns()
     seen = 0
     heard_at = time.monotonic()
     while seen < count:
@@ -43,13 +47,24 @@ def main() -> int:
             error = record.error()
             if error is not None:
                 raise KafkaException(error)
-            kind, _, sent_ns = orjson.loads(record.value() or b"")["data"]["command_id"].split("-")
+            event = orjson.loads(record.value() or b"")
+            kind, _, sent_ns = event["data"]["command_id"].split("-")
             if kind == "timed":
                 latencies_ns.append(now_ns - int(sent_ns))
+                # The broker's clock when it took the claim, and the ledger's when it handed over the event.
+                taken_ms, decided_ms = milliseconds(event["time"]), record.timestamp()[1]
+                stages_ms["to_topic"].append(taken_ms - (int(sent_ns) + clock_ns) / 1e6)
+                stages_ms["to_decision"].append(decided_ms - taken_ms)
+                stages_ms["to_reader"].append((now_ns + clock_ns) / 1e6 - decided_ms)
         seen += len(records)
     consumer.close()
     latencies_ns.sort()
-    print(orjson.dumps({"claims": len(latencies_ns), "milliseconds": _quantiles(latencies_ns)}).decode())
+    told = {
+        "claims": len(latencies_ns),
+        "milliseconds": _quantiles(latencies_ns),
+        "stage_median_milliseconds": {name: statistics.median(found) for name, found in stages_ms.items()},
+    }
+    print(orjson.dumps(told).decode())
     return 0
 
 

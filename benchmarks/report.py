@@ -38,6 +38,7 @@ def show(console: Console, findings: Findings) -> None:
             console.print(f"Claims: ours / Kafka Streams (RocksDB) = [bold]{found:.2f}[/bold]\n")
     if findings.latencies:
         console.print(_latency(findings.latencies))
+        console.print(_stages(findings.latencies))
         console.print(_cores(findings.latencies))
     if findings.steps:
         console.print(_steps(findings.steps))
@@ -84,6 +85,14 @@ def _latency(latencies: list[latency.Latency]) -> Table:
         figures = [found.milliseconds[name] for name in ("median", "p99", "p999", "max")]
         late = found.sender_late_max_milliseconds
         table.add_row(str(found.processes), *(f"{figure:.1f}" for figure in (*figures, late)))
+    return table
+
+
+def _stages(latencies: list[latency.Latency]) -> Table:
+    table = _table("Medians of its parts", "processes", "to the topic", "to the decision", "to the reader")
+    for found in latencies:
+        parts = (found.stage_median_milliseconds[name] for name in ("to_topic", "to_decision", "to_reader"))
+        table.add_row(str(found.processes), *(f"{part:.1f}" for part in parts))
     return table
 
 
