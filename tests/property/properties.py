@@ -65,8 +65,8 @@ def duplicates_change_nothing(ledger: Ledger, story: Story, again: Sequence[int]
         step, first = accepted[place]
         repeated = replace(step, offset=ends[step.room, step.partition], time_ms=steps[-1].time_ms + later_ms)
         ends[step.room, step.partition] += 1
-        (answer,) = [orjson.loads(event) for event in ledger.decide([repeated])]
-        assert (answer["type"], answer["data"]) == (first["type"], {**first["data"], "duplicate": True})
+        answers = [(answer["type"], answer["data"]) for answer in map(orjson.loads, ledger.decide([repeated]))]
+        assert answers == [(first["type"], {**first["data"], "duplicate": True})]
     assert ledger.picture() == before
     assert ledger.faults() == []
 

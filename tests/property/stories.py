@@ -104,10 +104,7 @@ class Teller:
             "payment.refund": self._refund,
         }.get(type_, lambda: self._change(verb))()
         command_id = self.name("c", 6) if type_ == "voucher.claim" else f"{room}-{number}"
-        return {
-            "specversion": "1.0", "id": command_id, "source": "test", "type": type_, "time": rfc3339(self.now_ms),
-            "data": data,
-        }  # fmt: skip
+        return _envelope(type_, command_id, data, self.now_ms)
 
     def _open(self) -> dict[str, Any]:
         kind = self.pick(("free_order", "amount_off", "percent_off"))
@@ -193,11 +190,44 @@ class Teller:
         return data
 
     def _refund(self) -> dict[str, Any]:
-        nobodys = {"payment_id": "p-9", "order_id": "o-9", "user_id": "u-1", "paid_minor": 1}
+        nobodys: dict[str, Any] = {"payment_id": "p-9", "order_id": "o-9", "user_id": "u-1", "paid_minor": 1}
         payment = self.pick(self.paid[::-1]) if self.paid and not self.rarely() else nobodys
         amount_minor = self.pick((payment["paid_minor"], payment["paid_minor"] // 2, 1))
         data = {name: payment[name] for name in ("payment_id", "order_id", "user_id")}
         return {**data, "refund_id": self.name("r", 5), "amount_minor": amount_minor}
+
+
+def step(partition: int, room: str, command: dict[str, Any], *, offset: int = 0, at_ms: int = START_MS) -> Step:
+    """A step told by hand."""
+    return Step(room, partition, offset, at_ms, command)
+
+
+def campaign_open(**changes: Any) -> dict[str, Any]:
+    """`spring-1`: one free order, one a user."""
+    data = {
+        "campaign_id": "spring-1", "name": "Spring", "currency": "CNY", "quota": 1, "budget_minor": FACE_MINOR,
+        "voucher": {"kind": "free_order", "face_value_minor": FACE_MINOR}, "starts_at": rfc3339(START_MS),
+        "ends_at": rfc3339(START_MS + OPEN_S * 1_000), "per_user_limit": 1, "voucher_ttl_s": TTL_S,
+        "hold_ttl_s": HOLD_S,
+    }  # fmt: skip
+    return _envelope("campaign.open", "open-1", {**data, **changes})
+
+
+def claim(command_id: str, user_id: str = "u-1") -> dict[str, Any]:
+    """A claim of `spring-1`."""
+    return _envelope("voucher.claim", command_id, {"campaign_id": "spring-1", "user_id": user_id})
+
+
+def expire(user_id: str, voucher_id: str) -> dict[str, Any]:
+    """The end of a voucher of `spring-1`."""
+    data = {"campaign_id": "spring-1", "user_id": user_id, "voucher_id": voucher_id}
+    return _envelope("voucher.expire", f"expire-{voucher_id}", data)
+
+
+def _envelope(type_: str, command_id: str, data: dict[str, Any], at_ms: int = START_MS) -> dict[str, Any]:
+    return {
+        "specversion": "1.0", "id": command_id, "source": "test", "type": type_, "time": rfc3339(at_ms), "data": data,
+    }  # fmt: skip
 
 
 @st.composite
@@ -206,6 +236,4 @@ def stories(draw: Draw, *, rooms: tuple[str, ...] = _ROOMS, phases_max: int = 9,
     teller = Teller(draw, now_ms=draw(st.sampled_from((START_MS + 1, START_MS))))
     story = [[teller.say("campaigns", "campaign.open") for _ in range(draw(st.integers(1, 2)))]]
     told = draw(st.lists(st.sampled_from(rooms), min_size=1, max_size=phases_max))
-    for room in ("claims", *told):
-        story.append([teller.say(room) for _ in range(draw(st.integers(1, batch_max)))])
-    return story
+    return story + [[teller.say(room) for _ in range(draw(st.integers(1, batch_max)))] for room in ("claims", *told)]

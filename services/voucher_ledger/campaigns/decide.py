@@ -45,7 +45,8 @@ def decide(state: Campaigns, command: Command) -> Event:
 
 def _again(outcome: Event, data: dict[str, Any]) -> Event:
     """The outcome given before. Its fields come in the order of the command's, as they did then: the database keeps no
-    order, and the same command must be answered by the same bytes however it fell into batches."""
+    order, and the same command must be answered by the same bytes however it fell into batches.
+    """
     ordered = {field: outcome.data[field] for field in data if field in outcome.data}
     return Event(outcome.type, {**ordered, **outcome.data, "duplicate": True})
 

@@ -18,7 +18,8 @@ def decide(state: Claims, command: Command) -> Event:
 
 def voucher_id_of(command: Command) -> str:
     """The id of the voucher that a claim is granted: made from the claim's place, so that it is unique, and new rows
-    mostly go to the end of the index."""
+    mostly go to the end of the index.
+    """
     return f"v{command.partition}-{command.offset}"
 
 

@@ -25,6 +25,22 @@ def _grantable(campaign: Campaign, commands: Sequence[Command]) -> int:
     )
 
 
+def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
+    if drawn.outcome == "everything":
+        lease.everything = True
+        lease.vouchers, lease.amount_minor = drawn.vouchers, drawn.amount_minor
+    elif drawn.outcome != "enough":
+        lease.everything = True
+        lease.refusal = drawn.outcome
+
+
+def _lock_vouchers(connection: psycopg.Connection, commands: Sequence[Command]) -> None:
+    owners = {(command.data["campaign_id"], command.data["user_id"]) for command in commands}
+    due = {command.data["voucher_id"] for command in commands if command.type == "voucher.expire"}
+    due.update(voucher.voucher_id for voucher in vouchers.load_by_user(connection, owners, lock=False))
+    vouchers.load_by_id(connection, due, lock=True)
+
+
 class ClaimsRoom:
     """Claims and voucher expiries; `shards` is the number of partitions that share a campaign's pool."""
 
@@ -38,12 +54,16 @@ class ClaimsRoom:
     def __init__(self, shards: int) -> None:
         self._shards = shards
 
-    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command]) -> Claims:
+    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command], *, lock: bool) -> Claims:
         """The campaigns of a batch, and a lease on each that is large enough for its claims (drawn where it was not).
 
         All of a batch goes through one lease a campaign, that of its lowest partition: a batch is decided by one
         process, so a lease for each of its partitions would only strand vouchers in them.
         """
+        if lock:
+            # A statement that waits for a row does not see the rows that came to be meanwhile, such as the user's next
+            # voucher by another partition: the locks are taken first, and `load` reads what they hold.
+            _lock_vouchers(connection, commands)
         state = Claims(Journal(self.command_topic))
         wanted: dict[str, int] = {}
         first: dict[str, Command] = {}
@@ -69,8 +89,7 @@ class ClaimsRoom:
                     returns = campaign_id in expiring
                     need = leases.Need(campaign, lease.shard, count, first[campaign_id], self.command_topic, returns)
                     drawn = leases.draw(connection, need, self._shards)
-                    lease.everything = drawn != "enough"
-                    lease.refusal = drawn if drawn in ("sold_out", "budget_exhausted") else None
+                    _apply_draw(lease, drawn)
         return state
 
     def _read_leases(self, connection: psycopg.Connection, state: Claims) -> None:
@@ -78,15 +97,27 @@ class ClaimsRoom:
         for (campaign_id, _), balance in leases.balances(connection, keys).items():
             state.leases[campaign_id].vouchers, state.leases[campaign_id].amount_minor = balance
 
+    def _read_leases_again(self, connection: psycopg.Connection, state: Claims) -> None:
+        """What another process took since the draw may be more than it grants: then nobody has seen the end of it."""
+        drawn = {
+            campaign_id: (lease.vouchers, lease.amount_minor)
+            for campaign_id, lease in state.leases.items()
+            if lease.everything and lease.refusal is None
+        }
+        self._read_leases(connection, state)
+        for campaign_id, (held_vouchers, held_minor) in drawn.items():
+            lease = state.leases[campaign_id]
+            lease.everything = lease.vouchers >= held_vouchers and lease.amount_minor >= held_minor
+
     def load(self, connection: psycopg.Connection, state: Claims, commands: Sequence[Command], *, lock: bool) -> None:
         """The vouchers of the batch's users, and the leases as they are now."""
         if state.leases:
             if lock:
                 keys = [(campaign_id, Role.LEASE, lease.shard) for campaign_id, lease in state.leases.items()]
                 accounts.lock(connection, keys)
-            self._read_leases(connection, state)
+            self._read_leases_again(connection, state)
         owners = {(c.data["campaign_id"], c.data["user_id"]) for c in commands}
-        for voucher in vouchers.load_by_user(connection, owners, lock=lock):
+        for voucher in vouchers.load_by_user(connection, owners, lock=False):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)
             state.by_id[voucher.voucher_id] = voucher
         missing = {
@@ -95,7 +126,7 @@ class ClaimsRoom:
             if command.type == "voucher.expire" and command.data["voucher_id"] not in state.by_id
         }
         if missing:
-            for voucher in vouchers.load_by_id(connection, missing, lock=lock):
+            for voucher in vouchers.load_by_id(connection, missing, lock=False):
                 state.by_id[voucher.voucher_id] = voucher
 
     def write(self, connection: psycopg.Connection, state: Claims) -> None:

@@ -5,7 +5,7 @@ statement that sees the pool and all leases together below one voucher, or a dra
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import psycopg
 
@@ -58,9 +58,16 @@ class Need:
     returns: bool = False
 
 
-Drawn = Literal["enough", "everything", "sold_out", "budget_exhausted"]
-"""What a draw came to. `enough`: the lease holds what was wanted. `everything`: less, but all there is. The others:
-pool and leases together can't pay for one voucher more, for this reason, and nothing was moved."""
+class Drawn(NamedTuple):
+    """What a draw came to; the balance is the lease's where the draw held it locked, else zero.
+
+    `enough`: the lease holds what was wanted. `everything`: less, but all there is, until another draw takes of it.
+    The others: pool and leases together can't pay for one voucher more, for this reason, and nothing was moved.
+    """
+
+    outcome: Literal["enough", "everything", "sold_out", "budget_exhausted"]
+    vouchers: int = 0
+    amount_minor: int = 0
 
 
 def balances(connection: psycopg.Connection, keys: list[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
@@ -84,7 +91,7 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:
         # Rests too small for one voucher stay where they are, since sold-out claims must not take locks; but with what
         # the batch returns they may make one.
         if not need.returns and (vouchers < 1 or amount_minor < face_minor):
-            return "sold_out" if vouchers < 1 else "budget_exhausted"
+            return Drawn("sold_out" if vouchers < 1 else "budget_exhausted")
         accounts.ensure(
             connection,
             [
@@ -100,7 +107,7 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:
             share = min(affordable // (2 * shards), BLOCK_VOUCHERS_MAX)
             block = max(need.vouchers, share)
             _move(connection, need, [(Role.POOL, 0, block, block * face_minor)])
-            return "enough"
+            return Drawn("enough")
         return _gather(connection, need)
 
 
@@ -121,7 +128,9 @@ def _gather(connection: psycopg.Connection, need: Need) -> Drawn:
             missing_minor -= taken[1]
             moves.append((role, shard, *taken))
     _move(connection, need, moves)
-    return "everything" if missing_vouchers > 0 or missing_minor > 0 else "enough"
+    outcome: Literal["everything", "enough"] = "everything" if missing_vouchers > 0 or missing_minor > 0 else "enough"
+    gathered = (own[2] + sum(move[2] for move in moves), own[3] + sum(move[3] for move in moves))
+    return Drawn(outcome, *gathered)
 
 
 def _move(connection: psycopg.Connection, need: Need, moves: list[tuple[RoleName, int, int, int]]) -> None:

@@ -1,0 +1,158 @@
+"""Deciders of one ledger in threads, as processes would be: the same users and vouchers through all of them at once."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from tests.property.deciding import DECODERS, PARTITIONS, Carried, Ledger, Processor
+from tests.property.stories import FACE_MINOR, START_MS, Batch, Story, Teller, campaign_open, claim, step, stories
+from voucher_ledger.claims.state import LeaseShort
+from voucher_ledger.core.records import Command
+from voucher_ledger.runtime.incoming import incoming
+
+pytestmark = pytest.mark.integration
+
+THREADS_SECONDS_MAX = 60
+ROUNDS = 20
+# Claims by four processes, as each has a partition of its own; orders and payments by two.
+TEAMS: tuple[tuple[str, tuple[int, ...]], ...] = (
+    *(("claims", (partition,)) for partition in range(PARTITIONS)),
+    *(("orders", half) for half in ((0, 1), (2, 3))),
+    *(("payments", half) for half in ((0, 1), (2, 3))),
+)
+# A race plays out differently each time: there is nothing to shrink, and what is found once need not be found again.
+RACING = settings(
+    deadline=None,
+    max_examples=30,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    phases=(Phase.explicit, Phase.generate),
+)
+
+
+@pytest.fixture(scope="module")
+def teams(ledger: Ledger) -> Iterator[list[Processor]]:
+    """A processor on a connection of its own for each of TEAMS."""
+    with ExitStack() as stack:
+        made = [Processor(ledger.dsn, room) for room, _ in TEAMS]
+        for processor in made:
+            stack.enter_context(closing(processor.connection))
+        yield made
+
+
+@st.composite
+def races(draw: st.DrawFn) -> tuple[Story, list[list[Batch]]]:
+    """What comes first (one decider at a time), and then the batches of each team, all at once."""
+    rooms = (*["claims"] * 2, "orders", "payments")
+    story = draw(stories(rooms=rooms, phases_max=16, batch_max=12))
+    ahead = draw(st.integers(1, len(story)))
+    return story[:ahead], _by_team(story[ahead:])
+
+
+@st.composite
+def rushes(draw: st.DrawFn) -> tuple[Story, list[list[Batch]]]:
+    """One campaign, and claims alone, through all partitions at once: more than there are vouchers."""
+    teller = Teller(draw, now_ms=START_MS + 1)
+    opening = [teller.say("campaigns", "campaign.open")]
+    return [opening], _by_team([[teller.say("claims", "voucher.claim") for _ in range(draw(st.integers(4, 24)))]])
+
+
+def _by_team(story: Story) -> list[list[Batch]]:
+    shares = [
+        [[step for step in batch if step.room == room and step.partition in partitions] for batch in story]
+        for room, partitions in TEAMS
+    ]
+    return [[batch for batch in share if batch] for share in shares]
+
+
+def race(ledger: Ledger, teams: list[Processor], ahead: Story, shares: list[list[Batch]]) -> list[bytes]:
+    """Decide `ahead`, and then all shares at once; the events of all, those of each team in its own order."""
+    ledger.begin()
+    start = threading.Barrier(len(TEAMS))
+
+    def decide(team: int) -> list[bytes]:
+        teams[team].take_over(TEAMS[team][1])
+        start.wait(THREADS_SECONDS_MAX)
+        return [event for batch in shares[team] for event in teams[team].decide(batch)]
+
+    with capture_logs(), ThreadPoolExecutor(len(TEAMS)) as pool:
+        events = ledger.play(ahead)
+        futures = [pool.submit(decide, team) for team in range(len(TEAMS))]
+        for future in futures:
+            events += future.result(THREADS_SECONDS_MAX)
+    return events
+
+
+def refusals_are_justified(ledger: Ledger, events: list[bytes]) -> None:
+    """Who was told `sold_out` found nothing: whatever is left at the end came back to the pool."""
+    told = {
+        event["data"]["campaign_id"] for event in map(orjson.loads, events) if event["data"].get("reason") == "sold_out"
+    }
+    rows = ledger.connection.execute(
+        """SELECT a.campaign_id, sum(a.vouchers), coalesce((SELECT sum(t.vouchers) FROM books.transfer t
+             WHERE t.campaign_id = a.campaign_id AND t.credit_role = 'pool' AND t.debit_role <> 'funding'), 0)
+           FROM books.account a WHERE a.role IN ('pool', 'lease') GROUP BY a.campaign_id"""
+    ).fetchall()
+    assert [row for row in rows if row[0] in told and row[1] > row[2]] == []
+
+
+def all_is_answered(ledger: Ledger, teams: list[Processor], ahead: Story, shares: list[list[Batch]]) -> None:
+    events = race(ledger, teams, ahead, shares)
+    assert [letter.error for team in teams for letter in team.letters] == []
+    commands = sum(len(batch) for batches in (ahead, *shares) for batch in batches)
+    assert len({orjson.loads(event)["id"] for event in events}) == commands
+    assert ledger.faults() == []
+    refusals_are_justified(ledger, events)
+
+
+@given(told=races())
+@RACING
+def test_rooms_at_once_answer_each_command_once_and_leave_clean_books(
+    ledger: Ledger, teams: list[Processor], told: tuple[Story, list[list[Batch]]]
+) -> None:
+    all_is_answered(ledger, teams, *told)
+
+
+@given(told=rushes())
+@RACING
+def test_claims_at_once_neither_oversell_nor_refuse_what_is_left(
+    ledger: Ledger, teams: list[Processor], told: tuple[Story, list[list[Batch]]]
+) -> None:
+    all_is_answered(ledger, teams, *told)
+
+
+def test_one_users_claims_through_all_partitions_at_once_are_all_decided(
+    ledger: Ledger, teams: list[Processor]
+) -> None:
+    for _ in range(ROUNDS):
+        opening = campaign_open(quota=PARTITIONS, budget_minor=PARTITIONS * FACE_MINOR, per_user_limit=3)
+        told = [[step(0, "campaigns", opening)]]
+        claims = [[[step(partition, "claims", claim(f"c-{partition}"))]] for partition in range(PARTITIONS)]
+        events = race(ledger, teams, told, claims + [[]] * (len(TEAMS) - PARTITIONS))
+        assert [letter.error for team in teams for letter in team.letters] == []
+        answers = sorted(orjson.loads(event)["data"].get("reason", "granted") for event in events[1:])
+        assert answers == ["granted", "granted", "granted", "user_limit"]
+
+
+def test_who_was_left_nothing_of_its_draw_does_not_call_it_sold_out(ledger: Ledger, teams: list[Processor]) -> None:
+    """Another took all that a draw had brought together, and used half of it: the rest is still there to be claimed."""
+    ledger.begin().decide([step(0, "campaigns", campaign_open(quota=2, budget_minor=2 * FACE_MINOR))])
+    first, second = teams[:2]
+    second.take_over([1])
+    steps = [step(0, "claims", claim(f"c-{offset}"), offset=offset) for offset in range(3)]
+    items = [incoming(Carried(told), DECODERS["claims"]) for told in steps]
+    commands = [item for item in items if isinstance(item, Command)]
+    state = first.room.prepare(first.connection, commands)
+    second.decide([step(1, "claims", claim(f"c-{offset}", "u-2"), offset=offset) for offset in range(2)])
+    first.room.load(first.connection, state, commands, lock=False)
+    with pytest.raises(LeaseShort):
+        first.room.decide(state, commands[0])
+    reasons = [orjson.loads(event)["data"].get("reason", "granted") for event in ledger.decide(steps)]
+    assert reasons == ["granted", "user_limit", "user_limit"]
