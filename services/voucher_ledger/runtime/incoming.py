@@ -11,17 +11,36 @@ from voucher_ledger.runtime.outbox import DeadLetter, Header
 # 9000-01-01T00:00:00Z: every time derived from a record (it plus a year at most) can still be written in RFC 3339.
 RECORD_TIME_MS_MAX = 221_845_392_000_000
 
+# Stands for headers that the Python client can't read.
+_UNREADABLE: Header = ("\0", None)
+
 
 class Record(Protocol):
     """A confluent_kafka.Message that was consumed: its place and headers are there."""
 
-    def error(self) -> KafkaError | None: ...
-    def partition(self) -> int: ...
-    def offset(self) -> int: ...
-    def key(self) -> bytes | None: ...
-    def value(self) -> bytes | None: ...
-    def timestamp(self) -> tuple[int, int]: ...
-    def headers(self) -> list[Header] | None: ...
+    def error(self) -> KafkaError | None:
+        """What went wrong instead of a record."""
+
+    def partition(self) -> int:
+        """Its partition."""
+
+    def offset(self) -> int:
+        """Its offset."""
+
+    def key(self) -> bytes | None:
+        """Its key."""
+
+    def value(self) -> bytes | None:
+        """Its value."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """The kind of its timestamp, and that in milliseconds since 1970."""
+
+    def headers(self) -> list[Header] | None:
+        """Its headers."""
+
+    def set_headers(self, value: list[Header], /) -> None:
+        """Put others in their place."""
 
 
 def incoming(record: Record, decoder: CommandDecoder) -> Command | DeadLetter:
@@ -38,6 +57,21 @@ def incoming(record: Record, decoder: CommandDecoder) -> Command | DeadLetter:
 
 def dead_letter(record: Record, error: str) -> DeadLetter:
     """The record as it came, with why it can't be decided."""
-    return DeadLetter(
-        record.partition(), record.offset(), record.key(), record.value(), list(record.headers() or []), error
-    )
+    headers, lost = _headers(record)
+    return DeadLetter(record.partition(), record.offset(), record.key(), record.value(), headers, f"{error}{lost}")
+
+
+def _headers(record: Record) -> tuple[list[Header], str]:
+    """The record's headers, and what to tell of those that can't be carried.
+
+    Kafka takes any bytes for a header's name; the Python client takes UTF-8 only, fails once with SystemError, and from
+    then on answers a list with a hole in it that must not be touched: so it is replaced.
+    """
+    try:
+        headers = list(record.headers() or [])
+    except (SystemError, UnicodeDecodeError):
+        record.set_headers([_UNREADABLE])
+        headers = [_UNREADABLE]
+    if headers == [_UNREADABLE]:
+        return [], "; its headers are left out: the name of one is not UTF-8"
+    return headers, ""
