@@ -34,7 +34,7 @@ class Books:
 
     def decide(self, room: Room[Any], commands: list[Command], state: Any = None) -> list[Event]:
         partition, next_offset = commands[0].partition, commands[-1].offset + 1
-        state = state or room.prepare(self.connection, commands)
+        state = state or room.prepare(self.connection, commands, lock=False)
         events: list[Event] = []
         with self.connection.transaction():
             room.load(self.connection, state, commands, lock=False)

@@ -95,7 +95,7 @@ def test_a_lease_drawn_for_a_batch_that_is_not_yet_decided_has_its_cause(books: 
     commands = books.commands(
         books.claims, 0, START_MS + 5, ("voucher.claim", "claim-new", {"campaign_id": "other", "user_id": "new"})
     )
-    state = books.claims.prepare(books.connection, commands)
+    state = books.claims.prepare(books.connection, commands, lock=False)
     drawn = books.connection.execute(
         "SELECT max(cause_offset) FROM books.transfer WHERE cause_topic = 'claim.commands' AND cause_partition = 0"
     ).fetchone()

@@ -50,7 +50,7 @@ class Processor:
             for place, (type_, command_id, data) in enumerate(given)
         ]
         self.offset += len(commands)
-        state = self.room.prepare(self.connection, commands)
+        state = self.room.prepare(self.connection, commands, lock=False)
         self.room.load(self.connection, state, commands, lock=lock)
         events = []
         for command in commands:

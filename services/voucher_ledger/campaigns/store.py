@@ -96,9 +96,9 @@ class CampaignsRoom:
     event_topic = "campaign.events"
     key_field = "campaign_id"
 
-    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command]) -> Campaigns:
+    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command], *, lock: bool) -> Campaigns:
         """An empty working set: nothing has to be done ahead of the batch."""
-        del connection, commands
+        del connection, commands, lock
         return Campaigns(Journal(self.command_topic))
 
     def load(

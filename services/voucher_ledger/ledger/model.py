@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-
 RoleName = Literal["funding", "pool", "lease", "granted", "held", "spent", "loss"]
 
 

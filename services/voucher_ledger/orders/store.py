@@ -21,8 +21,9 @@ class OrdersRoom:
     event_topic = "order.events"
     key_field = "user_id"
 
-    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command]) -> Orders:  # noqa: ARG002 - see Room
+    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command], *, lock: bool) -> Orders:
         """An empty working set: orders draw nothing beforehand."""
+        del connection, commands, lock
         return Orders(Journal(self.command_topic))
 
     def load(self, connection: psycopg.Connection, state: Orders, commands: Sequence[Command], *, lock: bool) -> None:

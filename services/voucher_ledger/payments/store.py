@@ -21,8 +21,9 @@ class PaymentsRoom:
     event_topic = "payment.events"
     key_field = "user_id"
 
-    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command]) -> Payments:  # noqa: ARG002 - see Room
+    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command], *, lock: bool) -> Payments:
         """An empty working set: payments draw nothing beforehand."""
+        del connection, commands, lock
         return Payments(Journal(self.command_topic))
 
     def load(self, connection: psycopg.Connection, state: Payments, commands: Sequence[Command], *, lock: bool) -> None:

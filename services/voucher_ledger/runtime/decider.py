@@ -10,8 +10,8 @@ from voucher_ledger.core.envelope import encoder
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.runtime.errors import SessionLost
-from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
 from voucher_ledger.runtime.incoming import dead_letter
+from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
 from voucher_ledger.runtime.positions import Advance, Position, Positions
 from voucher_ledger.runtime.room import Room, State
 from voucher_ledger.runtime.windows import Windows
@@ -60,7 +60,7 @@ class Decider(Generic[State]):
                 log.info("batch decided again", room=self._room.name, attempt=attempt, cause=str(error).strip())
             except (psycopg.OperationalError, psycopg.InterfaceError, SessionLost):
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (whatever one record does to a batch, its neighbours are decided)
                 log.info("batch failed", room=self._room.name, attempt=attempt, records=len(items), cause=repr(error))
                 if attempt >= _FAULT_ATTEMPTS_MAX:
                     return self._isolate(items, published, error)
@@ -80,12 +80,12 @@ class Decider(Generic[State]):
         connection, room = self._connection, self._room
         self._windows.before_decide()
         commands = [item for item in items if isinstance(item, Command)]
-        state = None if lock else room.prepare(connection, commands)
+        state = None if lock else room.prepare(connection, commands, lock=False)
         shares, steps = self._spans(items)
         with connection.transaction():
             self._ledger_positions.advance(connection, self.positions, steps)
             if state is None:
-                state = room.prepare(connection, commands)
+                state = room.prepare(connection, commands, lock=True)
             room.load(connection, state, commands, lock=lock)
             self._decide_each(state, items, shares)
             room.write(connection, state)

@@ -28,7 +28,7 @@ def admin_config(settings: Settings) -> Configuration:
     return _common(settings, "admin")
 
 
-def producer_config(settings: Settings, **overrides: Any) -> Configuration:
+def producer_config(settings: Settings, **overrides: object) -> Configuration:
     """An idempotent producer; keys are hashed as Java's clients do, so that all producers agree on partitions.
 
     Overrides are librdkafka properties with `_` for `.`.
@@ -50,7 +50,8 @@ def producer_config(settings: Settings, **overrides: Any) -> Configuration:
 
 def transactional_config(settings: Settings, instance: str, error_cb: Callable[[Any], None]) -> Configuration:
     """The producer of one instance. Its transactional id is the instance's name, so that a successor under the same
-    name aborts at once what its predecessor left open."""
+    name aborts at once what its predecessor left open.
+    """
     return producer_config(
         settings,
         client_id=f"voucher-ledger-{instance}",
@@ -62,7 +63,7 @@ def transactional_config(settings: Settings, instance: str, error_cb: Callable[[
     )
 
 
-def consumer_config(settings: Settings, group: str, instance: str | None = None, **overrides: Any) -> Configuration:
+def consumer_config(settings: Settings, group: str, instance: str | None = None, **overrides: object) -> Configuration:
     """A read_committed consumer that commits nothing by itself.
 
     With `instance` it is a static member (classic protocol): a restart under the same name takes over without a
@@ -97,5 +98,5 @@ def group_of(room: str) -> str:
     return f"voucher-ledger-{room}"
 
 
-def _dotted(overrides: dict[str, Any]) -> Configuration:
+def _dotted(overrides: dict[str, object]) -> Configuration:
     return {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in overrides.items()}

@@ -8,7 +8,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -56,7 +55,7 @@ class Publisher:
         self._queue: queue.Queue[Batch] = queue.Queue(settings.publish_batches_max)
         self._stopping = threading.Event()
         self._failure: Exception | None = None
-        self._metadata: Any = None
+        self._metadata: object = None
         self._thread = threading.Thread(target=self._run, name=f"publish-{instance}", daemon=True)
         self.published: dict[int, int] = {}
         try:
@@ -64,7 +63,7 @@ class Publisher:
         except KafkaException as error:
             raise _explained(error) from error
 
-    def start(self, metadata: Any) -> None:
+    def start(self, metadata: object) -> None:
         """Begin to publish, as the group member that `metadata` (captured in on_assign) names."""
         self._metadata = metadata
         self._thread.start()
@@ -123,7 +122,7 @@ class Publisher:
                 self._publish([share for batch in batches for share in batch])
                 for _ in batches:
                     self._queue.task_done()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (handed to the thread that decides, which raises it)
             self._failure = _explained(error) if isinstance(error, KafkaException) else error
             log.warning("publishing ended", cause=str(self._failure))
 
@@ -177,7 +176,8 @@ class Publisher:
 
 def _explained(error: KafkaException) -> Exception:
     """Fenced where another process has the instance's name (or the coordinator gave the transaction up), else
-    SessionLost."""
+    SessionLost.
+    """
     cause = error.args[0]
     if cause.code() in _FENCED:
         return Fenced(f"the producer was fenced: {cause.str()}")

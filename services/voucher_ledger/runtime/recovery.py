@@ -50,13 +50,13 @@ class Recovery:
             low, high = marks[partition]
             if not low <= next_offset <= high:
                 raise Inconsistent(
-                    f"{self._command_topic}/{partition}: decided up to {next_offset}, but the topic holds {low} to {high}"
+                    f"{self._command_topic}/{partition}: decided up to {next_offset}, the topic holds {low} to {high}"
                 )
             if partition not in known:
                 if committed not in (OFFSET_INVALID, low):
                     raise Inconsistent(
-                        f"{self._command_topic}/{partition}: the group has committed {committed}, the ledger knows nothing of "
-                        "it: is this another, or a lost, database?"
+                        f"{self._command_topic}/{partition}: the group has committed {committed}, the ledger knows "
+                        "nothing of it: is this another, or a lost, database?"
                     )
                 continue
             unpublished.extend(self._unpublished(partition, committed, next_offset))
@@ -86,7 +86,8 @@ class Recovery:
 
     def _mark_without_offset(self, partition: int, rows: list[Share], next_offset: int) -> int:
         """The group's offset is gone (Kafka forgets it after a week without members): rows are pruned only once they
-        are published, so without rows all is; with rows the event topic itself tells."""
+        are published, so without rows all is; with rows the event topic itself tells.
+        """
         if not rows:
             return next_offset
         return published_mark(

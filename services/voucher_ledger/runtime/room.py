@@ -24,8 +24,12 @@ class Room(Protocol[State]):
     event_topic: str
     key_field: str
 
-    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command]) -> State:
-        """The batch's working set, with what short transactions of their own must do first."""
+    def prepare(self, connection: psycopg.Connection, commands: Sequence[Command], *, lock: bool) -> State:
+        """The batch's working set, with what short transactions of their own must do first.
+
+        With `lock`, all is part of the batch's transaction: rows are then locked in the order vouchers, reservations,
+        payments, accounts, so a room that draws on accounts here locks its vouchers before.
+        """
 
     def load(self, connection: psycopg.Connection, state: State, commands: Sequence[Command], *, lock: bool) -> None:
         """Fill the working set with the rows that the batch touches, set-based."""

@@ -99,7 +99,7 @@ class Session:
         for step in (self._stop_publisher, self._consumer.close, self._connection.close):
             try:
                 step()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (what is left behind may be broken in any way)
                 log.info("closing", instance=self._instance, cause=str(error))
 
     def _consume(self) -> list[Record]:

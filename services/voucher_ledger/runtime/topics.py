@@ -1,15 +1,18 @@
 """The topics of schemas/topics.toml: made where they are missing, their ids and sizes read."""
 
+import time
 import tomllib
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic
 
 from voucher_ledger.core.schema_files import schema_root
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
+
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Difference:
 
 def wanted_topics() -> dict[str, dict[str, object]]:
     """The topics of topics.toml with their defaults filled in: `partitions`, `replication`, `min_insync_replicas`,
-    `config`."""
+    `config`.
+    """
     document = tomllib.loads((schema_root() / "topics.toml").read_text())
     defaults = document["defaults"]
     return {
@@ -73,7 +77,27 @@ def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tupl
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another caller was first
                     raise KafkaException(KafkaError(error.args[0].code(), f"{name}: {error.args[0].str()}")) from error
+        _wait_known(admin, settings, [topic.topic for topic in made])
     return [topic.topic for topic in made], differences
+
+
+def _wait_known(admin: AdminClient, settings: Settings, names: list[str]) -> None:
+    """Brokers learn of topics a moment after the controller has made them: wait until they answer for all."""
+    deadline = time.monotonic() + REQUEST_SECONDS_MAX
+    while True:
+        known = _metadata(admin, settings).topics
+        missing = [
+            name
+            for name in names
+            if name not in known
+            or known[name].error is not None
+            or any(partition.leader < 0 for partition in known[name].partitions.values())
+        ]
+        if not missing:
+            return
+        if time.monotonic() > deadline:
+            raise Unreachable(f"Kafka at {settings.kafka} made topics {missing}, but has no leaders for them")
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def describe(settings: Settings, name: str) -> Topic:
@@ -90,7 +114,7 @@ def describe(settings: Settings, name: str) -> Topic:
     return Topic(name, str(found.topic_id), len(found.partitions))
 
 
-def _metadata(admin: AdminClient, settings: Settings):  # type: ignore[no-untyped-def]
+def _metadata(admin: AdminClient, settings: Settings) -> ClusterMetadata:
     try:
         return admin.list_topics(timeout=REQUEST_SECONDS_MAX)
     except KafkaException as error:
