@@ -26,9 +26,11 @@ READER_SECONDS_MAX = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds by name (`median`, `p99`, `p999`, `max`) over `claims`, and the medians of
-    the way `to_topic`, from there `to_decision`, and from there `to_reader` (whole milliseconds). `sender_late_max` is how far behind its own
-    schedule the sender ever was: more than a few milliseconds means that the machine had no CPU to spare.
+    """Milliseconds by name (`median`, `p99`, `p999`, `max`) over `claims`.
+
+    `stage_median_milliseconds` holds the medians of the way `to_topic`, from there `to_decision` and from there
+    `to_reader`. `sender_late_max_milliseconds` is how far behind its own schedule the sender ever was: more than a few
+    mean that the machine had no CPU to spare.
     """
 
     processes: int

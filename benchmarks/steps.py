@@ -78,7 +78,7 @@ def measure(world: World) -> dict[str, Step]:
                     commands.append(Command(decoded.type, decoded.id, decoded.data, 0, offset, time_ms))
             with connection.transaction():
                 with stopwatch.step("load"):
-                    state = room.prepare(connection, commands)
+                    state = room.prepare(connection, commands, lock=False)
                     room.load(connection, state, commands, lock=False)
                 events: list[Event] = []
                 with stopwatch.step("decide_and_evolve"):
