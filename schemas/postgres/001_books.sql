@@ -154,7 +154,8 @@ CREATE TABLE books.transfer (
     at_ms           bigint NOT NULL,
     reason          text,
     approved_by     text,
-    CONSTRAINT transfer_key PRIMARY KEY (cause_topic, cause_partition, cause_offset, cause_index),
+    -- The numbers first: they tell almost all keys apart without comparing text.
+    CONSTRAINT transfer_key PRIMARY KEY (cause_offset, cause_partition, cause_index, cause_topic),
     CONSTRAINT transfer_moves_something CHECK (vouchers > 0 OR amount_minor > 0)
 );
 

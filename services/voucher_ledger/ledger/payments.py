@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 import psycopg
 
 from voucher_ledger.ledger.copy import copy_rows
+from voucher_ledger.ledger.copy_text import lines
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.model import Payment
 
 _LOAD = """
 SELECT p.payment_id, p.order_id, p.user_id, p.paid_minor, p.discount_minor, p.refunded_minor, p.state, p.settled_at_ms,
     p.version
-FROM unnest(%s::text[]) AS k (payment_id) JOIN books.payment p USING (payment_id)"""
+FROM unnest(string_to_array(%s, E'\\n')) AS k (payment_id) JOIN books.payment p USING (payment_id)"""
 
 _IN_ORDER_LOCKED = " ORDER BY p.payment_id FOR UPDATE OF p"
 
@@ -20,13 +21,14 @@ COPY books.payment (payment_id, order_id, user_id, paid_minor, discount_minor, r
 
 _UPDATE = """
 UPDATE books.payment p SET refunded_minor = d.refunded_minor, state = d.state, version = p.version + 1
-FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::int[]) AS d (payment_id, refunded_minor, state, version)
+FROM unnest(string_to_array(%s, E'\\n'), %s::bigint[], string_to_array(%s, E'\\n'), %s::int[])
+  AS d (payment_id, refunded_minor, state, version)
 WHERE p.payment_id = d.payment_id AND p.version = d.version"""
 
 
 def load(connection: psycopg.Connection, payment_ids: Iterable[str], *, lock: bool) -> dict[str, Payment]:
     """The payments with these ids, those that exist, by id; `lock` holds them to the end of the transaction."""
-    rows = connection.execute(_LOAD + (_IN_ORDER_LOCKED if lock else ""), (list(payment_ids),))
+    rows = connection.execute(_LOAD + (_IN_ORDER_LOCKED if lock else ""), (lines(payment_ids),))
     return {row[0]: Payment(*row) for row in rows}
 
 
@@ -56,9 +58,9 @@ def update(connection: psycopg.Connection, payments: Iterable[Payment]) -> None:
     changed = connection.execute(
         _UPDATE,
         (
-            [payment.payment_id for payment in ordered],
+            lines([payment.payment_id for payment in ordered]),
             [payment.refunded_minor for payment in ordered],
-            [payment.state for payment in ordered],
+            lines([payment.state for payment in ordered]),
             [payment.version for payment in ordered],
         ),
     )

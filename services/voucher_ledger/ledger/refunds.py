@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 import psycopg
 
 from voucher_ledger.ledger.copy import copy_rows
-from voucher_ledger.ledger.copy_text import NULL
+from voucher_ledger.ledger.copy_text import NULL, lines
 from voucher_ledger.ledger.model import Refund
 
 _LOAD = """
 SELECT f.refund_id, f.payment_id, f.order_id, f.user_id, f.amount_minor, f.reason, f.discount_returned_minor,
     f.voucher_restored
-FROM unnest(%s::text[]) AS k (refund_id) JOIN books.refund f USING (refund_id)"""
+FROM unnest(string_to_array(%s, E'\\n')) AS k (refund_id) JOIN books.refund f USING (refund_id)"""
 
 _COPY = """
 COPY books.refund (refund_id, payment_id, order_id, user_id, amount_minor, reason, discount_returned_minor,
@@ -20,7 +20,7 @@ COPY books.refund (refund_id, payment_id, order_id, user_id, amount_minor, reaso
 
 def load(connection: psycopg.Connection, refund_ids: Iterable[str]) -> dict[str, Refund]:
     """The refunds with these ids, those that exist, by id."""
-    return {row[0]: Refund(*row) for row in connection.execute(_LOAD, (list(refund_ids),))}
+    return {row[0]: Refund(*row) for row in connection.execute(_LOAD, (lines(refund_ids),))}
 
 
 def insert(connection: psycopg.Connection, refunds: Sequence[Refund]) -> None:

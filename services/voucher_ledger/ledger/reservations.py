@@ -5,19 +5,20 @@ from collections.abc import Iterable, Sequence
 import psycopg
 
 from voucher_ledger.ledger.copy import copy_rows
-from voucher_ledger.ledger.copy_text import NULL
+from voucher_ledger.ledger.copy_text import NULL, lines
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.model import Reservation
 
 _LOAD = """
 SELECT r.order_id, r.voucher_id, r.campaign_id, r.user_id, r.merchant_id, r.category, r.city_tier, r.amount_minor,
     r.discount_minor, r.state::text, r.reserved_at_ms, r.expires_at_ms, r.closing_reason, r.version
-FROM unnest(%s::text[]) AS k (order_id) JOIN books.reservation r USING (order_id)"""
+FROM unnest(string_to_array(%s, E'\\n')) AS k (order_id) JOIN books.reservation r USING (order_id)"""
 
 _IN_ORDER_LOCKED = " ORDER BY r.order_id FOR UPDATE OF r"
 
 _VOUCHER_IDS = """
-SELECT r.voucher_id FROM unnest(%s::text[]) AS k (order_id) JOIN books.reservation r USING (order_id)"""
+SELECT r.voucher_id FROM unnest(string_to_array(%s, E'\\n')) AS k (order_id)
+JOIN books.reservation r USING (order_id)"""
 
 _COPY = """
 COPY books.reservation (order_id, voucher_id, campaign_id, user_id, merchant_id, category, city_tier, amount_minor,
@@ -25,14 +26,15 @@ COPY books.reservation (order_id, voucher_id, campaign_id, user_id, merchant_id,
 
 _UPDATE = """
 UPDATE books.reservation r SET state = d.state, closing_reason = d.closing_reason, version = r.version + 1
-FROM unnest(%s::text[], %s::books.reservation_state[], %s::text[], %s::int[])
+FROM unnest(string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')::books.reservation_state[],
+    string_to_array(%s, E'\\n', ''), %s::int[])
   AS d (order_id, state, closing_reason, version)
 WHERE r.order_id = d.order_id AND r.version = d.version"""
 
 
 def load(connection: psycopg.Connection, order_ids: Iterable[str], *, lock: bool) -> dict[str, Reservation]:
     """The reservations with these ids, those that exist, by id; `lock` holds them to the end of the transaction."""
-    rows = connection.execute(_LOAD + (_IN_ORDER_LOCKED if lock else ""), (list(order_ids),))
+    rows = connection.execute(_LOAD + (_IN_ORDER_LOCKED if lock else ""), (lines(order_ids),))
     return {row[0]: Reservation(*row) for row in rows}
 
 
@@ -41,7 +43,7 @@ def voucher_ids(connection: psycopg.Connection, order_ids: Iterable[str]) -> set
 
     For a transaction that locks: vouchers are locked before the reservations that name them.
     """
-    return {row[0] for row in connection.execute(_VOUCHER_IDS, (list(order_ids),))}
+    return {row[0] for row in connection.execute(_VOUCHER_IDS, (lines(order_ids),))}
 
 
 def insert(connection: psycopg.Connection, reservations: Sequence[Reservation]) -> None:
@@ -72,9 +74,9 @@ def update(connection: psycopg.Connection, reservations: Iterable[Reservation]) 
     changed = connection.execute(
         _UPDATE,
         (
-            [reservation.order_id for reservation in ordered],
-            [reservation.state for reservation in ordered],
-            [reservation.closing_reason for reservation in ordered],
+            lines([reservation.order_id for reservation in ordered]),
+            lines([reservation.state for reservation in ordered]),
+            lines([reservation.closing_reason for reservation in ordered]),
             [reservation.version for reservation in ordered],
         ),
     )

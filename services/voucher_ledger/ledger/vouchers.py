@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import psycopg
 
 from voucher_ledger.ledger.copy import copy_rows
-from voucher_ledger.ledger.copy_text import NULL
+from voucher_ledger.ledger.copy_text import NULL, lines
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.model import Voucher
 
@@ -13,12 +13,13 @@ _COLUMNS = """v.voucher_id, v.campaign_id, v.user_id, v.ordinal, v.shard, v.stat
     v.granted_at_ms, v.expires_at_ms, v.command_id, v.city_tier, v.channel, v.version"""
 
 _BY_ID = (
-    f"SELECT {_COLUMNS} FROM unnest(%s::text[]) AS k (voucher_id) "  # noqa: S608 (a constant of this file)
+    f"SELECT {_COLUMNS} FROM unnest(string_to_array(%s, E'\\n')) AS k (voucher_id) "  # noqa: S608 (a constant of this file)
     "JOIN books.voucher v USING (voucher_id)"
 )
 
 _BY_USER = (
-    f"SELECT {_COLUMNS} FROM unnest(%s::text[], %s::text[]) AS k (campaign_id, user_id) "  # noqa: S608 (as above)
+    f"SELECT {_COLUMNS} "  # noqa: S608 (as above)
+    "FROM unnest(string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')) AS k (campaign_id, user_id) "
     "JOIN books.voucher v ON v.user_id = k.user_id AND v.campaign_id = k.campaign_id"
 )
 
@@ -31,21 +32,21 @@ COPY books.voucher (voucher_id, campaign_id, user_id, ordinal, shard, state, fac
 _UPDATE = """
 UPDATE books.voucher v SET state = d.state, face_value_minor = d.face_value_minor, version = v.version + 1,
     swept = v.swept AND d.state <> 'granted'  -- what comes back to its owner is swept again when due
-FROM unnest(%s::text[], %s::books.voucher_state[], %s::bigint[], %s::int[])
+FROM unnest(string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')::books.voucher_state[], %s::bigint[], %s::int[])
   AS d (voucher_id, state, face_value_minor, version)
 WHERE v.voucher_id = d.voucher_id AND v.version = d.version"""
 
 
 def load_by_id(connection: psycopg.Connection, voucher_ids: Iterable[str], *, lock: bool) -> list[Voucher]:
     """The vouchers with these ids, those that exist; `lock` holds them to the end of the transaction, in id order."""
-    rows = connection.execute(_BY_ID + (_IN_ORDER_LOCKED if lock else ""), (list(voucher_ids),))
+    rows = connection.execute(_BY_ID + (_IN_ORDER_LOCKED if lock else ""), (lines(voucher_ids),))
     return [Voucher(*row) for row in rows]
 
 
 def load_by_user(connection: psycopg.Connection, keys: Iterable[tuple[str, str]], *, lock: bool) -> list[Voucher]:
     """All vouchers of these (campaign_id, user_id) pairs."""
     pairs = list(keys)
-    columns = ([campaign_id for campaign_id, _ in pairs], [user_id for _, user_id in pairs])
+    columns = (lines([campaign_id for campaign_id, _ in pairs]), lines([user_id for _, user_id in pairs]))
     return [Voucher(*row) for row in connection.execute(_BY_USER + (_IN_ORDER_LOCKED if lock else ""), columns)]
 
 
@@ -79,8 +80,8 @@ def update(connection: psycopg.Connection, vouchers: Sequence[Voucher]) -> None:
     changed = connection.execute(
         _UPDATE,
         (
-            [voucher.voucher_id for voucher in ordered],
-            [voucher.state for voucher in ordered],
+            lines([voucher.voucher_id for voucher in ordered]),
+            lines([voucher.state for voucher in ordered]),
             [voucher.face_value_minor for voucher in ordered],
             [voucher.version for voucher in ordered],
         ),
