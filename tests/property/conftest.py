@@ -25,6 +25,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
         dsn = postgres_server.dsn(chosen.postgres)
         with postgres.connect(dsn, application="test") as connection:
             migrations.migrate(connection)
+            # Deciders at once do lock each other out, and are meant to try again: not after a whole second each time.
+            connection.execute(f"ALTER DATABASE {postgres_server.DATABASE} SET deadlock_timeout = '20ms'".encode())
         made = Ledger(dsn)
         yield made
         made.close()

@@ -149,7 +149,7 @@ def test_who_was_left_nothing_of_its_draw_does_not_call_it_sold_out(ledger: Ledg
     steps = [step(0, "claims", claim(f"c-{offset}"), offset=offset) for offset in range(3)]
     items = [incoming(Carried(told), DECODERS["claims"]) for told in steps]
     commands = [item for item in items if isinstance(item, Command)]
-    state = first.room.prepare(first.connection, commands)
+    state = first.room.prepare(first.connection, commands, lock=False)
     second.decide([step(1, "claims", claim(f"c-{offset}", "u-2"), offset=offset) for offset in range(2)])
     first.room.load(first.connection, state, commands, lock=False)
     with pytest.raises(LeaseShort):
