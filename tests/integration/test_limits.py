@@ -7,6 +7,7 @@ no part of it.
 
 import re
 from pathlib import Path
+from random import Random
 
 import pytest
 from confluent_kafka import IsolationLevel, TopicPartition
@@ -22,6 +23,9 @@ pytestmark = pytest.mark.integration
 BACKLOG = 300_000
 CHUNK = 50_000
 BACKLOG_SECONDS_MAX = 240.0
+LARGE_BYTES = 900_000
+LARGE_RECORDS = 600
+LARGE_CHUNK = 50
 RSS_MIB_MAX = 400
 BATCH_RECORDS_MAX = 20
 PUBLISH_BATCHES_MAX = 3
@@ -48,6 +52,22 @@ def test_memory_is_bounded_under_a_backlog(world: World) -> None:
     assert peak_mib < RSS_MIB_MAX, f"{peak_mib} MiB"
     print(f"peak of the processor: {peak_mib} MiB")
     assert world.balances()["granted", "VOUCHER"] == BACKLOG // 2
+    assert world.faults() == []
+
+
+@pytest.mark.timeout(BACKLOG_SECONDS_MAX + 3 * WAIT_SECONDS_MAX)
+def test_memory_is_bounded_under_a_flood_of_large_records(world: World) -> None:
+    """Each becomes a dead letter as large as itself; more of them wait than the process may ever hold."""
+    noise = Random(1)
+    for _ in range(0, LARGE_RECORDS, LARGE_CHUNK):  # more would not fit in the test's own producer
+        world.send_raw("claim.commands", [(None, noise.randbytes(LARGE_BYTES)) for _ in range(LARGE_CHUNK)])
+    process = world.spawn("claims", environment={"VOUCHER_LEDGER_FETCH_QUEUE_KIB": "8192"})
+    wait_decided(world, "claim.commands", LARGE_RECORDS, BACKLOG_SECONDS_MAX)
+    peak_mib = peak_rss_mib(process.pid)
+    process.terminate()
+    assert process.wait(WAIT_SECONDS_MAX) == 0
+    print(f"peak of the processor: {peak_mib} MiB")
+    assert peak_mib < RSS_MIB_MAX, f"{peak_mib} MiB"
     assert world.faults() == []
 
 

@@ -115,10 +115,10 @@ class Publisher:
                     self._producer.poll(0)
                     continue
                 batches = [first]
-                records = sum(len(share.events) for share in first)
+                records = _records_in(first)
                 while records < RECORDS_A_TRANSACTION_MAX and not self._queue.empty():
                     batches.append(self._queue.get_nowait())
-                    records += sum(len(share.events) for share in batches[-1])
+                    records += _records_in(batches[-1])
                 self._publish([share for batch in batches for share in batch])
                 for _ in batches:
                     self._queue.task_done()
@@ -172,6 +172,10 @@ class Publisher:
                 if time.monotonic() > deadline:
                     raise SessionLost(f"Kafka took no records for {self._request_seconds:.0f} s") from None
                 self._producer.poll(_QUEUE_FULL_WAIT_SECONDS)
+
+
+def _records_in(batch: Batch) -> int:
+    return sum(len(share.events) + len(share.dead_letters) for share in batch)
 
 
 def _explained(error: KafkaException) -> Exception:
