@@ -12,7 +12,7 @@ COMPRESSION_LEVEL = 1
 
 _INSERT = """
 INSERT INTO books.outbox (topic, partition, first_offset, next_offset, events, dead_letters)
-VALUES (%s, %s, %s, %s, %b, %b)"""
+SELECT %s, * FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %b::bytea[], %b::bytea[])"""
 
 _BETWEEN = """
 SELECT first_offset, next_offset, events, dead_letters FROM books.outbox
@@ -83,11 +83,17 @@ class Outbox:
 
     def insert(self, connection: psycopg.Connection, shares: Iterable[Share]) -> None:
         """Append one row a share."""
-        for share in shares:
-            events = self._compressor.compress(b"\n".join(share.events))
-            letters = self._pack(share.dead_letters) if share.dead_letters else None
-            row = (self._topic, share.partition, share.first_offset, share.next_offset, events, letters)
-            connection.execute(_INSERT, row)
+        rows = [
+            (
+                share.partition,
+                share.first_offset,
+                share.next_offset,
+                self._compressor.compress(b"\n".join(share.events)),
+                self._pack(share.dead_letters) if share.dead_letters else None,
+            )
+            for share in shares
+        ]
+        connection.execute(_INSERT, (self._topic, *(list(column) for column in zip(*rows, strict=True))))
 
     def after(self, connection: psycopg.Connection, partition: int, published: int) -> list[Share]:
         """The shares of a partition that reach past the offset `published`, in order."""
