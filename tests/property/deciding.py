@@ -92,6 +92,9 @@ class Carried:
     def headers(self) -> list[tuple[str, bytes | None]]:
         return []
 
+    def set_headers(self, headers: list[tuple[str, bytes | None]]) -> None:
+        raise AssertionError(f"this record's headers can be read: nobody should set {headers}")
+
 
 ROOMS: dict[str, Room[Any]] = {
     room.name: room for room in (CampaignsRoom(), ClaimsRoom(PARTITIONS), OrdersRoom(), PaymentsRoom())

@@ -44,7 +44,7 @@ def shuffled_stories(draw: st.DrawFn) -> list[Batch]:
 
 
 @given(story=stories())
-@settings(STEADY, max_examples=15)
+@settings(STEADY, max_examples=60)
 def test_nothing_is_oversold_or_overspent_and_nothing_well_formed_is_a_dead_letter(
     ledger: Ledger, story: Story
 ) -> None:
