@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from tests.property.by_hand import FACE_MINOR, START_MS, campaign_open, claim, step
 from tests.property.deciding import DECODERS, PARTITIONS, Carried, Ledger, Processor
-from tests.property.stories import FACE_MINOR, START_MS, Batch, Story, Teller, campaign_open, claim, step, stories
+from tests.property.stories import Batch, Story, Teller, stories
 from voucher_ledger.claims.state import LeaseShort
 from voucher_ledger.core.records import Command
 from voucher_ledger.runtime.incoming import incoming

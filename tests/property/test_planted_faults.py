@@ -9,8 +9,9 @@ import psycopg
 import pytest
 
 from tests.property import properties
+from tests.property.by_hand import FACE_MINOR, START_MS, TTL_S, campaign_open, claim, expire, step
 from tests.property.deciding import Ledger
-from tests.property.stories import FACE_MINOR, START_MS, TTL_S, Story, campaign_open, claim, expire, step
+from tests.property.stories import Story
 from voucher_ledger.claims import decide, evolve
 from voucher_ledger.claims.state import Claims
 from voucher_ledger.claims.store import ClaimsRoom
