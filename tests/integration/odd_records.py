@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-from tests.integration.world import COMMAND_TOPICS, claim
+from tests.integration.commands import claim
+from tests.integration.world import COMMAND_TOPICS
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC
 from voucher_ledger.core.validation_schema import load_schema
 from voucher_ledger.runtime.outbox import DEAD_LETTER_HEADERS

@@ -5,7 +5,8 @@ from importlib.metadata import files
 
 import pytest
 
-from tests.integration.world import WAIT_SECONDS_MAX, World
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.world import World
 
 # From librdkafka's rdkafka.h: rd_kafka_type_t and rd_kafka_vtype_t.
 _PRODUCER = 0

@@ -5,8 +5,9 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.proxies import END_TRANSACTION, TransactionEndHeld
-from tests.integration.world import WAIT_SECONDS_MAX, World, kill
+from tests.integration.world import World, kill
 
 # Neither the broker nor librdkafka may give the held transaction up while the test looks at it.
 _TRANSACTION_TIMEOUT_MS = 120_000

@@ -8,10 +8,12 @@ import pytest
 from confluent_kafka import Message
 from hypothesis import HealthCheck, Phase, given, settings
 
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim
 from tests.integration.guards import FAULTS, STRUCK_USER
 from tests.integration.odd_records import OWN_HEADERS, Batch, Header, Sent, records
 from tests.integration.raw_producer import produce_with_header_name
-from tests.integration.world import COMMAND_TOPICS, DEAD_LETTERS, WAIT_SECONDS_MAX, World, claim
+from tests.integration.world import COMMAND_TOPICS, DEAD_LETTERS, World
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,9 @@ import orjson
 import psutil
 import pytest
 
-from tests.integration.world import WAIT_SECONDS_MAX, World, claim, envelope
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim, envelope
+from tests.integration.world import World
 from voucher_ledger.dev import cluster
 from voucher_ledger.verify.answers import Unread, check_answers
 

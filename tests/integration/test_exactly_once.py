@@ -6,8 +6,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim
 from tests.integration.proxies import CommitAnswerLost, TransactionEndHeld
-from tests.integration.world import WAIT_SECONDS_MAX, World, claim
+from tests.integration.world import World
 from voucher_ledger.dev import cluster
 
 pytestmark = pytest.mark.integration

@@ -13,9 +13,11 @@ import pytest
 from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim
 from tests.integration.stalled_kafka import stalled_kafka
 from tests.integration.waits import decided, outbox_rows, wait_decided, wait_outbox_rows
-from tests.integration.world import WAIT_SECONDS_MAX, World, claim
+from tests.integration.world import World
 from voucher_ledger.runtime import kafka
 
 pytestmark = pytest.mark.integration

@@ -14,10 +14,12 @@ import psycopg
 import pytest
 
 from tests.integration import guards
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim
 from tests.integration.stalled_kafka import stalled_kafka
 from tests.integration.test_protocol_rules import expect_a_fence
 from tests.integration.waits import wait_decided, wait_ended, wait_outbox_empty
-from tests.integration.world import WAIT_SECONDS_MAX, World, claim
+from tests.integration.world import World
 from voucher_ledger.runtime import kafka, positions
 
 pytestmark = pytest.mark.integration

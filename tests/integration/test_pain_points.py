@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.commands import cancel, expire, reserve, settle
-from tests.integration.world import FACE_MINOR, WAIT_SECONDS_MAX, World, claim, envelope
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import FACE_MINOR, cancel, claim, envelope, expire, reserve, settle
+from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
 

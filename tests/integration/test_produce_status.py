@@ -12,7 +12,9 @@ import orjson
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.integration.world import World, claim, envelope, reset_broker
+from tests.integration.broker import reset_broker
+from tests.integration.commands import claim, envelope
+from tests.integration.world import World
 from voucher_ledger.produce import command as produce_command
 from voucher_ledger.produce import sender as sender_module
 from voucher_ledger.produce.clients import known_topics

@@ -5,7 +5,10 @@ import signal
 import pytest
 from confluent_kafka import TopicPartition
 
-from tests.integration.world import WAIT_SECONDS_MAX, World, claim, envelope
+from tests.integration import broker
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim, envelope
+from tests.integration.world import World
 from voucher_ledger.runtime import processor
 from voucher_ledger.runtime.errors import SessionLost
 from voucher_ledger.runtime.positions import Advance, Position, Positions
@@ -87,7 +90,7 @@ def test_rules_06_and_07_the_outbox_keeps_one_row_a_partition_until_it_is_publis
 def test_rule_08_the_published_mark_is_found_without_the_groups_offset(loaded: World, window: str) -> None:
     assert loaded.spawn("claims", window=window).wait(WAIT_SECONDS_MAX) == -signal.SIGKILL
     assert loaded.connection.execute("SELECT count(*) FROM books.outbox").fetchone() != (0,)
-    loaded.delete_group("claims")
+    broker.delete_group(loaded.settings, "claims")
     loaded.spawn("claims")
     loaded.outcomes("claim", CLAIMS)
     assert loaded.faults() == []
@@ -95,20 +98,20 @@ def test_rule_08_the_published_mark_is_found_without_the_groups_offset(loaded: W
 
 def test_rule_09_a_topic_made_anew_is_noticed(loaded: World) -> None:
     loaded.stop_cleanly(loaded.spawn("claims"), "claim", CLAIMS)
-    loaded.remake_topic("claim.commands")
+    broker.remake_topic(loaded.settings, "claim.commands")
     assert "was made anew" in loaded.failure_of("claims")
 
 
 def test_rule_09_offsets_moved_by_somebody_stop_the_partition(loaded: World) -> None:
     loaded.stop_cleanly(loaded.spawn("claims"), "claim", CLAIMS)
-    loaded.move_group_offset("claims", TopicPartition("claim.commands", 0, 1_000_000))
+    broker.move_group_offset(loaded.settings, "claims", TopicPartition("claim.commands", 0, 1_000_000))
     assert "somebody moved the offsets" in loaded.failure_of("claims")
 
 
 def test_rule_09_offsets_off_the_boundary_of_a_batch_stop_the_partition(loaded: World) -> None:
     assert loaded.spawn("claims", window="after_commit").wait(WAIT_SECONDS_MAX) == -signal.SIGKILL
     partition, first = loaded.first_outbox_row()
-    loaded.move_group_offset("claims", TopicPartition("claim.commands", partition, first + 1))
+    broker.move_group_offset(loaded.settings, "claims", TopicPartition("claim.commands", partition, first + 1))
     assert "the outbox goes on at" in loaded.failure_of("claims")
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.integration.world import World, reset_broker
+from tests.integration.broker import reset_broker
+from tests.integration.world import World
 from voucher_ledger import sweeper
 from voucher_ledger.produce.clients import known_topics
 from voucher_ledger.run.exit_codes import ExitCode

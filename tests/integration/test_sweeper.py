@@ -9,7 +9,9 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from tests.integration.world import WAIT_SECONDS_MAX, World, claim, envelope
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim, envelope
+from tests.integration.world import World
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.ledger import vouchers
 from voucher_ledger.runtime.command_sender import stamped_by_broker

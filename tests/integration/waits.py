@@ -4,7 +4,8 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from tests.integration.world import WAIT_SECONDS_MAX, World
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.world import World
 
 
 def wait_decided(world: World, topic: str, count: int, seconds_max: float = WAIT_SECONDS_MAX) -> None:

@@ -13,21 +13,19 @@ from typing import Any
 
 import orjson
 import psycopg
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
+from tests.integration.broker import WAIT_SECONDS_MAX, reset_broker
+from tests.integration.commands import campaign_open
 from voucher_ledger.ledger.audit import audit
 from voucher_ledger.runtime import kafka, migrations, postgres, topics
 from voucher_ledger.runtime.settings import Settings
 
 CHILD = Path(__file__).with_name("processor_child.py")
-WAIT_SECONDS_MAX = 90.0
 COMMAND_TOPICS = ("campaign.commands", "claim.commands", "order.commands", "payment.commands")
 DEAD_LETTERS = "ledger.dead-letters"
-FACE_MINOR = 2_500
 # A killed static member keeps its group alive for as long.
 SESSION_TIMEOUT_MS = 3_000
-_GONE_OR_GOING = {"UNKNOWN_TOPIC_OR_PART", "GROUP_ID_NOT_FOUND", "NON_EMPTY_GROUP"}
 
 
 @dataclass(slots=True)
@@ -152,35 +150,6 @@ class World:
         assert ended.returncode != 0
         return ended.stderr.decode()
 
-    def delete_group(self, room: str) -> None:
-        """Make Kafka forget the offsets of a room's group, once its members are gone."""
-        admin = AdminClient(kafka.admin_config(self.settings))
-        deadline = time.monotonic() + WAIT_SECONDS_MAX
-        group = kafka.group_of(room)
-        while group in [found.group_id for found in admin.list_consumer_groups().result().valid]:
-            assert time.monotonic() < deadline, f"{group} is still there"
-            _settle(admin.delete_consumer_groups([group]))
-
-    def move_group_offset(self, room: str, to: TopicPartition) -> None:
-        """Do what operators do with kafka-consumer-groups --reset-offsets, once the group's members are gone."""
-        admin = AdminClient(kafka.admin_config(self.settings))
-        deadline = time.monotonic() + WAIT_SECONDS_MAX
-        request = ConsumerGroupTopicPartitions(kafka.group_of(room), [to])
-        moved: Any = to
-        while moved.error is not None or moved is to:  # refused while the group has members
-            assert time.monotonic() < deadline, moved.error
-            answer = admin.alter_consumer_group_offsets([request])[request.group_id].result()
-            moved = answer.topic_partitions[0]
-
-    def remake_topic(self, topic: str) -> None:
-        """Delete a topic and make it again under the same name."""
-        admin = AdminClient(kafka.admin_config(self.settings))
-        deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while topic in admin.list_topics(timeout=10).topics:
-            assert time.monotonic() < deadline, f"{topic} is still there"
-            _settle(admin.delete_topics([topic]))
-        topics.ensure_topics(self.settings)
-
     def first_outbox_row(self) -> tuple[int, int]:
         """(partition, first_offset) of an outbox row that holds more than one record."""
         row = self.connection.execute(
@@ -247,32 +216,6 @@ class World:
         return {(role, unit): balance for role, unit, balance in rows}
 
 
-def envelope(type_: str, command_id: str, data: dict[str, Any]) -> dict[str, Any]:
-    """A command in its envelope."""
-    return {
-        "specversion": "1.0", "id": command_id, "source": "test", "type": type_,
-        "time": "2026-02-06T00:00:00Z", "data": data,
-    }  # fmt: skip
-
-
-def campaign_open(campaign_id: str = "grey", **changes: Any) -> dict[str, Any]:
-    """A campaign that is open for as long as tests run: 1,000 free orders."""
-    data = {
-        "campaign_id": campaign_id, "name": "Grey release", "currency": "CNY", "quota": 1_000,
-        "budget_minor": 1_000 * FACE_MINOR, "voucher": {"kind": "free_order", "face_value_minor": FACE_MINOR},
-        "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "per_user_limit": 1,
-        "voucher_ttl_s": 86_400, "hold_ttl_s": 900,
-    }  # fmt: skip
-    return envelope("campaign.open", f"open-{campaign_id}", {**data, **changes})
-
-
-def claim(number: int, campaign_id: str = "grey", **data: Any) -> dict[str, Any]:
-    """The claim of user `number`."""
-    return envelope(
-        "voucher.claim", f"claim-{number}", {"campaign_id": campaign_id, "user_id": f"user-{number:06d}", **data}
-    )
-
-
 def fresh_world(kafka_servers: str, postgres_dsn: str) -> World:
     """Delete what an earlier test left on the broker, and make a database of its own."""
     name = f"test_{uuid.uuid4().hex}"
@@ -285,27 +228,6 @@ def fresh_world(kafka_servers: str, postgres_dsn: str) -> World:
     connection = postgres.connect(dsn, application="test")
     migrations.migrate(connection)
     return World(settings, connection, Producer(kafka.producer_config(settings, linger_ms=1)))
-
-
-def reset_broker(settings: Settings) -> None:
-    """Delete all topics and groups, and wait until they are gone."""
-    admin = AdminClient(kafka.admin_config(settings))
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
-    while groups := [group.group_id for group in admin.list_consumer_groups().result().valid]:
-        assert time.monotonic() < deadline, f"groups {groups} are still there"
-        _settle(admin.delete_consumer_groups(groups))
-    while names := [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]:
-        assert time.monotonic() < deadline, f"topics {names} are still there"
-        _settle(admin.delete_topics(names))
-
-
-def _settle(futures: dict[str, Any]) -> None:
-    for future in futures.values():
-        try:
-            future.result()
-        except KafkaException as error:
-            if error.args[0].name() not in _GONE_OR_GOING:
-                raise
 
 
 def kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -60,7 +60,7 @@ def transactional_config(settings: Settings, instance: str, error_cb: Callable[[
         delivery_timeout_ms=settings.transaction_timeout_ms,
         linger_ms=0.5,
         # A transaction's first request is refused until the broker has ended the one before, some milliseconds; the
-        # default wait of 100 ms would be most of a transaction's time (measured: 109 ms a transaction, 14 ms with this).
+        # default wait of 100 ms would be most of a transaction's time (measured: 109 ms, and 14 ms with this).
         retry_backoff_ms=5,
         retry_backoff_max_ms=50,
         error_cb=error_cb,
