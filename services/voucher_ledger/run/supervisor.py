@@ -49,7 +49,8 @@ class Worker:
 
 def workers(settings: Settings, processes: dict[str, int]) -> list[Worker]:
     """Workers for `processes` (a count by room), rooms under names that are free now; a name outlives restarts, so
-    that a successor takes over from its predecessor at once."""
+    that a successor takes over from its predecessor at once.
+    """
     made: list[Worker] = []
     with postgres.connect(settings.postgres, application="run-all") as connection:
         for room, count in processes.items():
@@ -67,7 +68,8 @@ def workers(settings: Settings, processes: dict[str, int]) -> list[Worker]:
 
 def supervise(crew: list[Worker], stopping: threading.Event) -> int:
     """Run the crew until `stopping` is set; the exit code. A worker that dies is started again; one that dies more
-    than RESTARTS_MAX times within a minute, or can't reach its servers at its start, ends all with its code."""
+    than RESTARTS_MAX times within a minute, or can't reach its servers at its start, ends all with its code.
+    """
     try:
         for worker in crew:
             worker.start()

@@ -11,7 +11,8 @@ class SessionLost(Exception):
 
 class Fenced(SessionLost):
     """Kafka refused this instance's name or transactional id: another has it, or Kafka itself gave this one up (after a
-    pause, or a broker's crash). The next session begins only if this process still holds the name in Postgres."""
+    pause, or a broker's crash). The next session begins only if this process still holds the name in Postgres.
+    """
 
 
 class Inconsistent(Exception):

@@ -71,7 +71,8 @@ class Positions:
 
     def raise_epoch(self, connection: psycopg.Connection, partition: int, start: int) -> Position:
         """Take the partition over: waits for a predecessor's open transaction, then fences it. `start` is where a
-        partition begins that was never decided."""
+        partition begins that was never decided.
+        """
         row = connection.execute(_RAISE, (self._topic, partition, start, self._topic_id, self._instance)).fetchone()
         if row is None:
             raise RuntimeError(f"no position came back for {self._topic}/{partition}")

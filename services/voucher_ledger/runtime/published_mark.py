@@ -45,7 +45,8 @@ def published_mark(
 
 def _last_cause(settings: Settings, topic: str, partition: int, cause_of: CauseOf) -> int:
     """The greatest cause among the topic partition's committed records, -1 where there is none: read backwards in
-    windows that double."""
+    windows that double.
+    """
     low, end = _settled_range(settings, topic, partition)
     window = TAIL_RECORDS
     while end > low:
