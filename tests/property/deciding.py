@@ -13,7 +13,7 @@ from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.ledger.audit import audit
 from voucher_ledger.orders.store import OrdersRoom
 from voucher_ledger.payments.store import PaymentsRoom
-from voucher_ledger.runtime.decider import Decider
+from voucher_ledger.runtime.decider import Decider, Item
 from voucher_ledger.runtime.incoming import incoming
 from voucher_ledger.runtime.outbox import DeadLetter, Outbox
 from voucher_ledger.runtime.positions import Positions
@@ -62,6 +62,12 @@ class Step:
         """One line, for stories that break something are read by people."""
         place = f"{self.room} {self.partition}/{self.offset} at {self.time_ms}"
         return f"<{place}: {self.command['type']} {self.command['id']} {self.command['data']}>"
+
+
+def item_of(step: Step) -> Item:
+    """The step's record, decoded as the runtime does it."""
+    record = Carried(step)
+    return incoming(record, record.partition(), record.offset(), DECODERS[step.room])
 
 
 class Carried:
@@ -122,7 +128,7 @@ class Processor:
 
     def decide(self, steps: Sequence[Step]) -> list[bytes]:
         """Decide one batch; the events in the order of its steps. Each has exactly one, or is a dead letter."""
-        items = [incoming(Carried(step), DECODERS[step.room]) for step in steps]
+        items = [item_of(step) for step in steps]
         answers: dict[str, bytes] = {}
         lettered = len(self.letters)
         for share in self._decider.decide(items, {}):

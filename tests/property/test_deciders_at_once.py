@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.property.by_hand import FACE_MINOR, START_MS, campaign_open, claim, step
-from tests.property.deciding import DECODERS, PARTITIONS, Carried, Ledger, Processor
+from tests.property.deciding import PARTITIONS, Ledger, Processor, item_of
 from tests.property.stories import Batch, Story, Teller, stories
 from voucher_ledger.claims.state import LeaseShort
 from voucher_ledger.core.records import Command
-from voucher_ledger.runtime.incoming import incoming
 
 pytestmark = pytest.mark.integration
 
@@ -148,7 +147,7 @@ def test_who_was_left_nothing_of_its_draw_does_not_call_it_sold_out(ledger: Ledg
     first, second = teams[:2]
     second.take_over([1])
     steps = [step(0, "claims", claim(f"c-{offset}"), offset=offset) for offset in range(3)]
-    items = [incoming(Carried(told), DECODERS["claims"]) for told in steps]
+    items = [item_of(told) for told in steps]
     commands = [item for item in items if isinstance(item, Command)]
     state = first.room.prepare(first.connection, commands, lock=False)
     second.decide([step(1, "claims", claim(f"c-{offset}", "u-2"), offset=offset) for offset in range(2)])

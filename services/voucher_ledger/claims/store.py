@@ -1,5 +1,6 @@
 """The claims room's part of the books."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import psycopg
@@ -65,21 +66,19 @@ class ClaimsRoom:
             # voucher by another partition: the locks are taken first, and `load` reads what they hold.
             _lock_vouchers(connection, commands)
         state = Claims(Journal(self.command_topic))
-        wanted: dict[str, int] = {}
-        first: dict[str, Command] = {}
-        for command in commands:
-            if command.type == "voucher.claim":
-                campaign_id = command.data["campaign_id"]
-                wanted[campaign_id] = wanted.get(campaign_id, 0) + 1
-                lead = first.get(campaign_id)
-                if lead is None or command.partition < lead.partition:
-                    first[campaign_id] = command
+        claims = [command for command in commands if command.type == "voucher.claim"]
+        wanted = Counter([command.data["campaign_id"] for command in claims])
         if not wanted:
             return state
+        # A draw's cause is a claim of the lease's own partition, so that no other draw can have the same id.
+        leads: dict[str, Command] = {}
+        for command in claims:
+            if command.partition < leads.setdefault(command.data["campaign_id"], command).partition:
+                leads[command.data["campaign_id"]] = command
         expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
         state.campaigns = campaigns.load(connection, wanted)
         for campaign_id in state.campaigns:
-            state.leases[campaign_id] = Lease(first[campaign_id].partition, 0, 0)
+            state.leases[campaign_id] = Lease(leads[campaign_id].partition, 0, 0)
         self._read_leases(connection, state)
         for campaign_id, campaign in sorted(state.campaigns.items()):
             lease, count = state.leases[campaign_id], wanted[campaign_id]
@@ -87,7 +86,7 @@ class ClaimsRoom:
                 count = _grantable(campaign, commands)
                 if count:
                     returns = campaign_id in expiring
-                    need = leases.Need(campaign, lease.shard, count, first[campaign_id], self.command_topic, returns)
+                    need = leases.Need(campaign, lease.shard, count, leads[campaign_id], self.command_topic, returns)
                     drawn = leases.draw(connection, need, self._shards)
                     _apply_draw(lease, drawn)
         return state

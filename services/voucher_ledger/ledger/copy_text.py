@@ -6,10 +6,15 @@ from collections.abc import Iterable
 NULL = ""
 
 
-def lines(values: Iterable[str | None]) -> str:
+def lines(values: Iterable[str]) -> str:
     r"""Values one a line, for `string_to_array(%s, E'\n', '')`: the schemas refuse line breaks in all of them.
 
     Measured beside a parameter that is a list, which psycopg dumps element by element: 1.0 against 2.4 microseconds a
     key for a whole look-up of 5,000.
     """
+    return "\n".join(values)
+
+
+def lines_or_null(values: Iterable[str | None]) -> str:
+    """As `lines`, where some may be missing."""
     return "\n".join([value or NULL for value in values])

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import psycopg
 
 from voucher_ledger.ledger.copy import copy_rows
-from voucher_ledger.ledger.copy_text import NULL, lines
+from voucher_ledger.ledger.copy_text import NULL, lines, lines_or_null
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.model import Reservation
 
@@ -76,7 +76,7 @@ def update(connection: psycopg.Connection, reservations: Iterable[Reservation]) 
         (
             lines([reservation.order_id for reservation in ordered]),
             lines([reservation.state for reservation in ordered]),
-            lines([reservation.closing_reason for reservation in ordered]),
+            lines_or_null([reservation.closing_reason for reservation in ordered]),
             [reservation.version for reservation in ordered],
         ),
     )

@@ -1,6 +1,6 @@
 """Vouchers, as all rooms load and write them: read without locks, written only on the version that was read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import psycopg
 
@@ -43,10 +43,10 @@ def load_by_id(connection: psycopg.Connection, voucher_ids: Iterable[str], *, lo
     return [Voucher(*row) for row in rows]
 
 
-def load_by_user(connection: psycopg.Connection, keys: Iterable[tuple[str, str]], *, lock: bool) -> list[Voucher]:
+def load_by_user(connection: psycopg.Connection, keys: Collection[tuple[str, str]], *, lock: bool) -> list[Voucher]:
     """All vouchers of these (campaign_id, user_id) pairs."""
-    pairs = list(keys)
-    columns = (lines([campaign_id for campaign_id, _ in pairs]), lines([user_id for _, user_id in pairs]))
+    campaign_ids, user_ids = zip(*keys, strict=True) if keys else ((), ())
+    columns = (lines(campaign_ids), lines(user_ids))
     return [Voucher(*row) for row in connection.execute(_BY_USER + (_IN_ORDER_LOCKED if lock else ""), columns)]
 
 

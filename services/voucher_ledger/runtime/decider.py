@@ -102,21 +102,27 @@ class Decider(Generic[State]):
 
     def _spans(self, items: Sequence[Item]) -> tuple[dict[int, Share], list[Advance]]:
         """The empty share and the step of each partition in the batch; offsets need not be contiguous."""
-        last: dict[int, int] = {}
-        counts: dict[int, int] = {}
-        times: dict[int, int] = {}
-        for item in items:
-            partition = item.partition
-            last[partition] = item.offset
-            counts[partition] = counts.get(partition, 0) + 1
-            if isinstance(item, Command):
-                times[partition] = item.time_ms
-        shares = {
-            partition: Share(partition, self.positions[partition].next_offset, offset + 1)
-            for partition, offset in last.items()
-        }
-        steps = [Advance(p, offset + 1, times.get(p, 0), counts[p]) for p, offset in last.items()]
-        return shares, steps
+        shares: dict[int, Share] = {}
+        steps: dict[int, Advance] = {}
+        # Records come in runs of one partition, so most of them are told by their neighbour.
+        run_start = 0
+        for place in range(1, len(items) + 1):
+            last = items[place - 1]
+            if place < len(items) and items[place].partition == last.partition:
+                continue
+            partition = last.partition
+            time_ms = last.time_ms if isinstance(last, Command) else 0
+            share = shares.get(partition)
+            if share is None:
+                shares[partition] = Share(partition, self.positions[partition].next_offset, last.offset + 1)
+                steps[partition] = Advance(partition, last.offset + 1, time_ms, place - run_start)
+            else:
+                step = steps[partition]
+                share.next_offset = step.next_offset = last.offset + 1
+                step.record_time_ms = max(step.record_time_ms, time_ms)
+                step.records += place - run_start
+            run_start = place
+        return shares, list(steps.values())
 
     def _decide_each(self, state: State, items: Sequence[Item], shares: dict[int, Share]) -> None:
         decide, evolve = self._room.decide, self._room.evolve

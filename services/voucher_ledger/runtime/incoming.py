@@ -43,16 +43,16 @@ class Record(Protocol):
         """Put others in their place."""
 
 
-def incoming(record: Record, decoder: CommandDecoder) -> Command | DeadLetter:
-    """Decode one record; what can't be decided becomes a dead letter with the reason."""
+def incoming(record: Record, partition: int, offset: int, decoder: CommandDecoder) -> Command | DeadLetter:
+    """Decode the record at `partition` and `offset`; what can't be decided becomes a dead letter with the reason."""
     try:
         kind, time_ms = record.timestamp()
         if kind == TIMESTAMP_NOT_AVAILABLE or not 0 <= time_ms <= RECORD_TIME_MS_MAX:
             raise Undecidable(f"the record's timestamp {time_ms} ms is not between the years 1970 and 9000")
-        decoded = decoder.decode(record.value(), record.key())
+        type_, id_, data = decoder.decode(record.value(), record.key())
     except Undecidable as refusal:
         return dead_letter(record, str(refusal))
-    return Command(decoded.type, decoded.id, decoded.data, record.partition(), record.offset(), time_ms, record)
+    return Command(type_, id_, data, partition, offset, time_ms, record)
 
 
 def dead_letter(record: Record, error: str) -> DeadLetter:

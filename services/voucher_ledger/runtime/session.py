@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.runtime import postgres, topics
-from voucher_ledger.runtime.decider import Decider
+from voucher_ledger.runtime.decider import Decider, Item
 from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost
 from voucher_ledger.runtime.incoming import Record, incoming
 from voucher_ledger.runtime.kafka import consumer_config, group_of
@@ -114,17 +114,22 @@ class Session:
         publisher = self._publisher
         if publisher is None:
             return
-        expected = {partition: held.next_offset for partition, held in self._decider.positions.items()}
-        items = []
+        positions, decoder = self._decider.positions, self._decoder
+        items: list[Item] = []
+        expected: dict[int, int] = {}
         for record in records:
             error = record.error()
             if error is not None:
                 raise _lost(error)
             partition, offset = record.partition(), record.offset()
-            if offset < expected.get(partition, offset + 1):
-                continue  # of a partition given up meanwhile, or decided already
-            expected[partition] = offset + 1
-            items.append(incoming(record, self._decoder))
+            next_offset = expected.get(partition)
+            if next_offset is None:
+                if partition not in positions:
+                    continue  # of a partition given up meanwhile
+                next_offset = positions[partition].next_offset
+            if offset >= next_offset:  # else decided already
+                expected[partition] = offset + 1
+                items.append(incoming(record, partition, offset, decoder))
         if items:
             unpruned = self._unpruned()
             shares = self._decider.decide(items, unpruned)
