@@ -106,11 +106,13 @@ def test_broker_restarted(loaded: World, cluster_directory: Path, hard: bool) ->
     assert loaded.faults() == []
 
 
-def test_the_answer_to_a_commit_is_lost(loaded: World) -> None:
+@pytest.mark.parametrize("nth", [1, 2, 3], ids=["of the lease's draw", "of the first batch", "of the second batch"])
+def test_the_answer_to_a_commit_is_lost(loaded: World, nth: int) -> None:
     address = psycopg.conninfo.conninfo_to_dict(loaded.settings.postgres)
-    proxy = CommitAnswerLost((str(address["host"]), int(str(address["port"]))), nth=3)
+    proxy = CommitAnswerLost((str(address["host"]), int(str(address["port"]))), nth)
     through = psycopg.conninfo.make_conninfo(loaded.settings.postgres, port=proxy.port)
-    loaded.spawn("claims", environment={"VOUCHER_LEDGER_POSTGRES": through})
+    small = {"VOUCHER_LEDGER_BATCH_RECORDS_MAX": "500"}
+    loaded.spawn("claims", environment={"VOUCHER_LEDGER_POSTGRES": through, **small})
     loaded.outcomes("claim", CLAIMS)
     assert proxy.lost.is_set()
     assert loaded.faults() == []
