@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 import orjson
-from confluent_kafka import Consumer, IsolationLevel, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.runtime.errors import SessionLost
@@ -89,7 +89,11 @@ def _greatest(settings: Settings, start: TopicPartition, end: int, cause_of: Cau
                 if time.monotonic() > deadline:
                     raise SessionLost(f"{start.topic}/{start.partition} could not be read from {start.offset} to {end}")
                 continue
-            if record.error() is not None or (record.offset() or 0) >= end:
+            error = record.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                # What was not read may be published: to take it for unpublished would publish it twice.
+                raise SessionLost(f"{start.topic}/{start.partition} from {start.offset} to {end}: {error.str()}")
+            if error is not None or (record.offset() or 0) >= end:
                 return greatest
             cause = cause_of(record)
             greatest = max(greatest, -1 if cause is None else cause)
