@@ -51,14 +51,17 @@ class Decider(Generic[State]):
 
         Rows below the `published` offsets are pruned on the way. A record whose decision or rows fail by themselves
         is dead-lettered, its neighbours are decided. Raises SessionLost where the fence or the bound on retries is
-        lost, psycopg.OperationalError where the connection is: whether COMMIT went through is for the recovery to read.
+        lost, psycopg.OperationalError where the connection is (whether COMMIT went through is for the recovery to
+        read), psycopg.ProgrammingError where the database lacks a table, a column or a right.
         """
         for attempt in range(1, self._attempts_max + 1):
             try:
                 return self._transact(items, published, lock=attempt > 1)
             except _CONTENTION as error:
                 log.info("batch decided again", room=self._room.name, attempt=attempt, cause=str(error).strip())
-            except (psycopg.OperationalError, psycopg.InterfaceError, SessionLost):
+            except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError, SessionLost):
+                # The connection's fault or the schema's (a table, column or right that is missing), never one record's:
+                # to look for a record at fault would dead-letter all of them.
                 raise
             except Exception as error:  # noqa: BLE001 (whatever one record does to a batch, its neighbours are decided)
                 log.info("batch failed", room=self._room.name, attempt=attempt, records=len(items), cause=repr(error))

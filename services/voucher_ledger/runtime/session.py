@@ -71,7 +71,7 @@ class Session:
         """
         try:
             self._work(stopping)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError) as error:
             raise SessionLost(f"Postgres: {str(error).strip() or type(error).__name__}") from error
         except KafkaException as error:
             raise _lost(error.args[0]) from error
@@ -149,8 +149,12 @@ class Session:
             self._pruned.update(unpruned)
 
     def _finish(self) -> None:
-        if self._publisher is not None and self._publisher.drain(DRAIN_SECONDS_MAX):
+        if self._publisher is None:
+            return
+        if self._publisher.drain(DRAIN_SECONDS_MAX):
             self._prune()
+        else:
+            log.warning("not all is published: it is in the outbox, and whoever takes over publishes it")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Recover the partitions, in this order: end the predecessor's transaction, fence, read, publish again."""
