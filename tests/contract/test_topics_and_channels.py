@@ -16,7 +16,6 @@ MESSAGES_BY_TOPIC: dict[str, set[str]] = {
     "ledger.demand": set(),
     "ledger.alerts": set(),
 }
-BROKER_MESSAGE_BYTES_MAX = 2_200_000
 
 
 def topics() -> dict[str, Any]:
@@ -65,7 +64,7 @@ def test_commands_events_and_dead_letters_are_kept() -> None:
 
 def test_the_largest_command_fits_into_a_dead_letter() -> None:
     dead_letter_bytes_max = int(config_of("ledger.dead-letters")["max.message.bytes"])
-    assert int(config_of("claim.commands")["max.message.bytes"]) < dead_letter_bytes_max < BROKER_MESSAGE_BYTES_MAX
+    assert int(config_of("claim.commands")["max.message.bytes"]) < dead_letter_bytes_max
 
 
 def test_config_values_are_strings_as_kafka_takes_them() -> None:

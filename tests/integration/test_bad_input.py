@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import orjson
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Message, Producer
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.integration.broker import WAIT_SECONDS_MAX
@@ -14,6 +14,7 @@ from tests.integration.guards import FAULTS, STRUCK_USER
 from tests.integration.odd_records import OWN_HEADERS, Batch, Header, Sent, records
 from tests.integration.raw_producer import produce_with_header_name
 from tests.integration.world import COMMAND_TOPICS, DEAD_LETTERS, World
+from voucher_ledger.runtime.kafka import producer_config
 
 pytestmark = pytest.mark.integration
 
@@ -131,6 +132,22 @@ def test_a_record_redriven_counts_its_attempts_up(world: World) -> None:
     assert world.faults() == []
 
 
+def test_a_record_that_fits_the_topic_only_compressed_stops_nobody(world: World) -> None:
+    """A broker bounds the compressed size of a batch, so a record may come that is larger than a client's bound."""
+    world.open_campaign()
+    process = world.spawn("claims")
+    value = b'{"padding": "' + b"0123456789" * 1_000_000 + b'"}'
+    overrides = {"message_max_bytes": 2 * len(value), "compression_type": "zstd"}
+    producer = Producer(producer_config(world.settings, **overrides))
+    producer.produce("claim.commands", value, b"user-1", partition=0)
+    assert producer.flush(WAIT_SECONDS_MAX) == 0
+    world.send("claim.commands", [claim(1)], partition=0)
+    world.wait_answered("claim.commands", 2)
+    assert [(letter.key(), letter.value() == value) for letter in world.read(DEAD_LETTERS)] == [(b"user-1", True)]
+    assert process.poll() is None
+    assert world.faults() == []
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_one_records_fault_is_its_own(world: World, fault: str) -> None:
     """A decision that throws, a change that throws, a row that Postgres refuses: the neighbours are decided."""
@@ -146,6 +163,22 @@ def test_one_records_fault_is_its_own(world: World, fault: str) -> None:
     assert [letter.key() for letter in letters] == [STRUCK_USER.encode()]
     assert (dict(headers_of(letters[0]))["dlq_error"] or b"").startswith(b"the decision failed: ")
     assert process.poll() is None
+    assert world.faults() == []
+
+
+def test_a_right_that_is_missing_is_no_records_fault(world: World) -> None:
+    """What the database as a whole lacks stops the room: else every command would become a dead letter."""
+    world.open_campaign()
+    world.connection.execute("REVOKE INSERT ON books.voucher FROM voucher_ledger_writer")
+    process = world.spawn("claims", environment={"VOUCHER_LEDGER_ATTEMPTS_MAX": "2"})
+    world.send("claim.commands", [claim(1), claim(2)])
+    assert process.wait(WAIT_SECONDS_MAX) != 0
+    world.children.remove(process)  # its end was wanted
+    world.connection.execute("GRANT INSERT ON books.voucher TO voucher_ledger_writer")
+    world.spawn("claims")
+    world.wait_answered("claim.commands", 2)
+    assert [event["type"] for event in world.outcomes("claim")] == ["voucher.granted"] * 2
+    assert world.read(DEAD_LETTERS) == []
     assert world.faults() == []
 
 

@@ -6,8 +6,10 @@ from typing import Any
 from voucher_ledger.runtime.settings import Settings
 
 REQUEST_SECONDS_MAX = 10.0
-# A dead letter carries its record (at most the broker's default of 1 MiB) and headers: see topics.toml.
 MESSAGE_BYTES_MAX = 2_097_152
+# The most that librdkafka knows. A broker bounds what a batch takes compressed, librdkafka what a record takes before
+# that: what came through the one must not be stopped by the other on its way to the dead letters.
+DEAD_LETTER_BYTES_MAX = 1_000_000_000
 
 Configuration = dict[str, Any]
 
@@ -60,6 +62,7 @@ def transactional_config(settings: Settings, instance: str, error_cb: Callable[[
         transaction_timeout_ms=settings.transaction_timeout_ms,
         delivery_timeout_ms=settings.transaction_timeout_ms,
         linger_ms=0.5,
+        message_max_bytes=DEAD_LETTER_BYTES_MAX,
         # A transaction's first request is refused until the broker has ended the one before, some milliseconds; the
         # default wait of 100 ms would be most of a transaction's time (measured: 109 ms, and 5 ms with this).
         retry_backoff_ms=1,
