@@ -58,13 +58,15 @@ class Decider(Generic[State]):
             try:
                 return self._transact(items, published, lock=attempt > 1)
             except _CONTENTION as error:
-                log.info("batch decided again", room=self._room.name, attempt=attempt, cause=str(error).strip())
+                log.debug("batch decided again", room=self._room.name, attempt=attempt, cause=str(error).strip())
             except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError, SessionLost):
                 # The connection's fault or the schema's (a table, column or right that is missing), never one record's:
                 # to look for a record at fault would dead-letter all of them.
                 raise
             except Exception as error:  # noqa: BLE001 (whatever one record does to a batch, its neighbours are decided)
-                log.info("batch failed", room=self._room.name, attempt=attempt, records=len(items), cause=repr(error))
+                log.warning(
+                    "batch failed", room=self._room.name, attempt=attempt, records=len(items), cause=repr(error)
+                )
                 if attempt >= _FAULT_ATTEMPTS_MAX:
                     return self._isolate(items, published, error)
         raise SessionLost(f"a batch of {len(items)} was decided {self._attempts_max} times and contended each time")

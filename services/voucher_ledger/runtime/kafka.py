@@ -22,6 +22,7 @@ def _common(settings: Settings, client: str) -> Configuration:
         "socket.nagle.disable": True,
         "reconnect.backoff.max.ms": 1_000,
         "log.connection.close": False,
+        "log_level": 3,  # errors; what librdkafka tells besides is of no use to an operator
         **settings.kafka_properties,
     }
 

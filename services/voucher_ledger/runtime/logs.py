@@ -7,7 +7,7 @@ import structlog
 
 
 def configure(*, verbose: bool = False) -> None:
-    """Set up structlog for this process; `verbose` shows recoveries and retries too."""
+    """Set up structlog for this process; `verbose` shows retries and the Kafka client's troubles too."""
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )
@@ -19,7 +19,7 @@ def configure(*, verbose: bool = False) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if verbose else logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
