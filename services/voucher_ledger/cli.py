@@ -42,7 +42,9 @@ class RecordTime(StrEnum):
 
 @app.callback()
 def _verbosity(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log recoveries and retries.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log retries and the Kafka client's troubles too.")
+    ] = False,
 ) -> None:
     logs.configure(verbose=verbose)
 
@@ -50,10 +52,17 @@ def _verbosity(
 @app.command()
 def migrate() -> None:
     """Bring the database to this version's schema; does nothing where it is there."""
+    import psycopg
+
     from voucher_ledger.runtime import migrations, postgres
 
     with postgres.connect(settings.load().postgres, application="migrate") as connection:
-        applied = migrations.migrate(connection)
+        try:
+            applied = migrations.migrate(connection)
+        except psycopg.OperationalError as error:
+            raise Unreachable(f"Postgres: {str(error).strip()}") from error
+        except (psycopg.Error, migrations.MigrationChanged) as error:
+            raise typer.Exit(_told(error, ExitCode.USAGE)) from error
     print("\n".join(f"applied {name}" for name in applied) or "up to date")
 
 

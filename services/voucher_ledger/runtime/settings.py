@@ -3,6 +3,10 @@
 import os
 from collections.abc import Mapping
 
+import psycopg
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -60,7 +64,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     }
     fields = {name: value for name, value in given.items() if name in Settings.model_fields}
     try:
-        return Settings.model_validate({**fields, "kafka_properties": properties})
+        settings = Settings.model_validate({**fields, "kafka_properties": properties})
     except ValidationError as error:
         wrong = "; ".join(
             f"{PREFIX}{str(item['loc'][0]).upper()}: {'not set' if item['type'] == 'missing' else item['msg']}"
@@ -68,3 +72,23 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         )
         hint = "`voucher-ledger dev up --dir DIR` prints both addresses of an embedded Kafka and Postgres"
         raise SettingsError(f"{wrong} ({hint})") from error
+    _check_postgres(settings.postgres)
+    _check_properties(settings)
+    return settings
+
+
+def _check_postgres(dsn: str) -> None:
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        raise SettingsError(f"{PREFIX}POSTGRES is no connection string: {str(error).strip()}") from error
+
+
+def _check_properties(settings: Settings) -> None:
+    """Make a client for a moment, a silent one: librdkafka alone knows its properties and their values."""
+    if not settings.kafka_properties:
+        return
+    try:
+        AdminClient({"bootstrap.servers": settings.kafka, **settings.kafka_properties, "log_level": 0})
+    except KafkaException as error:
+        raise SettingsError(f"Kafka's client refuses a setting ({KAFKA_PREFIX}*): {error.args[0].str()}") from error

@@ -50,7 +50,7 @@ def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tupl
     """Make the topics that are missing: their names, and how those that were there differ in partitions.
 
     `record_time` (`LogAppendTime` or `CreateTime`) is set for command topics made now, instead of their own.
-    Raises Unreachable where Kafka does not answer, KafkaException where it refuses.
+    Raises Unreachable where Kafka does not answer or refuses.
     """
     admin = AdminClient(admin_config(settings))
     metadata = _metadata(admin, settings)
@@ -76,7 +76,8 @@ def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tupl
                 future.result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another caller was first
-                    raise KafkaException(KafkaError(error.args[0].code(), f"{name}: {error.args[0].str()}")) from error
+                    text = f"Kafka at {settings.kafka} did not make {name}: {error.args[0].str()}"
+                    raise Unreachable(text) from error
         _wait_known(admin, settings, [topic.topic for topic in made])
     return [topic.topic for topic in made], differences
 

@@ -1,0 +1,33 @@
+"""A wrong setting is told by name and ends any command with exit code 2, before a server is spoken to."""
+
+import pytest
+
+from voucher_ledger import cli
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime import settings
+
+SOUND = {"VOUCHER_LEDGER_KAFKA": "127.0.0.1:1", "VOUCHER_LEDGER_POSTGRES": "host=127.0.0.1 port=1"}
+WRONG = {
+    "VOUCHER_LEDGER_KAFKA": ("", "VOUCHER_LEDGER_KAFKA:"),
+    "VOUCHER_LEDGER_POSTGRES": ("no dsn", "VOUCHER_LEDGER_POSTGRES is no connection string"),
+    "VOUCHER_LEDGER_BATCH_RECORDS_MAX": ("0", "VOUCHER_LEDGER_BATCH_RECORDS_MAX:"),
+    "VOUCHER_LEDGER_KAFKA_NO_SUCH_THING": ("1", "no.such.thing"),
+    "VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL": ("bogus", "security.protocol"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("arguments", [["migrate"], ["topics"], ["run", "claims"], ["run", "all"], ["audit"]])
+def test_a_wrong_setting_is_told_by_name(
+    name: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value, told = WRONG[name]
+    for variable, held in {**SOUND, name: value}.items():
+        monkeypatch.setenv(variable, held)
+    assert cli.main(arguments) == ExitCode.USAGE
+    assert told in capsys.readouterr().err
+
+
+def test_kafka_properties_are_librdkafkas() -> None:
+    loaded = settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL": "ssl"})
+    assert loaded.kafka_properties == {"security.protocol": "ssl"}
