@@ -4,7 +4,7 @@ import pytest
 
 from voucher_ledger import cli
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime import settings
+from voucher_ledger.runtime import kafka, settings
 
 SOUND = {"VOUCHER_LEDGER_KAFKA": "127.0.0.1:1", "VOUCHER_LEDGER_POSTGRES": "host=127.0.0.1 port=1"}
 WRONG = {
@@ -31,3 +31,14 @@ def test_a_wrong_setting_is_told_by_name(
 def test_kafka_properties_are_librdkafkas() -> None:
     loaded = settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL": "ssl"})
     assert loaded.kafka_properties == {"security.protocol": "ssl"}
+
+
+def test_an_operators_properties_go_before_defaults_but_not_before_guarantees() -> None:
+    given = {"COMPRESSION_TYPE": "zstd", "LINGER_MS": "50", "FETCH_WAIT_MAX_MS": "7"}
+    fixed = {"ISOLATION_LEVEL": "read_uncommitted", "ENABLE_IDEMPOTENCE": "false", "GROUP_ID": "another"}
+    loaded = settings.load({**SOUND, **{f"{settings.KAFKA_PREFIX}{name}": v for name, v in {**given, **fixed}.items()}})
+    producer = kafka.transactional_config(loaded, "claims-0", print)
+    consumer = kafka.consumer_config(loaded, "group", "claims-0")
+    assert (producer["compression.type"], producer["linger.ms"], consumer["fetch.wait.max.ms"]) == ("zstd", "50", "7")
+    assert (producer["enable.idempotence"], consumer["isolation.level"]) == (True, "read_committed")
+    assert consumer["group.id"] == "group"

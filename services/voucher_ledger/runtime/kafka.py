@@ -11,25 +11,39 @@ MESSAGE_BYTES_MAX = 2_097_152
 # that: what came through the one must not be stopped by the other on its way to the dead letters.
 DEAD_LETTER_BYTES_MAX = 1_000_000_000
 
+# What the guarantees rest on, or a setting of this program's own says: KAFKA_* does not change it.
+FIXED_PROPERTIES = frozenset(
+    [
+        "acks", "auto.offset.reset", "bootstrap.servers", "delivery.timeout.ms", "enable.auto.commit",
+        "enable.auto.offset.store", "enable.idempotence", "enable.partition.eof", "group.id", "group.instance.id",
+        "group.protocol", "isolation.level", "message.max.bytes", "message.timeout.ms", "partition.assignment.strategy",
+        "partitioner", "request.required.acks", "session.timeout.ms", "transaction.timeout.ms", "transactional.id",
+    ]
+)  # fmt: skip
+
 Configuration = dict[str, Any]
 
 
-def _common(settings: Settings, client: str) -> Configuration:
+def _common(client: str) -> Configuration:
     return {
-        "bootstrap.servers": settings.kafka,
         "client.id": f"voucher-ledger-{client}",
         "socket.keepalive.enable": True,
         "socket.nagle.disable": True,
         "reconnect.backoff.max.ms": 1_000,
         "log.connection.close": False,
         "log_level": 3,  # errors; what librdkafka tells besides is of no use to an operator
-        **settings.kafka_properties,
     }
+
+
+def _given(settings: Settings) -> Configuration:
+    """The operator's own: last in every configuration, so that no default stands in their way."""
+    properties = {name: value for name, value in settings.kafka_properties.items() if name not in FIXED_PROPERTIES}
+    return {"bootstrap.servers": settings.kafka, **properties}
 
 
 def admin_config(settings: Settings) -> Configuration:
     """For AdminClient."""
-    return _common(settings, "admin")
+    return {**_common("admin"), **_given(settings)}
 
 
 def producer_config(settings: Settings, **overrides: object) -> Configuration:
@@ -38,7 +52,7 @@ def producer_config(settings: Settings, **overrides: object) -> Configuration:
     Overrides are librdkafka properties with `_` for `.`.
     """
     return {
-        **_common(settings, "producer"),
+        **_common("producer"),
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
@@ -49,6 +63,7 @@ def producer_config(settings: Settings, **overrides: object) -> Configuration:
         "queue.buffering.max.kbytes": 131_072,
         "message.max.bytes": MESSAGE_BYTES_MAX,
         **_dotted(overrides),
+        **_given(settings),
     }
 
 
@@ -80,7 +95,7 @@ def consumer_config(settings: Settings, group: str, instance: str | None = None,
     """
     static = {} if instance is None else {"group.instance.id": instance}
     return {
-        **_common(settings, instance or group),
+        **_common(instance or group),
         "group.id": group,
         **static,
         "group.protocol": "classic",
@@ -99,6 +114,7 @@ def consumer_config(settings: Settings, group: str, instance: str | None = None,
         "queued.max.messages.kbytes": settings.fetch_queue_kib,
         "fetch.message.max.bytes": MESSAGE_BYTES_MAX,
         **_dotted(overrides),
+        **_given(settings),
     }
 
 
