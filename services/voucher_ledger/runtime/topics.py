@@ -2,10 +2,11 @@
 
 import time
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ClusterMetadata, NewTopic
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from voucher_ledger.core.schema_files import schema_root
 from voucher_ledger.runtime.errors import Unreachable
@@ -47,7 +48,7 @@ def wanted_topics() -> dict[str, dict[str, object]]:
 
 
 def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tuple[list[str], list[Difference]]:
-    """Make the topics that are missing: their names, and how those that were there differ in partitions.
+    """Make the topics that are missing: their names, and how those that were there differ from what is wanted.
 
     `record_time` (`LogAppendTime` or `CreateTime`) is set for command topics made now, instead of their own.
     Raises Unreachable where Kafka does not answer or refuses.
@@ -57,19 +58,21 @@ def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tupl
     brokers = len(metadata.brokers)
     made: list[NewTopic] = []
     differences: list[Difference] = []
+    there: dict[str, dict[str, str]] = {}
     for name, topic in wanted_topics().items():
         partitions = int(str(topic["partitions"]))
+        config = dict(topic["config"])  # type: ignore[call-overload]
+        if record_time is not None and name.endswith(".commands"):
+            config["message.timestamp.type"] = record_time
         if name in metadata.topics:
             found = len(metadata.topics[name].partitions)
             if found != partitions:
                 differences.append(Difference(name, "partitions", str(partitions), str(found)))
+            there[name] = config
             continue
         replication = min(int(str(topic["replication"])), brokers)
         in_sync = max(1, min(int(str(topic["min_insync_replicas"])), replication - 1))
-        config = {**topic["config"], "min.insync.replicas": str(in_sync)}  # type: ignore[dict-item]
-        if record_time is not None and name.endswith(".commands"):
-            config["message.timestamp.type"] = record_time
-        made.append(NewTopic(name, partitions, replication, config=config))
+        made.append(NewTopic(name, partitions, replication, config={**config, "min.insync.replicas": str(in_sync)}))
     if made:
         for name, future in admin.create_topics(made, operation_timeout=REQUEST_SECONDS_MAX).items():
             try:
@@ -79,7 +82,25 @@ def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tupl
                     text = f"Kafka at {settings.kafka} did not make {name}: {error.args[0].str()}"
                     raise Unreachable(text) from error
         _wait_known(admin, settings, [topic.topic for topic in made])
-    return [topic.topic for topic in made], differences
+    return [topic.topic for topic in made], [*differences, *_config_differences(admin, settings, there)]
+
+
+def _config_differences(
+    admin: AdminClient, settings: Settings, wanted: dict[str, dict[str, str]]
+) -> Iterator[Difference]:
+    """A command topic that takes its producers' clocks, say, lets them back-date a claim."""
+    if not wanted:
+        return
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
+    for resource, future in admin.describe_configs(resources, request_timeout=REQUEST_SECONDS_MAX).items():
+        try:
+            found = future.result()
+        except KafkaException as error:
+            text = f"Kafka at {settings.kafka} does not tell the configuration of {resource.name}"
+            raise Unreachable(f"{text}: {error.args[0].str()}") from error
+        for name, value in wanted[resource.name].items():
+            if found[name].value != value:
+                yield Difference(resource.name, name, value, found[name].value)
 
 
 def _wait_known(admin: AdminClient, settings: Settings, names: list[str]) -> None:

@@ -1,0 +1,21 @@
+"""`voucher-ledger topics` beside topics that somebody else has made."""
+
+import pytest
+
+from tests.integration.broker import reset_broker
+from tests.integration.world import COMMAND_TOPICS, World
+from voucher_ledger.produce.clients import known_topics
+from voucher_ledger.runtime import topics
+
+pytestmark = pytest.mark.integration
+
+
+def test_topics_tells_what_differs(world: World) -> None:
+    assert topics.ensure_topics(world.settings) == ([], [])
+    known_topics(world.producer, world.settings.kafka, topics.wanted_topics())
+    reset_broker(world.settings)
+    topics.ensure_topics(world.settings, record_time="CreateTime")
+    made, differences = topics.ensure_topics(world.settings)
+    assert made == []
+    told = {(difference.topic, difference.what, difference.wanted, difference.found) for difference in differences}
+    assert told == {(topic, "message.timestamp.type", "LogAppendTime", "CreateTime") for topic in COMMAND_TOPICS}
