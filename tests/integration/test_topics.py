@@ -1,11 +1,12 @@
 """`voucher-ledger topics` beside topics that somebody else has made."""
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests.integration.broker import reset_broker
 from tests.integration.world import COMMAND_TOPICS, World
 from voucher_ledger.produce.clients import known_topics
-from voucher_ledger.runtime import topics
+from voucher_ledger.runtime import kafka, topics
 
 pytestmark = pytest.mark.integration
 
@@ -19,3 +20,11 @@ def test_topics_tells_what_differs(world: World) -> None:
     assert made == []
     told = {(difference.topic, difference.what, difference.wanted, difference.found) for difference in differences}
     assert told == {(topic, "message.timestamp.type", "LogAppendTime", "CreateTime") for topic in COMMAND_TOPICS}
+
+
+def test_a_room_needs_as_many_partitions_of_events_as_of_commands(world: World) -> None:
+    admin = AdminClient(kafka.admin_config(world.settings))
+    admin.create_partitions([NewPartitions("claim.commands", 9)])["claim.commands"].result()
+    while topics.describe(world.settings, "claim.commands").partitions < 9:
+        pass  # the broker learns of it a moment after the controller
+    assert "claim.events has 8 partitions, claim.commands has 9" in world.failure_of("claims")

@@ -80,7 +80,7 @@ def balances(connection: psycopg.Connection, keys: list[tuple[str, int]]) -> dic
 
 
 def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:
-    """Bring the lease up to what `need` wants, or to all there is.
+    """Add a block to the lease that covers all that `need` wants, or else bring it up to that, or to all there is.
 
     The block shrinks with the pool (a share of half of it for each of `shards` partitions), so that little is stranded
     in leases; once the pool can't give what is wanted, the other leases are asked.

@@ -68,7 +68,7 @@ def workers(settings: Settings, processes: dict[str, int]) -> list[Worker]:
 
 def supervise(crew: list[Worker], stopping: threading.Event) -> int:
     """Run the crew until `stopping` is set; the exit code. A worker that dies is started again; one that dies more
-    than RESTARTS_MAX times within a minute, or can't reach its servers at its start, ends all with its code.
+    than RESTARTS_MAX times within a minute, has a wrong setting or finds its name taken, ends all with its code.
     """
     try:
         for worker in crew:

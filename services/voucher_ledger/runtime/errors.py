@@ -16,4 +16,4 @@ class Fenced(SessionLost):
 
 
 class Inconsistent(Exception):
-    """Positions, offsets and outbox contradict each other: a person must look before anything is decided."""
+    """Positions, offsets, outbox or topics contradict each other: a person must look before anything is decided."""

@@ -45,7 +45,12 @@ class Session:
         self._windows = windows
         topic = topics.describe(settings, room.command_topic)
         self._dead_partitions = topics.describe(settings, DEAD_LETTER_TOPIC).partitions
-        topics.describe(settings, room.event_topic)
+        events = topics.describe(settings, room.event_topic)
+        if events.partitions < topic.partitions:
+            raise Inconsistent(
+                f"{room.event_topic} has {events.partitions} partitions, {room.command_topic} has {topic.partitions}: "
+                "an answer lies in the partition of its cause, so add those that are missing"
+            )
         self._connection = postgres.connect(settings.postgres, application=instance, role=WRITER_ROLE, batch=True)
         self._outbox = Outbox(room.command_topic, room.key_field)
         positions = Positions(room.command_topic, topic.topic_id, instance)
