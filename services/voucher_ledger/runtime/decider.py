@@ -19,8 +19,9 @@ from voucher_ledger.runtime.windows import Windows
 Item = Command | DeadLetter
 
 _CONTENTION = (Contended, psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
-# Which may be contention or the fault of one record: tried again first, halved until one is left after that.
-_FAULT_ATTEMPTS_MAX = 3
+# Failures that may be contention or one record's fault (a unique key that was taken, say): after so many a batch is
+# halved until one record is left. What is contention for certain does not count.
+_FAULTS_MAX = 3
 
 log = structlog.get_logger()
 
@@ -54,6 +55,7 @@ class Decider(Generic[State]):
         lost, psycopg.OperationalError where the connection is (whether COMMIT went through is for the recovery to
         read), psycopg.ProgrammingError where the database lacks a table, a column or a right.
         """
+        faults = 0
         for attempt in range(1, self._attempts_max + 1):
             try:
                 return self._transact(items, published, lock=attempt > 1)
@@ -67,7 +69,8 @@ class Decider(Generic[State]):
                 log.warning(
                     "batch failed", room=self._room.name, attempt=attempt, records=len(items), cause=repr(error)
                 )
-                if attempt >= _FAULT_ATTEMPTS_MAX:
+                faults += 1
+                if faults == _FAULTS_MAX:
                     return self._isolate(items, published, error)
         raise SessionLost(f"a batch of {len(items)} was decided {self._attempts_max} times and contended each time")
 

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         default=10_000, ge=1_000, description="Kafka aborts a silent transaction after this"
     )
     attempts_max: int = Field(default=8, ge=1, description="failed sessions in a row before the process gives up")
-    decide_attempts_max: int = Field(default=10, ge=2, description="tries of one batch against contention")
+    decide_attempts_max: int = Field(default=10, ge=3, description="tries of one batch against contention")
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
