@@ -10,7 +10,7 @@ from voucher_ledger.claims.evolve import evolve
 from voucher_ledger.claims.state import Claims, Lease
 from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import accounts, campaigns, leases, vouchers
-from voucher_ledger.ledger.journal import Journal
+from voucher_ledger.ledger.journal import AccountKey, Journal
 from voucher_ledger.ledger.model import Campaign, Role
 
 
@@ -40,6 +40,14 @@ def _lock_vouchers(connection: psycopg.Connection, commands: Sequence[Command]) 
     due = {command.data["voucher_id"] for command in commands if command.type == "voucher.expire"}
     due.update(voucher.voucher_id for voucher in vouchers.load_by_user(connection, owners, lock=False))
     vouchers.load_by_id(connection, due, lock=True)
+
+
+def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequence[Command]) -> None:
+    """The leases, and before them the pools that the batch returns to: who gathers from leases holds the pool."""
+    keys: set[AccountKey] = {(campaign_id, Role.LEASE, lease.shard) for campaign_id, lease in state.leases.items()}
+    expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
+    keys.update((campaign_id, Role.POOL, 0) for campaign_id in expiring & state.leases.keys())
+    accounts.lock(connection, keys)
 
 
 class ClaimsRoom:
@@ -112,8 +120,7 @@ class ClaimsRoom:
         """The vouchers of the batch's users, and the leases as they are now."""
         if state.leases:
             if lock:
-                keys = [(campaign_id, Role.LEASE, lease.shard) for campaign_id, lease in state.leases.items()]
-                accounts.lock(connection, keys)
+                _lock_leases(connection, state, commands)
             self._read_leases_again(connection, state)
         owners = {(c.data["campaign_id"], c.data["user_id"]) for c in commands}
         for voucher in vouchers.load_by_user(connection, owners, lock=False):
