@@ -89,6 +89,9 @@ def run(
     claims: Annotated[int, typer.Option(min=1, max=64, help="With `all`: processes of the claims room.")] = 1,
 ) -> None:
     """Run one room in this process, or all of them, each in its own, until SIGTERM or Ctrl-C."""
+    # To Kafka an empty name is none: the process would not be a static member, and its successor would wait.
+    if instance is not None and (not instance.isprintable() or not 1 <= len(instance) <= 128):
+        raise typer.BadParameter("a name has 1 to 128 printable characters", param_hint="--instance")
     loaded = settings.load()
     if process is Process.ALL:
         from voucher_ledger.run import single, supervisor

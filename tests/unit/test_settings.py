@@ -28,6 +28,13 @@ def test_a_wrong_setting_is_told_by_name(
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["", "a\tb", "x" * 129])
+def test_an_instance_name_that_is_none_to_kafka_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, held in SOUND.items():
+        monkeypatch.setenv(variable, held)
+    assert cli.main(["run", "claims", "--instance", name]) == ExitCode.USAGE
+
+
 def test_kafka_properties_are_librdkafkas() -> None:
     loaded = settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL": "ssl"})
     assert loaded.kafka_properties == {"security.protocol": "ssl"}
