@@ -170,7 +170,7 @@ def test_a_right_that_is_missing_is_no_records_fault(world: World) -> None:
     """What the database as a whole lacks stops the room: else every command would become a dead letter."""
     world.open_campaign()
     world.connection.execute("REVOKE INSERT ON books.voucher FROM voucher_ledger_writer")
-    process = world.spawn("claims", environment={"VOUCHER_LEDGER_ATTEMPTS_MAX": "2"})
+    process = world.spawn("claims")
     world.send("claim.commands", [claim(1), claim(2)])
     assert process.wait(WAIT_SECONDS_MAX) != 0
     world.children.remove(process)  # its end was wanted

@@ -88,7 +88,8 @@ def run(
     """Run `room` until `stopping` is set.
 
     A lost session is followed by another, up to `attempts_max` in a row without a decided batch.
-    Raises Unreachable, InstanceTaken, Inconsistent, and SessionLost (or Fenced) after the last attempt.
+    Raises Unreachable, InstanceTaken, Inconsistent, psycopg.ProgrammingError (the database lacks a table, a column or a
+    right), and SessionLost (or Fenced) after the last attempt.
     """
     # A batch's objects hold no cycles and go by their counts: looking for cycles among them cost up to a tenth of the
     # time. What is loaded by now stays, so it is never looked through again.

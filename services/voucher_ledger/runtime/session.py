@@ -72,11 +72,12 @@ class Session:
     def run(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set; then what was decided is published, and the outbox pruned.
 
-        Raises SessionLost (start another session), Fenced, Inconsistent.
+        Raises SessionLost (start another session), Fenced, Inconsistent, and psycopg.ProgrammingError where the
+        database lacks a table, a column or a right: no session after this one would find it.
         """
         try:
             self._work(stopping)
-        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError) as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise SessionLost(f"Postgres: {str(error).strip() or type(error).__name__}") from error
         except KafkaException as error:
             raise _lost(error.args[0]) from error
