@@ -26,6 +26,8 @@ def leave_group(settings: Settings, group: str, instance: str) -> bool:
     try:
         admin = AdminClient(admin_config(settings))
         described = admin.describe_consumer_groups([group], request_timeout=LEAVE_SECONDS_MAX)[group].result()
+        if described.coordinator is None:
+            return False
         address = (described.coordinator.host, described.coordinator.port)
         with socket.create_connection(address, LEAVE_SECONDS_MAX) as connection:
             connection.sendall(_request(group, instance))

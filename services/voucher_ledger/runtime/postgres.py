@@ -13,6 +13,10 @@ CONNECT_SECONDS_MAX = 5
 _IDLE_IN_TRANSACTION_MS = 15_000
 _STATEMENT_MS_MAX = 30_000
 
+# What is committed is the truth of what was decided; and each statement sees what others committed before it (a lease
+# taken, a lock waited for), whatever the database's own default is.
+_COMMIT = r"-c synchronous_commit=on -c default_transaction_isolation=read\ committed"
+
 # A batch touches a few thousand keys of tables with millions of rows, whatever the statistics say: index look-ups.
 _PLAN_BY_INDEX = (
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
@@ -28,7 +32,7 @@ def connect(dsn: str, *, application: str, role: str | None = None, batch: bool 
         f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS} -c statement_timeout={_STATEMENT_MS_MAX}"
     )
     if batch:
-        options = f"{options} -c synchronous_commit=on -c jit=off {_PLAN_BY_INDEX}"
+        options = f"{options} {_COMMIT} -c jit=off {_PLAN_BY_INDEX}"
     try:
         connection = psycopg.connect(
             dsn,

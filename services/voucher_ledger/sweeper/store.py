@@ -49,7 +49,7 @@ class DueStore:
         try:
             self._connection.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
             self.record_time_ms()
-        except psycopg.Error as error:
+        except (psycopg.Error, SessionLost) as error:
             self._connection.close()
             text = f"Postgres has no ledger for the role {_ROLE}: {str(error).strip()}"
             raise Unreachable(f"{text} (`voucher-ledger migrate` makes it)") from error
