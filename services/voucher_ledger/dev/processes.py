@@ -83,10 +83,11 @@ def launch(
 ) -> psutil.Process:
     """Start `command` in a session of its own, its output appended to `log_path`, and return at once.
 
-    Raises EmbeddedServerError when the operating system refuses.
+    Raises EmbeddedServerError when the operating system refuses, or the server has ended by the time it is looked at.
     """
     user, group = user_and_group if user_and_group is not None else (None, None)
     with log_path.open("ab") as log:
+        offset = log.tell()
         try:
             # A shell starts it and ends, so the server is nobody's child: it outlives its caller, and is no zombie.
             started = subprocess.run(
@@ -105,7 +106,10 @@ def launch(
             )
             return psutil.Process(int(started.stdout))
         except (OSError, ValueError, subprocess.SubprocessError, psutil.Error) as error:
-            raise EmbeddedServerError(f"cannot start {command[0]}: {error}. Its log is {log_path}.") from error
+            # A server that ends at once may be gone before it is looked at: its log then says why, as for one seen to end.
+            reason = "it ended at once" if isinstance(error, psutil.NoSuchProcess) else str(error)
+            tail = log_tail(log_path, offset)
+            raise EmbeddedServerError(f"cannot start {command[0]}: {reason}. Its log is {log_path}:\n{tail}") from error
 
 
 def stop(process: psutil.Process, polite_signal: signal.Signals, polite_seconds_max: float) -> bool:
