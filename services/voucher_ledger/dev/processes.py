@@ -106,7 +106,7 @@ def launch(
             )
             return psutil.Process(int(started.stdout))
         except (OSError, ValueError, subprocess.SubprocessError, psutil.Error) as error:
-            # A server that ends at once may be gone before it is looked at: its log then says why, as for one seen to end.
+            # A server that ends at once may be gone before it is looked at: its log says why, as for one seen to end.
             reason = "it ended at once" if isinstance(error, psutil.NoSuchProcess) else str(error)
             tail = log_tail(log_path, offset)
             raise EmbeddedServerError(f"cannot start {command[0]}: {reason}. Its log is {log_path}:\n{tail}") from error
