@@ -38,6 +38,9 @@ def test_an_instance_name_that_is_none_to_kafka_is_refused(name: str, monkeypatc
 def test_kafka_properties_are_librdkafkas() -> None:
     loaded = settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL": "ssl"})
     assert loaded.kafka_properties == {"security.protocol": "ssl"}
+    loud = settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA_LOG_LEVEL": "6"})
+    assert kafka.consumer_config(loaded, "group")["log_level"] == 2
+    assert kafka.consumer_config(loud, "group")["log_level"] == "6"
 
 
 def test_an_operators_properties_go_before_defaults_but_not_before_guarantees() -> None:

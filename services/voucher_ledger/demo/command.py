@@ -117,8 +117,7 @@ def _demo(
 ) -> Result:
     """Everything between the start of the servers and their end."""
     addresses = {f"{PREFIX}KAFKA": endpoints.kafka, f"{PREFIX}POSTGRES": endpoints.postgres}
-    # Kafka's clients print what they find noteworthy; here only what is critical may come between the lines.
-    settings = load(addresses).model_copy(update={"kafka_properties": {"log_level": "2"}})
+    settings = load(addresses)
     with postgres.connect(settings.postgres, application="demo") as connection:
         applied = migrations.migrate(connection)
         made, _ = topics.ensure_topics(settings)

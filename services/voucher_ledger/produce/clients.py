@@ -10,12 +10,11 @@ from confluent_kafka.admin import AdminClient, TopicMetadata
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX
 from voucher_ledger.runtime.settings import KAFKA_PREFIX, SettingsError
+from voucher_ledger.runtime.troubles import Troubles
 
 Client = TypeVar("Client")
 Result = TypeVar("Result")
 
-# Critical conditions only: whatever else goes wrong is told once, by the tool itself.
-_LOG_LEVEL = 2
 # Brokers learn of topics a moment after the controller has made them.
 _NEW_TOPIC_SECONDS_MAX = 3.0
 _LOOK_AGAIN_SECONDS = 0.1
@@ -35,16 +34,18 @@ def open_client(make: Callable[[dict[str, Any]], Client], configuration: dict[st
         SettingsError: a librdkafka property does not exist or has a wrong value.
     """
     try:
-        return make({**configuration, "log_level": _LOG_LEVEL})
+        return make(configuration)
     except KafkaException as error:
         reason = error.args[0].str()
         raise SettingsError(f"Kafka's client refuses a setting ({KAFKA_PREFIX}*): {reason}") from error
 
 
 def known_topics(
-    client: AdminClient | Consumer | Producer, kafka: str, wanted: Collection[str]
+    client: AdminClient | Consumer | Producer, kafka: str, wanted: Collection[str], troubles: Troubles | None = None
 ) -> dict[str, TopicMetadata]:
     """Return what Kafka (at `kafka`, for the errors' text) knows of its topics once all of `wanted` are there.
+
+    `troubles` is the client's `error_cb`, which knows why no broker answers.
 
     Raises:
         Unreachable: no broker answers.
@@ -55,7 +56,8 @@ def known_topics(
         try:
             known: dict[str, TopicMetadata] = client.list_topics(timeout=REQUEST_SECONDS_MAX).topics
         except KafkaException as error:
-            raise Unreachable(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
+            cause = (troubles or Troubles()).explain(client, error)
+            raise Unreachable(f"Kafka at {kafka} does not answer: {cause}") from error
         missing = sorted(set(wanted) - set(known))
         if not missing:
             return known

@@ -12,6 +12,7 @@ from voucher_ledger.produce.clients import known_topics, open_client
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.runtime.kafka import producer_config
 from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.troubles import Troubles
 
 # Long enough for a broker's restart; after it a record counts as not delivered.
 DELIVERY_SECONDS_MAX = 60
@@ -36,11 +37,15 @@ class Sender:
         self.failures: list[str] = []
         self._kafka = settings.kafka
         self._record_times = record_times
+        self._troubles = Troubles()
         # Success is what is neither failed nor under way: Python is called for failures only.
         self._producer = open_client(
             Producer,
             producer_config(
-                settings, delivery_timeout_ms=DELIVERY_SECONDS_MAX * 1_000, delivery_report_only_error=True
+                settings,
+                delivery_timeout_ms=DELIVERY_SECONDS_MAX * 1_000,
+                delivery_report_only_error=True,
+                error_cb=self._troubles,
             ),
         )
 
@@ -64,7 +69,7 @@ class Sender:
             Unreachable: no broker answers.
             MissingTopics: one of them does not exist.
         """
-        known_topics(self._producer, self._kafka, topics)
+        known_topics(self._producer, self._kafka, topics, self._troubles)
 
     def send(self, commands: Sequence[TimedCommand]) -> None:
         """Take records into the queue, waiting while it is full; records of one topic keep their order.

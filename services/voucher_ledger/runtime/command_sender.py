@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from voucher_ledger.runtime.errors import SessionLost, Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, producer_config
 from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.troubles import Troubles
 
 DELIVERY_SECONDS_MAX = 10.0
 TOPIC_SEEN_SECONDS_MAX = 5.0
@@ -84,7 +85,8 @@ def stamped_by_broker(settings: Settings, topics: Sequence[str]) -> dict[str, bo
     A topic made a moment ago is waited for: a broker learns of it some time after the controller has made it.
     Raises Unreachable where Kafka does not answer, or still has no such topic after TOPIC_SEEN_SECONDS_MAX.
     """
-    admin = AdminClient(admin_config(settings))
+    troubles = Troubles()
+    admin = AdminClient(admin_config(settings, error_cb=troubles))
     deadline = time.monotonic() + TOPIC_SEEN_SECONDS_MAX
     while True:
         try:
@@ -94,7 +96,7 @@ def stamped_by_broker(settings: Settings, topics: Sequence[str]) -> dict[str, bo
             if not unknown or time.monotonic() > deadline:
                 hint = " (`voucher-ledger topics` makes what is missing)" if unknown else ""
                 names = ", ".join(topics)
-                text = f"Kafka at {settings.kafka}: topics {names}: {error.args[0].str()}{hint}"
+                text = f"Kafka at {settings.kafka}: topics {names}: {troubles.explain(admin, error)}{hint}"
                 raise Unreachable(text) from error
         time.sleep(_TOPIC_SEEN_WAIT_SECONDS)
 

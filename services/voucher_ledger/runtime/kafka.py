@@ -31,7 +31,7 @@ def _common(client: str) -> Configuration:
         "socket.nagle.disable": True,
         "reconnect.backoff.max.ms": 1_000,
         "log.connection.close": False,
-        "log_level": 3,  # errors; what librdkafka tells besides is of no use to an operator
+        "log_level": 2,  # critical: the rest is told by Troubles, once, and by the errors that end something
     }
 
 
@@ -41,9 +41,9 @@ def _given(settings: Settings) -> Configuration:
     return {"bootstrap.servers": settings.kafka, **properties}
 
 
-def admin_config(settings: Settings) -> Configuration:
+def admin_config(settings: Settings, **overrides: object) -> Configuration:
     """For AdminClient."""
-    return {**_common("admin"), **_given(settings)}
+    return {**_common("admin"), **_dotted(overrides), **_given(settings)}
 
 
 def producer_config(settings: Settings, **overrides: object) -> Configuration:

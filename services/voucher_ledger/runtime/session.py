@@ -24,6 +24,7 @@ from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC, Publisher
 from voucher_ledger.runtime.recovery import Recovery
 from voucher_ledger.runtime.room import Room
 from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.troubles import Troubles
 from voucher_ledger.runtime.windows import Windows
 
 DRAIN_SECONDS_MAX = 20.0
@@ -67,6 +68,7 @@ class Session:
         self._publisher: Publisher | None = None
         self._pruned: dict[int, int] = {}
         self._fatal: Exception | None = None
+        self._troubles = Troubles(instance)
         self.batches = 0
 
     def run(self, stopping: threading.Event) -> None:
@@ -206,8 +208,7 @@ class Session:
     def _on_client_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = _lost(error)
-        else:
-            log.debug("kafka client", instance=self._instance, cause=error.str())
+        self._troubles(error)
 
 
 def _lost(error: KafkaError) -> Exception:

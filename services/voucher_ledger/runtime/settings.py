@@ -53,7 +53,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """
     variables = os.environ if environment is None else environment
     properties = {
-        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
+        _property(name.removeprefix(KAFKA_PREFIX).lower()): value
         for name, value in variables.items()
         if name.startswith(KAFKA_PREFIX)
     }
@@ -75,6 +75,11 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     _check_postgres(settings.postgres)
     _check_properties(settings)
     return settings
+
+
+def _property(name: str) -> str:
+    """The property's name in librdkafka: one alone is spelt with an underscore."""
+    return name if name == "log_level" else name.replace("_", ".")
 
 
 def _check_postgres(dsn: str) -> None:

@@ -12,6 +12,7 @@ from voucher_ledger.core.schema_files import schema_root
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.troubles import Troubles
 
 _LOOK_AGAIN_SECONDS = 0.1
 
@@ -53,8 +54,9 @@ def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tupl
     `record_time` (`LogAppendTime` or `CreateTime`) is set for command topics made now, instead of their own.
     Raises Unreachable where Kafka does not answer or refuses.
     """
-    admin = AdminClient(admin_config(settings))
-    metadata = _metadata(admin, settings)
+    troubles = Troubles()
+    admin = AdminClient(admin_config(settings, error_cb=troubles))
+    metadata = _metadata(admin, settings, troubles)
     brokers = len(metadata.brokers)
     made: list[NewTopic] = []
     differences: list[Difference] = []
@@ -81,7 +83,7 @@ def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tupl
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another caller was first
                     text = f"Kafka at {settings.kafka} did not make {name}: {error.args[0].str()}"
                     raise Unreachable(text) from error
-        _wait_known(admin, settings, [topic.topic for topic in made])
+        _wait_known(admin, settings, troubles, [topic.topic for topic in made])
     return [topic.topic for topic in made], [*differences, *_config_differences(admin, settings, there)]
 
 
@@ -103,11 +105,11 @@ def _config_differences(
                 yield Difference(resource.name, name, value, found[name].value)
 
 
-def _wait_known(admin: AdminClient, settings: Settings, names: list[str]) -> None:
+def _wait_known(admin: AdminClient, settings: Settings, troubles: Troubles, names: list[str]) -> None:
     """Brokers learn of topics a moment after the controller has made them: wait until they answer for all."""
     deadline = time.monotonic() + REQUEST_SECONDS_MAX
     while True:
-        known = _metadata(admin, settings).topics
+        known = _metadata(admin, settings, troubles).topics
         missing = [
             name
             for name in names
@@ -127,17 +129,18 @@ def describe(settings: Settings, name: str) -> Topic:
 
     Raises Unreachable where Kafka does not answer or has no such topic.
     """
-    admin = AdminClient(admin_config(settings))
+    troubles = Troubles()
+    admin = AdminClient(admin_config(settings, error_cb=troubles))
     try:
         found = admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_SECONDS_MAX)[name].result()
     except KafkaException as error:
         hint = " (`voucher-ledger topics` makes it)" if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART else ""
-        raise Unreachable(f"Kafka at {settings.kafka}: topic {name}: {error.args[0].str()}{hint}") from error
+        raise Unreachable(f"Kafka at {settings.kafka}: topic {name}: {troubles.explain(admin, error)}{hint}") from error
     return Topic(name, str(found.topic_id), len(found.partitions))
 
 
-def _metadata(admin: AdminClient, settings: Settings) -> ClusterMetadata:
+def _metadata(admin: AdminClient, settings: Settings, troubles: Troubles) -> ClusterMetadata:
     try:
         return admin.list_topics(timeout=REQUEST_SECONDS_MAX)
     except KafkaException as error:
-        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
+        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {troubles.explain(admin, error)}") from error

@@ -21,6 +21,7 @@ from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config, group_of
 from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.troubles import Troubles
 from voucher_ledger.status.snapshot import Balance, PartitionStatus, Snapshot
 
 # The ages of waiting records are worth so long a wait; what was not read by then is shown as unknown.
@@ -53,7 +54,8 @@ class Reader:
     def __init__(self, settings: Settings, connection: psycopg.Connection) -> None:
         self._kafka = settings.kafka
         self._connection = connection
-        self._admin = open_client(AdminClient, admin_config(settings))
+        self._troubles = Troubles()
+        self._admin = open_client(AdminClient, admin_config(settings, error_cb=self._troubles))
         self._consumer = open_client(
             Consumer,
             consumer_config(
@@ -122,7 +124,7 @@ class Reader:
         return positions, balances
 
     def _places(self) -> list[Place]:
-        topics = known_topics(self._admin, self._kafka, [*ROOM_BY_COMMAND_TOPIC])
+        topics = known_topics(self._admin, self._kafka, [*ROOM_BY_COMMAND_TOPIC], self._troubles)
         return [
             (str(topic), partition) for topic in ROOM_BY_COMMAND_TOPIC for partition in sorted(topics[topic].partitions)
         ]
