@@ -28,7 +28,7 @@ def test_a_broker_that_stays_away_is_told_once_and_again_after_a_while(monkeypat
 def test_one_broker_of_several_is_no_warning() -> None:
     with capture_logs() as lines:
         troubles.Troubles("claims-0")(REFUSED)
-    assert [line["log_level"] for line in lines] == ["debug"]
+    assert [line for line in lines if line["log_level"] != "debug"] == []
 
 
 def test_a_tool_logs_nothing_and_keeps_the_reason() -> None:

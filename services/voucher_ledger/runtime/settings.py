@@ -66,12 +66,15 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings.model_validate({**fields, "kafka_properties": properties})
     except ValidationError as error:
+        unset = [item["type"] in ("missing", "string_too_short") for item in error.errors()]
         wrong = "; ".join(
-            f"{PREFIX}{str(item['loc'][0]).upper()}: {'not set' if item['type'] == 'missing' else item['msg']}"
-            for item in error.errors()
+            f"{PREFIX}{str(item['loc'][0]).upper()}: {'not set' if missing else item['msg']}"
+            for item, missing in zip(error.errors(), unset, strict=True)
         )
-        hint = "`voucher-ledger dev up --dir DIR` prints both addresses of an embedded Kafka and Postgres"
-        raise SettingsError(f"{wrong} ({hint})") from error
+        hint = (
+            " (`voucher-ledger dev up` prints both addresses of an embedded Kafka and Postgres)" if any(unset) else ""
+        )
+        raise SettingsError(f"{wrong}{hint}") from error
     _check_postgres(settings.postgres)
     _check_properties(settings)
     return settings
