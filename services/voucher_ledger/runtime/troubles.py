@@ -2,6 +2,7 @@
 of its says `Broker transport failure`, but not why: a log needs it once, and an error needs the reason.
 """
 
+import math
 import time
 
 import structlog
@@ -22,19 +23,22 @@ class Troubles:
         """Log under `instance`; without one nothing is logged (a tool tells its errors itself)."""
         self.last = ""
         self._instance = instance
-        self._quiet_until: float | None = None
+        self._none_answers = False
+        self._quiet_until = -math.inf
 
     def __call__(self, error: KafkaError) -> None:
         """Take what librdkafka tells."""
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # that one says only how many
-            self.last = error.str()
-        if self._instance is None:
+        if self._instance is not None:
+            log.debug("kafka client", instance=self._instance, cause=error.str())
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._none_answers = True  # it says only how many: the next one, a moment later, says why
             return
-        log.debug("kafka client", instance=self._instance, cause=error.str())
+        self.last = error.str()
         now = time.monotonic()
-        if error.code() == KafkaError._ALL_BROKERS_DOWN and (self._quiet_until is None or now >= self._quiet_until):
+        if self._instance is not None and self._none_answers and now >= self._quiet_until:
+            log.warning("Kafka does not answer, trying again", instance=self._instance, cause=self.last)
             self._quiet_until = now + TOLD_AGAIN_SECONDS
-            log.warning("Kafka does not answer, trying again", instance=self._instance, cause=self.last or error.str())
+        self._none_answers = False
 
     def explain(self, client: AdminClient | Consumer | Producer, error: KafkaException) -> str:
         """The text of a request's error, and the latest trouble of its client, which it is fetched from."""
