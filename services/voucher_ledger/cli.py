@@ -201,6 +201,8 @@ def demo(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; its exit code. Every failure is told on standard error."""
+    import psycopg
+
     from voucher_ledger.runtime.processor import InstanceTaken
 
     try:
@@ -213,6 +215,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _told(error, ExitCode.UNREACHABLE)
     except InstanceTaken as error:
         return _told(error, ExitCode.INSTANCE_TAKEN)
+    except psycopg.ProgrammingError as error:
+        print(f"error: the database lacks what this version needs: {str(error).splitlines()[0]}", file=sys.stderr)
+        print("`voucher-ledger migrate` makes tables and roles; grant the role to this login", file=sys.stderr)
+        return ExitCode.USAGE
     except (Inconsistent, SessionLost) as error:
         return _told(error, ExitCode.FAILED)
     return ExitCode.DONE

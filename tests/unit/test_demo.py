@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from voucher_ledger.demo import command
-from voucher_ledger.demo.directory import MARK, NotADemos, make_fresh
+from voucher_ledger.demo.directory import MARK, NotADemos, made_fresh
 from voucher_ledger.demo.tables import kind_of
 from voucher_ledger.demo.watch import Position, Sample, Takeover, Watch, claims_phase, mean_per_second, rates_per_second
 
@@ -95,15 +95,18 @@ def test_alike_dead_letters_are_one_kind(reason: str, kind: str) -> None:
 
 def test_only_a_demos_own_directory_is_deleted(tmp_path: Path) -> None:
     directory = tmp_path / "below" / "demo"
-    make_fresh(directory)
-    (directory / "kafka.log").write_text("of the first demo")
-    make_fresh(directory)
+    with made_fresh(directory):
+        (directory / "kafka.log").write_text("of the first demo")
+        with pytest.raises(NotADemos, match="another demo plays in"), made_fresh(directory):
+            pass
+    with made_fresh(directory):
+        pass
     assert [path.name for path in directory.iterdir()] == [MARK]
     (tmp_path / "precious").write_text("")
-    with pytest.raises(NotADemos, match="choose another --dir"):
-        make_fresh(tmp_path)
-    with pytest.raises(NotADemos):
-        make_fresh(tmp_path / "precious")
+    with pytest.raises(NotADemos, match="choose another --dir"), made_fresh(tmp_path):
+        pass
+    with pytest.raises(NotADemos), made_fresh(tmp_path / "precious"):
+        pass
     assert (tmp_path / "precious").exists()
 
 

@@ -1,5 +1,6 @@
 """A wrong setting is told by name and ends any command with exit code 2, before a server is spoken to."""
 
+import psycopg
 import pytest
 
 from voucher_ledger import cli
@@ -52,3 +53,18 @@ def test_an_operators_properties_go_before_defaults_but_not_before_guarantees() 
     assert (producer["compression.type"], producer["linger.ms"], consumer["fetch.wait.max.ms"]) == ("zstd", "50", "7")
     assert (producer["enable.idempotence"], consumer["isolation.level"]) == (True, "read_committed")
     assert consumer["group.id"] == "group"
+
+
+def test_a_table_that_the_database_lacks_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*_arguments: object) -> None:
+        raise psycopg.errors.UndefinedTable('relation "books.position" does not exist\nLINE 1: SELECT')
+
+    for variable, held in SOUND.items():
+        monkeypatch.setenv(variable, held)
+    monkeypatch.setattr("voucher_ledger.run.single.run", run)
+    assert cli.main(["run", "claims"]) == ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert 'relation "books.position" does not exist' in told
+    assert "voucher-ledger migrate" in told

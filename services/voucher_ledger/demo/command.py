@@ -10,7 +10,7 @@ import psycopg
 from rich.console import Console
 
 from voucher_ledger.demo.closing import Closing
-from voucher_ledger.demo.directory import NotADemos, make_fresh
+from voucher_ledger.demo.directory import NotADemos, made_fresh
 from voucher_ledger.demo.figures import Books, Result, read_books, throughput
 from voucher_ledger.demo.processors import Processors, ProcessorsDied
 from voucher_ledger.demo.screen import Screen, moment
@@ -63,8 +63,7 @@ def run(directory: Path, *, claims: int, cards: int, seed: int, keep: bool) -> i
     stop = stop_on_signals()
     try:
         scenario = _scenario(claims, cards)
-        make_fresh(directory)
-        with ExitStack() as stack:
+        with made_fresh(directory), ExitStack() as stack:
             stack.callback(cluster.down, directory)
             endpoints = _servers(directory, console)
             result = _demo(scenario, seed, directory, endpoints, console, stop)
