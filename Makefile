@@ -77,7 +77,7 @@ $(READY): pyproject.toml requirements/dev.txt $(wildcard services/voucher_ledger
 	@"$(PYTHON)" -m venv --clear $(ENVIRONMENT)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m voucher_ledger.dev.prepare
+	@jars="$$($(BIN)/python -m voucher_ledger.dev.prepare)" && echo "make: Kafka's jars are in $$jars"
 	@touch $@
 
 # need(what was found, what is needed, its Debian packages): one line and exit 2 when nothing fit was found.

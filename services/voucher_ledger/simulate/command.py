@@ -61,16 +61,17 @@ def run(
         return _fail(error, ExitCode.UNREACHABLE)
     except (Stalled, CampaignTaken, Undelivered, AnswersLost) as error:
         return _fail(error, ExitCode.CHECK_FAILED)
-    return _judge(tally)
+    return _judge(tally, interrupted=stop.is_set())
 
 
-def _judge(tally: Tally) -> int:
+def _judge(tally: Tally, *, interrupted: bool) -> int:
     console = Console()
     for table in tables(tally):
         console.print(table)
     if tally.undelivered or tally.unanswered:
         return _fail(
-            f"{tally.undelivered:,} records not delivered, {tally.unanswered:,} commands unanswered",
+            f"{'interrupted: ' if interrupted else ''}{tally.undelivered:,} records not delivered, "
+            f"{tally.unanswered:,} commands unanswered",
             ExitCode.CHECK_FAILED,
         )
     return ExitCode.DONE
