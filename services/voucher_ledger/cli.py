@@ -1,5 +1,6 @@
 """The `voucher-ledger` program: arguments in, one function called, errors told in one line with what to do."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -195,6 +196,7 @@ def demo(
     """Play a campaign on a real Kafka and Postgres, kill a processor in the middle, and prove that all is right."""
     from voucher_ledger.demo import command
 
+    settings.refuse_unknown_names(os.environ)  # it takes no address from there, but one name more: where jars are kept
     assert scenario is Scenario.GREY_RELEASE, "a new scenario needs its own play"
     raise typer.Exit(command.run(directory, claims=claims, cards=cards, seed=seed, keep=keep))
 

@@ -1,5 +1,9 @@
 """A wrong setting is told by name and ends any command with exit code 2, before a server is spoken to."""
 
+import os
+import re
+from pathlib import Path
+
 import psycopg
 import pytest
 
@@ -7,6 +11,7 @@ from voucher_ledger import cli
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import kafka, settings
 
+ROOT = Path(__file__).resolve().parents[2]
 SOUND = {"VOUCHER_LEDGER_KAFKA": "127.0.0.1:1", "VOUCHER_LEDGER_POSTGRES": "host=127.0.0.1 port=1"}
 WRONG = {
     "VOUCHER_LEDGER_KAFKA": ("", "VOUCHER_LEDGER_KAFKA:"),
@@ -27,6 +32,49 @@ def test_a_wrong_setting_is_told_by_name(
         monkeypatch.setenv(variable, held)
     assert cli.main(arguments) == ExitCode.USAGE
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("VOUCHER_LEDGER_BATCH_RECORD_MAX", "VOUCHER_LEDGER_BATCH_RECORDS_MAX"),
+        ("VOUCHER_LEDGER_POSTGRESQL", "VOUCHER_LEDGER_POSTGRES"),
+        ("VOUCHER_LEDGER_CASH", "VOUCHER_LEDGER_CACHE"),
+        ("VOUCHER_LEDGER_KAFAK_SECURITY_PROTOCOL", "VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL"),
+        ("voucher_ledger_poll_seconds", "VOUCHER_LEDGER_POLL_SECONDS"),
+        ("VOUCHER_LEDGER_", "VOUCHER_LEDGER_"),
+        ("VOUCHER_LEDGER_KAFKA_", "VOUCHER_LEDGER_KAFKA"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [["migrate"], ["run", "claims"], ["status"], ["demo"]])
+def test_a_misspelt_name_is_told_with_the_nearest(
+    name: str, nearest: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable, held in {**SOUND, name: "1"}.items():
+        monkeypatch.setenv(variable, held)
+    assert cli.main(arguments) == ExitCode.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{name} is no setting: did you mean {nearest}" in line
+
+
+def test_every_name_that_the_repository_uses_is_known() -> None:
+    texts = [ROOT / name for name in ("README.md", ".env.example", "Makefile", "docker-compose.yml")]
+    texts += [path for folder in ("services", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    named = {
+        name for path in texts for name in re.findall(r"VOUCHER_LEDGER_\w*[A-Z]\b", path.read_text(encoding="utf-8"))
+    }
+    assert set(settings.known_names()) <= named
+    settings.refuse_unknown_names(dict.fromkeys(named, ""))
+
+
+def test_a_mapping_given_is_all_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOUCHER_LEDGER_POLL_SECONDS", "3")
+    monkeypatch.setenv("VOUCHER_LEDGER_KAFKA", "elsewhere:1")
+    assert settings.load(SOUND).poll_seconds == 0.2
+    assert settings.Settings(kafka="a:1", postgres="host=a").poll_seconds == 0.2
+    with pytest.raises(settings.SettingsError, match="VOUCHER_LEDGER_KAFKA: not set"):
+        settings.load({"VOUCHER_LEDGER_POSTGRES": "host=a"})
+    assert settings.load({**SOUND, **os.environ}).poll_seconds == 3
 
 
 @pytest.mark.parametrize("name", ["", "a\tb", "x" * 129])

@@ -2,26 +2,27 @@
 
 import os
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 
 import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "VOUCHER_LEDGER_"
 KAFKA_PREFIX = f"{PREFIX}KAFKA_"
+CACHE = f"{PREFIX}CACHE"  # where the embedded Kafka's jars are kept: no processor's, read by voucher_ledger.dev
 
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the text names it and says what it should be."""
 
 
-class Settings(BaseSettings):
-    """Where Kafka and Postgres are, and every limit of a processor."""
+class Settings(BaseModel):
+    """Where Kafka and Postgres are, and every limit of a processor. It reads no environment by itself."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kafka: str = Field(min_length=1, description="bootstrap servers, host:port[,host:port]")
     postgres: str = Field(min_length=1, description="a libpq connection string or URI")
@@ -45,24 +46,52 @@ class Settings(BaseSettings):
     decide_attempts_max: int = Field(default=10, ge=3, description="tries of one batch against contention")
 
 
+def known_names() -> list[str]:
+    """The variables that are read, without those of librdkafka's properties (KAFKA_PREFIX and the property's name)."""
+    fields = (name for name in Settings.model_fields if name != "kafka_properties")
+    return [*(f"{PREFIX}{name.upper()}" for name in fields), CACHE]
+
+
+def refuse_unknown_names(environment: Mapping[str, str]) -> None:
+    """Raise SettingsError where a variable looks like a setting and is none: misspelt, it would silently do nothing."""
+    known = known_names()
+    unknown = sorted(
+        name
+        for name in environment
+        if name.upper().startswith(PREFIX)
+        and name not in known
+        and not (name.startswith(KAFKA_PREFIX) and name != KAFKA_PREFIX)
+    )
+    if unknown:
+        raise SettingsError("; ".join(f"{name} is no setting: did you mean {_nearest(name)}?" for name in unknown))
+
+
+def _nearest(name: str) -> str:
+    """The known name that is most like `name`; librdkafka's property where only the word KAFKA is misspelt."""
+    wanted = name.upper()
+    _, _, rest = wanted.removeprefix(PREFIX).partition("_")
+    candidates = [*known_names(), *([f"{KAFKA_PREFIX}{rest}"] if rest else [])]
+    return max(candidates, key=lambda candidate: SequenceMatcher(None, wanted, candidate).ratio())
+
+
 def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process.
+    """The settings of this process, or those in `environment` and no other.
 
     `VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL=SASL_SSL` becomes the librdkafka property `security.protocol`.
-    Raises SettingsError where one is missing or wrong.
+    Raises SettingsError where one is missing, wrong or unknown.
     """
     variables = os.environ if environment is None else environment
+    refuse_unknown_names(variables)
     properties = {
         _property(name.removeprefix(KAFKA_PREFIX).lower()): value
         for name, value in variables.items()
         if name.startswith(KAFKA_PREFIX)
     }
-    given = {
+    fields = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in variables.items()
-        if name.startswith(PREFIX) and not name.startswith(KAFKA_PREFIX)
+        if name.startswith(PREFIX) and not name.startswith(KAFKA_PREFIX) and name != CACHE
     }
-    fields = {name: value for name, value in given.items() if name in Settings.model_fields}
     try:
         settings = Settings.model_validate({**fields, "kafka_properties": properties})
     except ValidationError as error:
