@@ -86,20 +86,20 @@ def topics(
 @app.command()
 def run(
     process: Process,
-    instance: Annotated[str | None, typer.Option(help="A stable name; without it a free one is taken.")] = None,
-    claims: Annotated[int, typer.Option(min=1, max=64, help="With `all`: processes of the claims room.")] = 1,
+    instance: Annotated[
+        str | None, typer.Option(help="With one room: a stable name; without it a free one is taken.")
+    ] = None,
+    claims: Annotated[
+        int | None, typer.Option(min=1, max=64, help="With `all`: processes of the claims room (default: 1).")
+    ] = None,
 ) -> None:
     """Run one room in this process, or all of them, each in its own, until SIGTERM or Ctrl-C."""
-    # To Kafka an empty name is none: the process would not be a static member, and its successor would wait.
-    if instance is not None and (not instance.isprintable() or not 1 <= len(instance) <= 128):
-        raise typer.BadParameter("a name has 1 to 128 printable characters", param_hint="--instance")
+    _refuse_idle_options(process, instance, claims)
     loaded = settings.load()
     if process is Process.ALL:
         from voucher_ledger.run import single, supervisor
 
-        if instance is not None:
-            raise typer.BadParameter("names belong to single rooms; `run all` chooses its own", param_hint="--instance")
-        counts = {"campaigns": 1, "claims": claims, "orders": 1, "payments": 1, "sweeper": 1}
+        counts = {"campaigns": 1, "claims": claims or 1, "orders": 1, "payments": 1, "sweeper": 1}
         raise typer.Exit(supervisor.supervise(supervisor.workers(loaded, counts), single.stop_on_signals()))
     if process is Process.SWEEPER:
         from voucher_ledger.run import single
@@ -110,6 +110,22 @@ def run(
     from voucher_ledger.run import single
 
     single.run(loaded, process.value, instance)
+
+
+def _refuse_idle_options(process: Process, instance: str | None, claims: int | None) -> None:
+    """An option that `run` would not heed misleads whoever set it: three of four processes would be missing."""
+    if claims is not None and process is not Process.ALL:
+        why = f"only `run all` starts several processes; start `run {process}` once more for each"
+        raise typer.BadParameter(why, param_hint="--claims")
+    if instance is None:
+        return
+    if process is Process.ALL:
+        raise typer.BadParameter("names belong to single rooms; `run all` chooses its own", param_hint="--instance")
+    if process is Process.SWEEPER:
+        raise typer.BadParameter("a sweeper has no name: one acts, others stand by", param_hint="--instance")
+    # To Kafka an empty name is none: the process would not be a static member, and its successor would wait.
+    if not instance.isprintable() or not 1 <= len(instance) <= 128:
+        raise typer.BadParameter("a name has 1 to 128 printable characters", param_hint="--instance")
 
 
 @app.command()

@@ -84,6 +84,24 @@ def test_an_instance_name_that_is_none_to_kafka_is_refused(name: str, monkeypatc
     assert cli.main(["run", "claims", "--instance", name]) == ExitCode.USAGE
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["claims", "--claims", "4"], "only `run all` starts several processes"),
+        (["sweeper", "--claims", "4"], "only `run all` starts several processes"),
+        (["sweeper", "--instance", "sweeper-0"], "a sweeper has no name"),
+        (["all", "--instance", "claims-0"], "`run all` chooses its own"),
+    ],
+)
+def test_an_option_that_run_would_not_heed_is_refused(
+    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable, held in SOUND.items():
+        monkeypatch.setenv(variable, held)
+    assert cli.main(["run", *arguments]) == ExitCode.USAGE
+    assert told in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
 def test_kafka_properties_are_librdkafkas() -> None:
     loaded = settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL": "ssl"})
     assert loaded.kafka_properties == {"security.protocol": "ssl"}
