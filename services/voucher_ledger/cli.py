@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from voucher_ledger.dev.commands import app as dev_app
+from voucher_ledger.run import failures
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import logs, settings
-from voucher_ledger.runtime.errors import Inconsistent, SessionLost, Unreachable
+from voucher_ledger.runtime.errors import Unreachable
 
 app = typer.Typer(
     help="An event-streaming voucher ledger: claims, orders and payments from Kafka into one ledger, exactly once.",
@@ -219,29 +220,15 @@ def demo(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; its exit code. Every failure is told on standard error."""
-    import psycopg
-
-    from voucher_ledger.runtime.processor import InstanceTaken
-
     try:
         app(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else ExitCode.DONE
-    except settings.SettingsError as error:
-        return _told(error, ExitCode.USAGE)
-    except Unreachable as error:
-        return _told(error, ExitCode.UNREACHABLE)
-    except InstanceTaken as error:
-        return _told(error, ExitCode.INSTANCE_TAKEN)
-    except psycopg.ProgrammingError as error:
-        print(f"error: the database lacks what this version needs: {str(error).splitlines()[0]}", file=sys.stderr)
-        print("`voucher-ledger migrate` makes tables and roles; grant the role to this login", file=sys.stderr)
-        return ExitCode.USAGE
-    except (Inconsistent, SessionLost) as error:
-        return _told(error, ExitCode.FAILED)
+    except failures.FAILURES as error:
+        return _told(failures.text_of(error), failures.code_of(error))
     return ExitCode.DONE
 
 
-def _told(error: Exception, code: ExitCode) -> int:
+def _told(error: object, code: ExitCode) -> int:
     print(f"error: {error}", file=sys.stderr)
     return code

@@ -3,14 +3,12 @@
 import io
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from tests.integration.broker import reset_broker
 from tests.integration.commands import claim, envelope
@@ -154,20 +152,6 @@ def test_a_record_that_the_topic_refuses_is_counted_and_named(world: World) -> N
         )
     assert (sender.accepted, sender.failed, sender.delivered) == (3, 2, 1)
     assert sorted(failure.split(":")[1].strip() for failure in sender.failures) == ["key b'huge'", "key b'vast'"]
-
-
-def test_a_missing_topic_is_told_with_the_command_that_makes_it(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    admin = AdminClient(kafka.admin_config(world.settings))
-    admin.delete_topics(["order.commands"])["order.commands"].result()
-    deadline = time.monotonic() + 30
-    while "order.commands" in admin.list_topics(timeout=10).topics:
-        assert time.monotonic() < deadline
-    assert produce_command.run(world.settings, ndjson(tmp_path, claim(1))) == ExitCode.USAGE
-    assert "no topic order.commands: `voucher-ledger topics` makes them" in capsys.readouterr().err
-    assert status_command.run(world.settings) == ExitCode.USAGE
-    assert "no topic order.commands: `voucher-ledger topics` makes them" in capsys.readouterr().err
 
 
 def test_a_wrong_kafka_setting_is_told_by_name(world: World, tmp_path: Path) -> None:

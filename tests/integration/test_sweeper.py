@@ -15,7 +15,7 @@ from tests.integration.world import World
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.ledger import vouchers
 from voucher_ledger.runtime.command_sender import stamped_by_broker
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.kafka import admin_config
 from voucher_ledger.sweeper import run
 from voucher_ledger.sweeper.loop import Sweep
@@ -195,7 +195,7 @@ def test_a_sweeper_that_never_reached_postgres_says_so(world: World) -> None:
 
 def test_a_sweeper_without_a_ledger_names_the_command_that_makes_it(world: World) -> None:
     world.connection.execute("DROP SCHEMA ledger CASCADE; DROP SCHEMA books CASCADE")
-    with pytest.raises(Unreachable, match="voucher-ledger migrate"):
+    with pytest.raises(NotSetUp, match="run `voucher-ledger migrate` first"):
         run(world.settings, threading.Event())
 
 

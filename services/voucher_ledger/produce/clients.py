@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, TopicMetadata
 
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import Unreachable, without_topics
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX
 from voucher_ledger.runtime.settings import KAFKA_PREFIX, SettingsError
 from voucher_ledger.runtime.troubles import Troubles
@@ -21,10 +21,6 @@ _LOOK_AGAIN_SECONDS = 0.1
 _NOT_SETTLED = frozenset(
     [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART]
 )
-
-
-class MissingTopics(Exception):
-    """Topics that a tool needs do not exist."""
 
 
 def open_client(make: Callable[[dict[str, Any]], Client], configuration: dict[str, Any]) -> Client:
@@ -49,7 +45,7 @@ def known_topics(
 
     Raises:
         Unreachable: no broker answers.
-        MissingTopics: one of them does not exist.
+        NotSetUp: one of them does not exist.
     """
     deadline = time.monotonic() + _NEW_TOPIC_SECONDS_MAX
     while True:
@@ -62,9 +58,7 @@ def known_topics(
         if not missing:
             return known
         if time.monotonic() >= deadline:
-            raise MissingTopics(
-                f"Kafka at {kafka} has no topic {', '.join(missing)}: `voucher-ledger topics` makes them"
-            )
+            raise without_topics(kafka, missing)
         time.sleep(_LOOK_AGAIN_SECONDS)
 
 

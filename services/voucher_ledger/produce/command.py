@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
-from voucher_ledger.produce.clients import MissingTopics
 from voucher_ledger.produce.lines import BadLine, LineChecker, read
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.produce.progress import Progress
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import Sender, Undelivered
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 
 BAD_LINES_SHOWN_MAX = 20
@@ -95,7 +94,7 @@ def run(
         return _fail(f"{name}: interrupted before anything was sent", ExitCode.CHECK_FAILED)
     except OSError as error:
         return _fail(f"cannot read {name}: {error.strerror or error}", ExitCode.USAGE)
-    except MissingTopics as error:
+    except NotSetUp as error:
         return _fail(str(error), ExitCode.USAGE)
     except Unreachable as error:
         return _fail(str(error), ExitCode.UNREACHABLE)

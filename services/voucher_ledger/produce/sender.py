@@ -67,7 +67,7 @@ class Sender:
 
         Raises:
             Unreachable: no broker answers.
-            MissingTopics: one of them does not exist.
+            NotSetUp: one of them does not exist.
         """
         known_topics(self._producer, self._kafka, topics, self._troubles)
 

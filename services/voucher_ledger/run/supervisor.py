@@ -68,7 +68,8 @@ def workers(settings: Settings, processes: dict[str, int]) -> list[Worker]:
 
 def supervise(crew: list[Worker], stopping: threading.Event) -> int:
     """Run the crew until `stopping` is set; the exit code. A worker that dies is started again; one that dies more
-    than RESTARTS_MAX times within a minute, has a wrong setting or finds its name taken, ends all with its code.
+    than RESTARTS_MAX times within a minute, or with a code that a restart cannot change (a wrong setting, no topics or
+    tables, its name taken), ends all with that code.
     """
     try:
         for worker in crew:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from voucher_ledger.runtime.errors import SessionLost, Unreachable
+from voucher_ledger.runtime.errors import SessionLost, Unreachable, without_topics
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, producer_config
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
@@ -83,27 +83,33 @@ def stamped_by_broker(settings: Settings, topics: Sequence[str]) -> dict[str, bo
     """For each topic, whether its records carry the broker's clock (LogAppendTime) instead of the producer's.
 
     A topic made a moment ago is waited for: a broker learns of it some time after the controller has made it.
-    Raises Unreachable where Kafka does not answer, or still has no such topic after TOPIC_SEEN_SECONDS_MAX.
+    Raises Unreachable where Kafka does not answer, NotSetUp where it has no such topic after TOPIC_SEEN_SECONDS_MAX.
     """
     troubles = Troubles()
     admin = AdminClient(admin_config(settings, error_cb=troubles))
     deadline = time.monotonic() + TOPIC_SEEN_SECONDS_MAX
     while True:
         try:
-            return _timestamp_types(admin, topics)
+            by_broker = _stamped_by_broker(admin, topics)
         except KafkaException as error:
-            unknown = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-            if not unknown or time.monotonic() > deadline:
-                hint = " (`voucher-ledger topics` makes what is missing)" if unknown else ""
-                names = ", ".join(topics)
-                text = f"Kafka at {settings.kafka}: topics {names}: {troubles.explain(admin, error)}{hint}"
-                raise Unreachable(text) from error
+            text = f"Kafka at {settings.kafka}: topics {', '.join(topics)}: {troubles.explain(admin, error)}"
+            raise Unreachable(text) from error
+        missing = [topic for topic in topics if topic not in by_broker]
+        if not missing:
+            return by_broker
+        if time.monotonic() > deadline:
+            raise without_topics(settings.kafka, missing)
         time.sleep(_TOPIC_SEEN_WAIT_SECONDS)
 
 
-def _timestamp_types(admin: AdminClient, topics: Sequence[str]) -> dict[str, bool]:
+def _stamped_by_broker(admin: AdminClient, topics: Sequence[str]) -> dict[str, bool]:
+    """The same for the topics that are there."""
     resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-    futures = admin.describe_configs(resources, request_timeout=REQUEST_SECONDS_MAX)
-    return {
-        resource.name: future.result()[_TIMESTAMP_TYPE].value == "LogAppendTime" for resource, future in futures.items()
-    }
+    found: dict[str, bool] = {}
+    for resource, future in admin.describe_configs(resources, request_timeout=REQUEST_SECONDS_MAX).items():
+        try:
+            found[resource.name] = future.result()[_TIMESTAMP_TYPE].value == "LogAppendTime"
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+    return found

@@ -1,8 +1,26 @@
 """How a processor may fail, told apart by what is to be done about it."""
 
+from collections.abc import Iterable
+
 
 class Unreachable(Exception):
     """Kafka or Postgres does not answer (exit code 3)."""
+
+
+class NotSetUp(Exception):
+    """Topics, tables, roles or rights that this version needs are not there: a person makes them (exit code 2)."""
+
+
+def without_topics(kafka: str, names: Iterable[str]) -> NotSetUp:
+    """The error where Kafka (at `kafka`) has no topics of these names."""
+    return NotSetUp(f"Kafka at {kafka} has no topic {', '.join(names)}: run `voucher-ledger topics` first")
+
+
+def without_tables(cause: Exception) -> NotSetUp:
+    """The error where Postgres knows no table, column or role of that name, or refuses it to this login."""
+    lacking = str(cause).strip().partition("\n")[0]
+    hint = "run `voucher-ledger migrate` first, and grant its roles to this login"
+    return NotSetUp(f"the database lacks what this version needs: {lacking}: {hint}")
 
 
 class SessionLost(Exception):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import Unreachable, without_tables
 
 CONNECT_SECONDS_MAX = 5
 # A process frozen inside a transaction would hold its positions' row locks for ever.
@@ -26,7 +26,7 @@ _PLAN_BY_INDEX = (
 def connect(dsn: str, *, application: str, role: str | None = None, batch: bool = False) -> psycopg.Connection:
     """An autocommit connection with keepalives and bounded waits; `batch` plans for set-based key look-ups.
 
-    Raises Unreachable where the server does not answer or refuses.
+    Raises Unreachable where the server does not answer or refuses, NotSetUp where the login may not take `role`.
     """
     options = (
         f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS} -c statement_timeout={_STATEMENT_MS_MAX}"
@@ -71,10 +71,12 @@ def locked(connection: psycopg.Connection, name: str) -> Iterator[None]:
 
 
 def _take_role(connection: psycopg.Connection, role: str) -> None:
-    """Work with the rights of `role` only. Raises Unreachable where the login may not, or nothing was migrated."""
+    """Work with the rights of `role` only. Raises NotSetUp where the login may not, or nothing was migrated."""
     try:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+    except psycopg.OperationalError as error:
+        connection.close()
+        raise Unreachable(f"Postgres: {str(error).strip()}") from error
     except psycopg.Error as error:
         connection.close()
-        hint = "run `voucher-ledger migrate` first, and grant the role to this login"
-        raise Unreachable(f"Postgres: role {role}: {str(error).strip()} ({hint})") from error
+        raise without_tables(error) from error

@@ -9,11 +9,13 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from voucher_ledger.core.schema_files import schema_root
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import Unreachable, without_topics
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
 
+# Brokers learn of topics a moment after the controller has made them.
+_NEW_TOPIC_SECONDS_MAX = 3.0
 _LOOK_AGAIN_SECONDS = 0.1
 
 
@@ -127,16 +129,22 @@ def _wait_known(admin: AdminClient, settings: Settings, troubles: Troubles, name
 def describe(settings: Settings, name: str) -> Topic:
     """The topic as it is on the cluster.
 
-    Raises Unreachable where Kafka does not answer or has no such topic.
+    Raises Unreachable where Kafka does not answer, NotSetUp where it has no such topic.
     """
     troubles = Troubles()
     admin = AdminClient(admin_config(settings, error_cb=troubles))
-    try:
-        found = admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_SECONDS_MAX)[name].result()
-    except KafkaException as error:
-        hint = " (`voucher-ledger topics` makes it)" if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART else ""
-        raise Unreachable(f"Kafka at {settings.kafka}: topic {name}: {troubles.explain(admin, error)}{hint}") from error
-    return Topic(name, str(found.topic_id), len(found.partitions))
+    deadline = time.monotonic() + _NEW_TOPIC_SECONDS_MAX
+    while True:
+        try:
+            found = admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_SECONDS_MAX)[name].result()
+            return Topic(name, str(found.topic_id), len(found.partitions))
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                text = f"Kafka at {settings.kafka}: topic {name}: {troubles.explain(admin, error)}"
+                raise Unreachable(text) from error
+            if time.monotonic() > deadline:
+                raise without_topics(settings.kafka, [name]) from error
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _metadata(admin: AdminClient, settings: Settings, troubles: Troubles) -> ClusterMetadata:

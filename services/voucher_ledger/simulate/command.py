@@ -9,10 +9,9 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from voucher_ledger.produce.clients import MissingTopics
 from voucher_ledger.produce.sender import Undelivered
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.simulate.follow import AnswersLost
 from voucher_ledger.simulate.play import CampaignTaken, Stalled, play
@@ -55,7 +54,7 @@ def run(
         )
         with _interruptible() as stop, Reporter(scenario, sys.stderr) as reporter:
             tally = play(settings, scenario, seed, reporter.update, stop, rate=rate)
-    except (ValueError, MissingTopics) as error:
+    except (ValueError, NotSetUp) as error:
         return _fail(error, ExitCode.USAGE)
     except Unreachable as error:
         return _fail(error, ExitCode.UNREACHABLE)

@@ -34,7 +34,7 @@ class Answers:
 
         Raises:
             Unreachable: no broker answers, or a topic can't be read.
-            MissingTopics: an event topic does not exist.
+            NotSetUp: an event topic does not exist.
         """
         try:
             topics = known_topics(self._consumer, self._kafka, [*EVENTS_BY_TOPIC])

@@ -57,7 +57,7 @@ def play(
 
     Raises:
         Unreachable: Kafka does not answer.
-        MissingTopics: a topic does not exist.
+        NotSetUp: a topic does not exist.
         Stalled: answers are due and none has come for STALL_SECONDS_MAX.
         CampaignTaken: the campaign exists already.
         Undelivered, AnswersLost: Kafka failed for good in the middle.

@@ -6,12 +6,11 @@ import threading
 from rich.console import Console
 from rich.live import Live
 
-from voucher_ledger.produce.clients import MissingTopics
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import postgres
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
-from voucher_ledger.status.read import NotSetUp, Reader
+from voucher_ledger.status.read import Reader
 from voucher_ledger.status.render import tables
 
 WATCH_SECONDS = 1.0
@@ -37,7 +36,7 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
                 _show(reader, watch, json, stop)
             finally:
                 reader.close()
-    except (NotSetUp, MissingTopics) as error:
+    except NotSetUp as error:
         return _fail(error, ExitCode.USAGE)
     except Unreachable as error:
         return _fail(error, ExitCode.UNREACHABLE)

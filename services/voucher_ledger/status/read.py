@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import known_topics, open_client, settled
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config, group_of
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
@@ -35,10 +35,6 @@ ORDER BY campaign_id, unit = 'VOUCHER' DESC, unit,
          array_position(ARRAY['funding', 'pool', 'lease', 'granted', 'held', 'spent', 'loss'], role)"""
 
 Place = tuple[str, int]
-
-
-class NotSetUp(Exception):
-    """The ledger's tables do not exist yet."""
 
 
 class _Position(NamedTuple):
@@ -79,8 +75,7 @@ class Reader:
 
         Raises:
             Unreachable: Kafka or Postgres does not answer.
-            MissingTopics: a command topic does not exist.
-            NotSetUp: the ledger's tables do not exist.
+            NotSetUp: a command topic or the ledger's tables do not exist.
         """
         positions, balances = self._ledger()
         try:
@@ -117,8 +112,8 @@ class Reader:
             with self._connection.transaction():
                 positions = {(row[0], row[1]): _Position(*row[2:]) for row in self._connection.execute(_POSITIONS)}
                 balances = [Balance(*row) for row in self._connection.execute(_BALANCES)]
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise NotSetUp("the database has no ledger yet: `voucher-ledger migrate` makes it") from error
+        except psycopg.ProgrammingError as error:
+            raise without_tables(error) from error
         except psycopg.OperationalError as error:
             raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
         return positions, balances

@@ -32,7 +32,7 @@ class Sweep:
     """One session: a connection, a producer, and how each topic stamps its records."""
 
     def __init__(self, settings: Settings, recently_sent: RecentlySent) -> None:
-        """Connect to both. Raises Unreachable."""
+        """Connect to both. Raises Unreachable, NotSetUp."""
         self._recently_sent = recently_sent
         self._by_broker = stamped_by_broker(settings, [CLAIM_TOPIC, ORDER_TOPIC])
         self._store = DueStore(settings)
@@ -94,7 +94,8 @@ class Sweep:
 def run(settings: Settings, stopping: threading.Event) -> None:
     """Sweep until `stopping` is set. A lost session is followed by another, up to `attempts_max` failures in a row.
 
-    Raises Unreachable where the first session cannot begin, and after the last attempt what ended it.
+    Raises Unreachable where the first session cannot begin, after the last attempt what ended it, and NotSetUp at once:
+    no session after it would find what is not there.
     """
     recently_sent = RecentlySent(2 * DUE_ROWS_MAX, round(AGAIN_AFTER_SECONDS * 1000))
     attempt = 0

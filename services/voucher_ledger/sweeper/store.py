@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 
 from voucher_ledger.runtime import postgres
-from voucher_ledger.runtime.errors import SessionLost, Unreachable
+from voucher_ledger.runtime.errors import SessionLost, Unreachable, without_tables
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.sweeper.plan import DueHold, DueVoucher
 
@@ -44,15 +44,17 @@ class DueStore:
     """One connection: the sweeper's lock and its queries. Each raises SessionLost when the connection is lost."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connect. Raises Unreachable where Postgres does not answer, or has no ledger."""
+        """Connect. Raises Unreachable where Postgres does not answer, NotSetUp where it has no ledger."""
         self._connection = postgres.connect(settings.postgres, application="sweeper", role=_ROLE, batch=True)
         try:
             self._connection.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
             self.record_time_ms()
+        except psycopg.ProgrammingError as error:
+            self._connection.close()
+            raise without_tables(error) from error
         except (psycopg.Error, SessionLost) as error:
             self._connection.close()
-            text = f"Postgres has no ledger for the role {_ROLE}: {str(error).strip()}"
-            raise Unreachable(f"{text} (`voucher-ledger migrate` makes it)") from error
+            raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
 
     def take_turn(self) -> bool:
         """Become the one sweeper that acts; False where another is."""

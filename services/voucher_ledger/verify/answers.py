@@ -82,7 +82,7 @@ def check_answers(settings: Settings, stop: Event) -> AnswersReport:
     """Compare all command topics with their event topics and the dead letters, from their first records to their ends.
 
     For topics at rest: a command that is decided meanwhile counts as unanswered. `stop` ends it early.
-    Raises Unreachable, MissingTopics, and Unread where a topic can't be read to its end (or `stop` was set).
+    Raises Unreachable, NotSetUp, and Unread where a topic can't be read to its end (or `stop` was set).
     """
     return _Check(settings, stop).run()
 

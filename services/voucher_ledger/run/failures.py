@@ -1,0 +1,31 @@
+"""What may end a command, and what is told of it: an exit code, and one line."""
+
+import psycopg
+
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime.errors import Inconsistent, NotSetUp, SessionLost, Unreachable, without_tables
+from voucher_ledger.runtime.processor import InstanceTaken
+from voucher_ledger.runtime.settings import SettingsError
+
+_CODES: dict[type[Exception], ExitCode] = {
+    SettingsError: ExitCode.USAGE,
+    NotSetUp: ExitCode.USAGE,
+    psycopg.ProgrammingError: ExitCode.USAGE,
+    Unreachable: ExitCode.UNREACHABLE,
+    Inconsistent: ExitCode.FAILED,
+    SessionLost: ExitCode.FAILED,
+    InstanceTaken: ExitCode.INSTANCE_TAKEN,
+}
+# What the program foresees; anything else is a mistake in it, and ends it with a traceback.
+FAILURES = tuple(_CODES)
+
+
+def code_of(error: Exception) -> ExitCode:
+    """The exit code of one of FAILURES."""
+    return next(code for kind, code in _CODES.items() if isinstance(error, kind))
+
+
+def text_of(error: Exception) -> str:
+    """One line of what happened, and where there is one the command that mends it."""
+    told = without_tables(error) if isinstance(error, psycopg.ProgrammingError) else error
+    return "; ".join(line.strip() for line in str(told).splitlines() if line.strip())

@@ -1,0 +1,72 @@
+"""What `topics` and `migrate` make is missing: every command says so in one line, with the same exit code."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import orjson
+import psycopg
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim
+from tests.integration.world import World
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime import kafka
+
+pytestmark = pytest.mark.integration
+
+OUTSIDER = "voucher_ledger_test_outsider"
+
+
+def end_of(world: World, *arguments: str, **variables: str) -> tuple[int, str]:
+    """The exit code of a command, and what it wrote to standard error."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "voucher_ledger", *arguments],
+        env={**os.environ, **world.variables(), **variables},
+        input=orjson.dumps(claim(1)),
+        capture_output=True,
+        timeout=WAIT_SECONDS_MAX,
+        check=False,
+    )
+    return ended.returncode, ended.stderr.decode()
+
+
+@pytest.fixture
+def outsider(world: World) -> Iterator[str]:
+    """A DSN of this world's database whose login was granted nothing."""
+    world.connection.execute(f"CREATE ROLE {OUTSIDER} LOGIN")
+    yield psycopg.conninfo.make_conninfo(world.settings.postgres, user=OUTSIDER)
+    world.connection.execute(f"DROP ROLE {OUTSIDER}")
+
+
+def test_a_missing_topic_is_told_with_the_command_that_makes_it(world: World) -> None:
+    admin = AdminClient(kafka.admin_config(world.settings))
+    admin.delete_topics(["order.commands"])["order.commands"].result()
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while "order.commands" in admin.list_topics(timeout=10).topics:
+        assert time.monotonic() < deadline
+    for arguments in (["produce"], ["status"], ["simulate"], ["run", "orders"], ["run", "sweeper"]):
+        code, told = end_of(world, *arguments)
+        assert (code, arguments) == (ExitCode.USAGE, arguments), told
+        assert "has no topic order.commands: run `voucher-ledger topics` first" in told
+        assert "Traceback" not in told
+
+
+def test_missing_tables_are_told_with_the_command_that_makes_them(world: World) -> None:
+    world.connection.execute("DROP SCHEMA ledger CASCADE; DROP SCHEMA books CASCADE")
+    for arguments in (["status"], ["audit"], ["run", "orders"], ["run", "sweeper"]):
+        code, told = end_of(world, *arguments)
+        assert (code, arguments) == (ExitCode.USAGE, arguments), told
+        assert "run `voucher-ledger migrate`" in told
+        assert "Traceback" not in told
+
+
+def test_a_login_without_the_role_is_told_what_to_do(world: World, outsider: str) -> None:
+    for arguments in (["status"], ["run", "orders"], ["run", "sweeper"]):
+        code, told = end_of(world, *arguments, VOUCHER_LEDGER_POSTGRES=outsider)
+        assert (code, arguments) == (ExitCode.USAGE, arguments), told
+        assert "grant its roles to this login" in told
