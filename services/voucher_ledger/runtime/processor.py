@@ -49,6 +49,7 @@ class Instance:
         self._connection = postgres.connect(settings.postgres, application=f"{room}-instance")
         names = [wanted] if wanted is not None else [f"{room}-{number}" for number in range(INSTANCES_MAX)]
         deadline = time.monotonic() + (0 if wanted is None else NAME_SECONDS_MAX)
+        told = False
         while True:
             for name in names:
                 if postgres.try_lock(self._connection, instance_lock(name)):
@@ -56,6 +57,13 @@ class Instance:
                     return
             if time.monotonic() >= deadline:
                 break
+            if not told:  # at once: a silent wait of so long looks like a start that hangs
+                log.warning(
+                    "another process has this instance name, waiting until it ends",
+                    instance=wanted,
+                    seconds_max=NAME_SECONDS_MAX,
+                )
+                told = True
             time.sleep(NAME_RETRY_SECONDS)
         self._connection.close()
         raise InstanceTaken(f"another process runs as {names[0]}: choose another --instance, or leave it out")
