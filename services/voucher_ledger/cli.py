@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from voucher_ledger import __version__, help_text
 from voucher_ledger.dev.commands import app as dev_app
 from voucher_ledger.run import failures
 from voucher_ledger.run.exit_codes import ExitCode
@@ -16,6 +17,7 @@ from voucher_ledger.runtime.errors import Unreachable
 
 app = typer.Typer(
     help="An event-streaming voucher ledger: claims, orders and payments from Kafka into one ledger, exactly once.",
+    epilog=help_text.epilog(),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,8 +44,17 @@ class RecordTime(StrEnum):
     CREATE = "CreateTime"
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"voucher-ledger {__version__}")
+        raise typer.Exit(ExitCode.DONE)
+
+
 @app.callback()
-def _verbosity(
+def _before_any(
+    version: Annotated[  # noqa: ARG001 (its callback acts)
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log retries and the Kafka client's troubles too.")
     ] = False,

@@ -33,7 +33,7 @@ def faults_of(words: list[str], command: Any) -> list[str]:
     """What in these words the command line does not know."""
     faults: list[str] = []
     for word in (word.rstrip(".,:") for word in words):
-        options = {option for parameter in command.params for option in parameter.opts}
+        options = {"--help", *(option for parameter in command.params for option in parameter.opts)}
         if word.startswith("--"):
             faults += [] if word in options else [f"{command.name} has no {word}"]
         elif hasattr(command, "commands"):  # a group

@@ -20,7 +20,7 @@ from voucher_ledger.dev import cluster
 from voucher_ledger.dev.cluster import Endpoints
 from voucher_ledger.dev.errors import EmbeddedServerError
 from voucher_ledger.produce.sender import Sender, Undelivered
-from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
 from voucher_ledger.run.single import stop_on_signals
 from voucher_ledger.runtime import migrations, postgres, topics
 from voucher_ledger.runtime.errors import Unreachable
@@ -43,7 +43,6 @@ CLAIMS_A_SECOND_MIN = 12_000
 HOLD_SECONDS = 10
 SETTLE_SECONDS_MAX = 30.0
 SETTLE_LOOK_SECONDS = 0.2
-INTERRUPTED = 130
 _FAILURES = (ProcessorsDied, Stalled, CampaignTaken, Undelivered, AnswersLost, Unread, psycopg.Error)
 
 
