@@ -11,7 +11,7 @@ from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import Reader
-from voucher_ledger.status.render import tables
+from voucher_ledger.status.render import screen, tables
 
 WATCH_SECONDS = 1.0
 
@@ -21,7 +21,7 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
 
     Args:
         settings: where Kafka and Postgres are.
-        watch: go on every WATCH_SECONDS until Ctrl-C or `stop`, on a terminal with a row a topic.
+        watch: go on every WATCH_SECONDS until Ctrl-C or `stop`, on a terminal as much as fits.
         json: one JSON object (with `watch` one a line) instead of tables.
         stop: ends a watch.
 
@@ -49,9 +49,9 @@ def _show(reader: Reader, watch: bool, json: bool, stop: threading.Event) -> Non
     # Where nothing says how wide it is, lines are as long as the widest table.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     if watch and not json and console.is_terminal:
-        with Live(tables(reader.snapshot(), brief=True), console=console, auto_refresh=False, screen=True) as live:
+        with Live(screen(reader.snapshot(), console), console=console, auto_refresh=False, screen=True) as live:
             while not stop.wait(WATCH_SECONDS):
-                live.update(tables(reader.snapshot(), brief=True), refresh=True)
+                live.update(screen(reader.snapshot(), console), refresh=True)
         return
     while True:
         snapshot = reader.snapshot()

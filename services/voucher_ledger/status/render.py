@@ -1,10 +1,10 @@
 """A snapshot as tables for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from rich.box import SIMPLE
-from rich.console import Group
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from voucher_ledger.core.clock import rfc3339
@@ -43,8 +43,8 @@ def positions_table(partitions: Iterable[PartitionStatus]) -> Table:
 
 
 def topics_table(partitions: Iterable[PartitionStatus]) -> Table:
-    """One row a topic, all its partitions together: fits a terminal that is watched."""
-    table = Table(title="Topics", box=SIMPLE, padding=(0, 1))
+    """One row a topic, all its partitions together."""
+    table = Table(box=SIMPLE, padding=(0, 1), show_edge=False)
     table.add_column("topic", no_wrap=True)
     for name in ("decided", "unpublished", "lag", "lag s", "dead letters"):
         table.add_column(name, justify="right", overflow="fold")
@@ -65,14 +65,22 @@ def topics_table(partitions: Iterable[PartitionStatus]) -> Table:
     return table
 
 
-def balances_table(balances: Iterable[Balance]) -> Table:
-    """One row a campaign and role, for roles that hold anything."""
-    table = Table(title="Balances", box=SIMPLE, padding=(0, 1))
+def balances_table(rows: Iterable[Sequence[str]], *, title: str | None = None) -> Table:
+    """The rows of `balances_rows`."""
+    table = Table(title=title, box=SIMPLE, padding=(0, 1), show_edge=title is not None)
     table.add_column("campaign", overflow="fold")
     table.add_column("role")
     table.add_column("vouchers", justify="right")
     table.add_column("minor units", justify="right")
     table.add_column("currency")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def balances_rows(balances: Iterable[Balance]) -> list[Sequence[str]]:
+    """One row a campaign and role, for roles that hold anything; the campaign is named in its first."""
+    found: list[Sequence[str]] = []
     for campaign_id, of_campaign in groupby(balances, key=lambda row: row.campaign_id):
         rows = list(of_campaign)
         currency = next((row.unit for row in rows if row.unit != VOUCHER), "-")
@@ -81,16 +89,40 @@ def balances_table(balances: Iterable[Balance]) -> Table:
             by_unit = {row.unit: row.balance for row in rows if row.role == role}
             vouchers, amount_minor = by_unit.get(VOUCHER, 0), by_unit.get(currency, 0)
             if vouchers or amount_minor:
-                table.add_row(shown, role, f"{vouchers:,}", f"{amount_minor:,}", currency)
+                found.append((shown, role, f"{vouchers:,}", f"{amount_minor:,}", currency))
                 shown = ""
-    return table
+    return found
 
 
-def tables(snapshot: Snapshot, *, brief: bool = False) -> Group:
-    """Everything, with a line of totals last; `brief` has a row a topic instead of a partition."""
-    totals = (
-        f"{rfc3339(snapshot.at_ms)}: {snapshot.lag_records:,} records waiting, the oldest for "
-        f"{_seconds(snapshot.lag_seconds)} s; {snapshot.dead_letters:,} dead letters"
+def _totals(snapshot: Snapshot) -> str:
+    return (
+        f"{snapshot.lag_records:,} records waiting, the oldest for {_seconds(snapshot.lag_seconds)} s; "
+        f"{snapshot.dead_letters:,} dead letters"
     )
-    progress = topics_table(snapshot.partitions) if brief else positions_table(snapshot.partitions)
-    return Group(progress, balances_table(snapshot.balances), totals)
+
+
+def tables(snapshot: Snapshot) -> Group:
+    """Everything, with a line of totals last: on a terminal it stands above the next prompt."""
+    balances = balances_table(balances_rows(snapshot.balances), title="Balances")
+    totals = f"{rfc3339(snapshot.at_ms)}: {_totals(snapshot)}"
+    return Group(positions_table(snapshot.partitions), balances, totals)
+
+
+def screen(snapshot: Snapshot, console: Console) -> Group:
+    """What fits the terminal that is watched: the totals first, a row a topic, then as many balances as have room."""
+    balances = balances_rows(snapshot.balances)
+    shown = min(len(balances), console.height)
+    while True:
+        more = len(balances) - shown
+        parts: list[RenderableType] = [
+            f"{_totals(snapshot)}; {rfc3339(snapshot.at_ms)[11:19]} UTC",
+            "",
+            topics_table(snapshot.partitions),
+            "",
+            balances_table(balances[:shown]),
+            *([f" and {more:,} more rows, which `voucher-ledger status` shows"] if more else []),
+        ]
+        # Rendered to be counted: a long campaign's id, say, takes several lines.
+        if not shown or len(console.render_lines(Group(*parts), pad=False)) <= console.height:
+            return Group(*parts)
+        shown -= 1

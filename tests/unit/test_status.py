@@ -1,0 +1,85 @@
+"""What `status --watch` shows on a terminal of the usual size."""
+
+import io
+import threading
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from voucher_ledger.status import command
+from voucher_ledger.status.snapshot import Balance, PartitionStatus, Snapshot
+
+WIDTH, HEIGHT = 80, 24
+TOPICS = ("campaign.commands", "claim.commands", "order.commands", "payment.commands")
+ROLES = ("funding", "pool", "lease", "granted", "held", "spent", "loss")
+AT_MS = 1_770_336_000_123
+
+
+def snapshot(campaigns: int) -> Snapshot:
+    partitions = [
+        PartitionStatus(topic, number, 1_000_000, 1_000_000, 0, 2_234_567, 1_234.5, 1_000_000, 1_500, f"{topic}-0")
+        for topic in TOPICS
+        for number in range(8)
+    ]
+    balances = [
+        Balance(f"spring-{number}", role, unit, 1_234_567)
+        for number in range(campaigns)
+        for role in ROLES
+        for unit in ("VOUCHER", "CNY")
+    ]
+    return Snapshot(AT_MS, partitions, balances)
+
+
+class Reader:
+    """A reader whose one snapshot is given."""
+
+    def __init__(self, shown: Snapshot) -> None:
+        self.snapshot = lambda: shown
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What is written to a terminal of WIDTH and HEIGHT."""
+    written = io.StringIO()
+
+    def console(**_named: Any) -> Console:
+        return Console(file=written, force_terminal=True, color_system=None, width=WIDTH, height=HEIGHT)
+
+    monkeypatch.setattr(command, "Console", console)
+    return written
+
+
+def watched(terminal: io.StringIO, campaigns: int) -> list[str]:
+    """The lines of the first screen."""
+    stop = threading.Event()
+    stop.set()
+    reader: Any = Reader(snapshot(campaigns))
+    command._show(reader, True, False, stop)
+    screen = terminal.getvalue().rpartition("\x1b[H")[2].partition("\x1b[?")[0]
+    lines = [line.rstrip() for line in screen.splitlines()]
+    assert len(lines) == HEIGHT
+    return lines
+
+
+@pytest.mark.parametrize("campaigns", [0, 1, 2, 1_000])
+def test_what_matters_most_fits_a_usual_terminal(terminal: io.StringIO, campaigns: int) -> None:
+    lines = watched(terminal, campaigns)
+    assert "39,506,144 records waiting, the oldest for 1,234.5 s; 48,000 dead letters" in " ".join(lines[:2])
+    assert "00:00:00 UTC" in " ".join(lines[:2])
+    for topic in TOPICS:
+        (row,) = [line for line in lines if line.strip().startswith(topic)]
+        assert row.split() == [topic, "8,000,000", "0", "9,876,536", "1,234.5", "12,000"]
+
+
+def test_balances_that_do_not_fit_are_counted(terminal: io.StringIO) -> None:
+    lines = watched(terminal, 2)
+    rows = [line for line in lines if line.endswith("CNY")]
+    assert len(rows) >= len(ROLES)
+    assert f"and {2 * len(ROLES) - len(rows)} more rows" in lines[-1]
+
+
+def test_one_campaign_fits(terminal: io.StringIO) -> None:
+    lines = watched(terminal, 1)
+    assert [line.split()[-4] for line in lines if line.endswith("CNY")] == [*ROLES]
+    assert "more rows" not in " ".join(lines)
