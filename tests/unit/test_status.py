@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from voucher_ledger.status import command
+from voucher_ledger.status.render import tables
 from voucher_ledger.status.snapshot import Balance, PartitionStatus, Snapshot
 
 WIDTH, HEIGHT = 80, 24
@@ -83,3 +84,13 @@ def test_one_campaign_fits(terminal: io.StringIO) -> None:
     lines = watched(terminal, 1)
     assert [line.split()[-4] for line in lines if line.endswith("CNY")] == [*ROLES]
     assert "more rows" not in " ".join(lines)
+
+
+def test_names_are_shown_as_they_are() -> None:
+    """A campaign's id may hold what rich takes for its markup."""
+    name = "[/spring]"
+    partition = PartitionStatus("claim.commands", 0, 1, 1, 0, 1, 0.0, 1, 0, name)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(tables(Snapshot(AT_MS, [partition], [Balance(name, "pool", "VOUCHER", 1)])))
+    written: Any = console.file
+    assert written.getvalue().count(name) == 2

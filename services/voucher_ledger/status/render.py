@@ -5,6 +5,7 @@ from itertools import groupby
 
 from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from voucher_ledger.core.clock import rfc3339
@@ -36,7 +37,7 @@ def positions_table(partitions: Iterable[PartitionStatus]) -> Table:
             f"{partition.lag_records:,}",
             _seconds(partition.lag_seconds),
             f"{partition.dead_lettered:,}",
-            partition.instance or "-",
+            escape(partition.instance or "-"),
             style="yellow" if partition.lag_records else "",
         )
     return table
@@ -84,7 +85,7 @@ def balances_rows(balances: Iterable[Balance]) -> list[Sequence[str]]:
     for campaign_id, of_campaign in groupby(balances, key=lambda row: row.campaign_id):
         rows = list(of_campaign)
         currency = next((row.unit for row in rows if row.unit != VOUCHER), "-")
-        shown = campaign_id
+        shown = escape(campaign_id)
         for role in dict.fromkeys(row.role for row in rows):
             by_unit = {row.unit: row.balance for row in rows if row.role == role}
             vouchers, amount_minor = by_unit.get(VOUCHER, 0), by_unit.get(currency, 0)
