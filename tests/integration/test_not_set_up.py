@@ -1,4 +1,4 @@
-"""What `topics` and `migrate` make is missing: every command says so in one line, with the same exit code."""
+"""What `topics`, `migrate` or a grant makes is missing: every command says so in one line, with the same exit code."""
 
 import os
 import subprocess
@@ -63,6 +63,22 @@ def test_missing_tables_are_told_with_the_command_that_makes_them(world: World) 
         assert (code, arguments) == (ExitCode.USAGE, arguments), told
         assert "run `voucher-ledger migrate`" in told
         assert "Traceback" not in told
+
+
+def test_a_refused_login_is_told_as_one(world: World, outsider: str) -> None:
+    world.connection.execute(f"ALTER ROLE {OUTSIDER} NOLOGIN")
+    refused = {
+        outsider: "is not permitted to log in",
+        psycopg.conninfo.make_conninfo(outsider, user="no_such_user"): 'role "no_such_user" does not exist',
+        psycopg.conninfo.make_conninfo(world.settings.postgres, dbname="none"): 'database "none" does not exist',
+    }
+    for dsn, why in refused.items():
+        for arguments in (["audit"], ["status"], ["migrate"], ["run", "orders"]):
+            code, told = end_of(world, *arguments, VOUCHER_LEDGER_POSTGRES=dsn)
+            assert (code, arguments) == (ExitCode.UNREACHABLE, arguments), told
+            assert "Postgres refused the login" in told
+            assert why in told
+            assert "does not answer" not in told
 
 
 def test_a_login_without_the_role_is_told_what_to_do(world: World, outsider: str) -> None:

@@ -21,7 +21,7 @@ MEANINGS: dict[int, str] = {
     ExitCode.DONE: "done",
     ExitCode.CHECK_FAILED: "the check failed: audit, demo, a bad line, a record not delivered",
     ExitCode.USAGE: "usage, a wrong setting, topics, tables or rights that are not there, a migration refused",
-    ExitCode.UNREACHABLE: "Kafka or Postgres cannot be reached, or did not start",
+    ExitCode.UNREACHABLE: "Kafka or Postgres cannot be reached, refuses the login, or did not start",
     ExitCode.FAILED: "a processor stopped loudly: out of attempts, or contradicting positions",
     ExitCode.INSTANCE_TAKEN: "another live process has this instance name",
     INTERRUPTED: "the demo was interrupted; all that it had started is stopped",

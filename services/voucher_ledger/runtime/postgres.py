@@ -1,5 +1,6 @@
 """Connections to Postgres, and the locks that a process holds by one."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,13 @@ _COMMIT = r"-c synchronous_commit=on -c default_transaction_isolation=read\ comm
 _PLAN_BY_INDEX = (
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
 )
+
+# What Postgres and libpq say of a login: libpq keeps no SQLSTATE of a connection that failed, so the words must do.
+_LOGIN_REFUSED = re.compile(
+    r'authentication failed|no password supplied|(role|database) ".*" does not exist|is not permitted to log in'
+    r"|permission denied for database|no pg_hba\.conf entry"
+)
+_ANSWERED = re.compile(r"\bFATAL\b")
 
 
 def connect(dsn: str, *, application: str, role: str | None = None, batch: bool = False) -> psycopg.Connection:
@@ -47,11 +55,19 @@ def connect(dsn: str, *, application: str, role: str | None = None, batch: bool 
             tcp_user_timeout=15_000,
         )
     except psycopg.OperationalError as error:
-        raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+        raise Unreachable(_why_refused(error)) from error
     if role is not None:
         _take_role(connection, role)
     connection.prepare_threshold = 1
     return connection
+
+
+def _why_refused(error: psycopg.OperationalError) -> str:
+    """One line that tells a server that is not there from one that refuses this login, or all for the moment."""
+    cause = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    if _LOGIN_REFUSED.search(cause):
+        return f"Postgres refused the login (check user, password and database of VOUCHER_LEDGER_POSTGRES): {cause}"
+    return f"Postgres {'refuses connections' if _ANSWERED.search(cause) else 'does not answer'}: {cause}"
 
 
 def try_lock(connection: psycopg.Connection, name: str) -> bool:
