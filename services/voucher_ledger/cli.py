@@ -107,21 +107,9 @@ def run(
 ) -> None:
     """Run one room in this process, or all of them, each in its own, until SIGTERM or Ctrl-C."""
     _refuse_idle_options(process, instance, claims)
-    loaded = settings.load()
-    if process is Process.ALL:
-        from voucher_ledger.run import single, supervisor
+    from voucher_ledger.run import command
 
-        counts = {"campaigns": 1, "claims": claims or 1, "orders": 1, "payments": 1, "sweeper": 1}
-        raise typer.Exit(supervisor.supervise(supervisor.workers(loaded, counts), single.stop_on_signals()))
-    if process is Process.SWEEPER:
-        from voucher_ledger.run import single
-        from voucher_ledger.sweeper import loop
-
-        loop.run(loaded, single.stop_on_signals())
-        return
-    from voucher_ledger.run import single
-
-    single.run(loaded, process.value, instance)
+    raise typer.Exit(command.run(process.value, instance=instance, claims=claims or 1))
 
 
 def _refuse_idle_options(process: Process, instance: str | None, claims: int | None) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import orjson
 import psycopg
 import pytest
 
@@ -131,6 +132,6 @@ def test_a_table_that_the_database_lacks_is_told_in_words(
         monkeypatch.setenv(variable, held)
     monkeypatch.setattr("voucher_ledger.run.single.run", run)
     assert cli.main(["run", "claims"]) == ExitCode.USAGE
-    told = capsys.readouterr().err
+    told = orjson.loads(capsys.readouterr().err)["cause"]
     assert 'relation "books.position" does not exist' in told
     assert "voucher-ledger migrate" in told

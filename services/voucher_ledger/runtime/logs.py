@@ -6,10 +6,15 @@ import sys
 import structlog
 
 
+def are_json() -> bool:
+    """Whether a program reads standard error: each line of it is then to be a JSON object."""
+    return not sys.stderr.isatty()
+
+
 def configure(*, verbose: bool = False) -> None:
     """Set up structlog for this process; `verbose` shows retries and the Kafka client's troubles too."""
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer() if are_json() else structlog.dev.ConsoleRenderer()
     )
     structlog.configure(
         processors=[
