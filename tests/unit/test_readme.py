@@ -10,6 +10,7 @@ import typer
 from voucher_ledger.cli import app
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC
 from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.dev.postgres_home import ACCOUNTS, SHARED_HOME
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import PREFIX, Settings
 
@@ -87,6 +88,11 @@ def test_each_setting_is_in_the_table_with_its_default() -> None:
         if name != "kafka_properties"
     }
     assert {name: value for name, value in rows.items() if name != "CACHE"} == defaults
+
+
+def test_the_readme_says_where_roots_data_lies() -> None:
+    assert f"`{SHARED_HOME}`" in README
+    assert all(f"`{account}`" in README for account in ACCOUNTS)
 
 
 def test_each_exit_code_is_in_the_table() -> None:
