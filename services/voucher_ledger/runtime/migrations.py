@@ -1,12 +1,20 @@
 """The numbered SQL files under schemas/postgres, applied once each and in order, under an advisory lock."""
 
 import hashlib
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 
 from voucher_ledger.core.schema_files import schema_root
+from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.postgres import locked
+
+# A migration that waits for a table's lock makes all that comes after it wait too, so it gives way soon.
+LOCK_SECONDS_MAX = 10.0
+# Its work itself has no bound: to rewrite a table of a whole campaign takes as long as it takes, and cut off it would
+# be rolled back, to begin anew at the next try and be cut off again.
+_BOUNDS = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {milliseconds}"
 
 _HISTORY = """
 CREATE TABLE IF NOT EXISTS public.voucher_ledger_migration (
@@ -25,24 +33,42 @@ def files() -> list[Path]:
 def migrate(connection: psycopg.Connection) -> list[str]:
     """Apply what is missing, each file in a transaction of its own; the names of those applied now.
 
-    Raises MigrationChanged where an applied file was edited, psycopg.Error where one fails (it is then rolled back).
+    Raises MigrationChanged where an applied file was edited, psycopg.Error where one fails (it is then rolled back),
+    and Unreachable where another `migrate` is at work, or a lock was not free within LOCK_SECONDS_MAX: try again.
     """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(connection, "voucher-ledger-migrate"))
+        except psycopg.errors.QueryCanceled as error:
+            raise Unreachable(
+                "Postgres: another `voucher-ledger migrate` is at work: let it end, then try again"
+            ) from error
+        return _apply_missing(connection)
+
+
+def _apply_missing(connection: psycopg.Connection) -> list[str]:
     applied_now: list[str] = []
-    with locked(connection, "voucher-ledger-migrate"):
-        connection.execute(_HISTORY)
-        rows = connection.execute("SELECT name, sha256 FROM public.voucher_ledger_migration").fetchall()
-        done: dict[str, str] = dict(rows)
-        for path in files():
-            sql = path.read_bytes()
-            digest = hashlib.sha256(sql).hexdigest()
-            if path.name in done:
-                if done[path.name] != digest:
-                    raise MigrationChanged(f"{path.name} was applied with other content: add a new numbered file")
-                continue
-            with connection.transaction():
-                connection.execute(sql)
-                connection.execute(
-                    "INSERT INTO public.voucher_ledger_migration (name, sha256) VALUES (%s, %s)", (path.name, digest)
-                )
-            applied_now.append(path.name)
+    connection.execute(_HISTORY)
+    rows = connection.execute("SELECT name, sha256 FROM public.voucher_ledger_migration").fetchall()
+    done: dict[str, str] = dict(rows)
+    for path in files():
+        sql = path.read_bytes()
+        digest = hashlib.sha256(sql).hexdigest()
+        if path.name in done:
+            if done[path.name] != digest:
+                raise MigrationChanged(f"{path.name} was applied with other content: add a new numbered file")
+            continue
+        try:
+            _apply(connection, path.name, sql, digest)
+        except psycopg.errors.LockNotAvailable as error:
+            waited = f"{path.name} waited {LOCK_SECONDS_MAX:g} s for a lock that another session holds"
+            raise Unreachable(f"Postgres: {waited}: it was rolled back, try again") from error
+        applied_now.append(path.name)
     return applied_now
+
+
+def _apply(connection: psycopg.Connection, name: str, sql: bytes, digest: str) -> None:
+    with connection.transaction():
+        connection.execute(_BOUNDS.format(milliseconds=round(LOCK_SECONDS_MAX * 1_000)).encode())
+        connection.execute(sql)
+        connection.execute("INSERT INTO public.voucher_ledger_migration (name, sha256) VALUES (%s, %s)", (name, digest))
