@@ -69,3 +69,15 @@ def test_a_second_migrate_says_that_one_is_at_work(connection: psycopg.Connectio
     ):
         migrations.migrate(connection)
     assert migrations.migrate(connection) == []
+
+
+def test_a_partition_in_which_nothing_was_decided_has_no_record_time(connection: psycopg.Connection) -> None:
+    migrations.migrate(connection)
+    connection.execute(
+        "INSERT INTO books.position (topic, partition, next_offset, epoch, topic_id, instance, record_time_ms) "
+        "VALUES ('claim.commands', 90, 0, 1, 't', 'i', 0), ('claim.commands', 91, 0, 1, 't', 'i', 1000)"
+    )
+    found = connection.execute(
+        "SELECT extract(epoch FROM record_time)::int FROM ledger.position WHERE partition >= 90 ORDER BY partition"
+    ).fetchall()
+    assert found == [(None,), (1,)]

@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from voucher_ledger.core.validation import COMMAND_BYTES_MAX, CommandDecoder, DecodedCommand, Undecidable
+from voucher_ledger.core.records import Command
+from voucher_ledger.core.validation import COMMAND_BYTES_MAX, CommandDecoder, Undecidable
 from voucher_ledger.core.validation_reasons import REASON_CHARACTERS_MAX
 from voucher_ledger.core.validation_schema import load_schema
 
@@ -31,7 +32,7 @@ def key_of(command: dict[str, Any]) -> bytes:
     return name.encode()
 
 
-def decode(command: dict[str, Any]) -> DecodedCommand:
+def decode(command: dict[str, Any]) -> Command:
     return DECODERS[command["type"].partition(".")[0]].decode(orjson.dumps(command), key_of(command))
 
 
@@ -60,7 +61,7 @@ def refusal(command: dict[str, Any]) -> str:
 def test_each_example_decodes_to_what_was_sent(type_: str) -> None:
     command = example(type_)
     decoded = decode(command)
-    assert decoded == DecodedCommand(type_, command["id"], command["data"])
+    assert decoded == Command(type_, command["id"], command["data"])
     assert (decoded.type, decoded.id, decoded.data) == (type_, command["id"], command["data"])
 
 

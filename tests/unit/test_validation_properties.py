@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC
-from voucher_ledger.core.validation import CommandDecoder, DecodedCommand, Undecidable
+from voucher_ledger.core.records import Command
+from voucher_ledger.core.validation import CommandDecoder, Undecidable
 from voucher_ledger.core.validation_reasons import REASON_CHARACTERS_MAX
 from voucher_ledger.core.validation_schema import load_schema, without_control_patterns
 
@@ -78,7 +79,7 @@ def sent(topic: str, envelope: dict[str, Any]) -> bytes | None:
     return owner.encode() if isinstance(owner, str) else None
 
 
-def decode_or_reason(topic: str, value: bytes | None, key: bytes | None) -> DecodedCommand | str:
+def decode_or_reason(topic: str, value: bytes | None, key: bytes | None) -> Command | str:
     try:
         return DECODERS[topic].decode(value, key)
     except Undecidable as refused:
@@ -97,7 +98,7 @@ def test_a_valid_command_decodes_to_what_was_sent(topic: str, schema: dict[str, 
         # Escaped text has backslashes and so takes the decoder's careful way, which must give the same.
         value = json.dumps(envelope, ensure_ascii=True).encode() if is_escaped else orjson.dumps(envelope)
         decoded = decode_or_reason(topic, value, sent(topic, envelope))
-        assert decoded == DecodedCommand(envelope["type"], envelope["id"], envelope["data"])
+        assert decoded == Command(envelope["type"], envelope["id"], envelope["data"])
 
     decodes()
 
@@ -131,9 +132,9 @@ def test_a_spoilt_command_is_judged_as_its_schema_judges_it(
     except orjson.JSONDecodeError:
         assert isinstance(outcome, str)
         return
-    if isinstance(outcome, DecodedCommand):
+    if isinstance(outcome, Command):
         assert VALIDATORS[outcome.type].is_valid(read)
-        assert outcome == DecodedCommand(read["type"], read["id"], read["data"])
+        assert outcome == Command(read["type"], read["id"], read["data"])
         assert float not in {type(field) for field in outcome.data.values()}
     else:
         # What the schema lets through is refused for one of the rules that no schema can state.

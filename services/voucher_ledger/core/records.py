@@ -6,18 +6,19 @@ from typing import Any
 
 @dataclass(slots=True)
 class Command:
-    """A command that may be decided.
+    """A command that may be decided: its `type`, its own `id`, and `data` as it was sent.
 
-    `offset` is the record's place in its partition and `time_ms` its Kafka timestamp (milliseconds since 1970): the
-    only clock that a decision knows. `record` is the consumed record itself, for the runtime's dead letters.
+    `offset` is the record's place in its `partition` and `time_ms` its Kafka timestamp (milliseconds since 1970): the
+    only clock that a decision knows. `record` is the consumed record itself, for the runtime's dead letters. What was
+    only decoded has no place yet.
     """
 
     type: str
     id: str
     data: dict[str, Any]
-    partition: int
-    offset: int
-    time_ms: int
+    partition: int = -1
+    offset: int = -1
+    time_ms: int = 0
     record: Any = None
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC, CommandTopic
-from voucher_ledger.core.records import Undecidable
+from voucher_ledger.core.records import Command, Undecidable
 from voucher_ledger.core.validation_reasons import (
     VALUE_MASK,
     float_at,
@@ -32,27 +32,12 @@ from voucher_ledger.core.validation_schema import (
     without_control_patterns,
 )
 
-__all__ = ["COMMAND_BYTES_MAX", "CommandDecoder", "DecodedCommand", "Undecidable"]
+__all__ = ["COMMAND_BYTES_MAX", "CommandDecoder", "Undecidable"]
 
 COMMAND_BYTES_MAX = 65_536
 
 _BACKSLASH = 0x5C
 _DELETE = 0x7F
-
-
-class DecodedCommand(NamedTuple):
-    """A command that matches its schema: `type`, the command's own `id`, and `data` as it was sent."""
-
-    type: str
-    id: str
-    data: dict[str, Any]
-
-
-# NamedTuple's own constructor takes its fields by name, and twice the time.
-_new_command = cast(
-    "Callable[[type[DecodedCommand], tuple[str, str, dict[str, Any]]], DecodedCommand]",
-    tuple.__new__,
-)
 
 
 class _Plan(NamedTuple):
@@ -102,8 +87,8 @@ class CommandDecoder:
         self._key_field = KEY_FIELD_BY_COMMAND_TOPIC[self._topic]
         self._plans: dict[str, _Plan] = {type_: _plan(type_) for type_ in COMMANDS_BY_TOPIC[self._topic]}
 
-    def decode(self, value: bytes | None, key: bytes | None) -> DecodedCommand:
-        """Return the command in a record's value.
+    def decode(self, value: bytes | None, key: bytes | None) -> Command:
+        """Return the command in a record's value, without a place.
 
         Raises:
             Undecidable: the record can never be decided. No other exception, whatever the bytes.
@@ -134,7 +119,7 @@ class CommandDecoder:
         owner = data[self._key_field]
         if key != owner.encode():
             raise Undecidable(printable(wrong_key(key, self._key_field, owner)))
-        return _new_command(DecodedCommand, (type_, envelope["id"], data))
+        return Command(type_, envelope["id"], data)
 
 
 def _campaign_open_fault(nested_integers: tuple[Path, ...], data: dict[str, Any]) -> str | None:

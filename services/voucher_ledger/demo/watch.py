@@ -23,7 +23,8 @@ HOLDERS_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 10.0
 
 _POSITIONS = """
-SELECT partition, next_offset, epoch, instance, extract(epoch FROM record_time)::float8 FROM ledger.position
+SELECT partition, next_offset, epoch, instance, coalesce(extract(epoch FROM record_time), 0)::float8
+FROM ledger.position
 WHERE topic = 'claim.commands' ORDER BY partition"""
 
 

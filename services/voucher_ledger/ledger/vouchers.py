@@ -26,7 +26,7 @@ _BY_USER = (
 _IN_ORDER_LOCKED = " ORDER BY v.voucher_id FOR UPDATE OF v"
 
 _COPY = """
-COPY books.voucher (voucher_id, campaign_id, user_id, ordinal, shard, state, face_value_minor, granted_at_ms,
+COPY books.voucher (user_id, campaign_id, ordinal, voucher_id, shard, state, face_value_minor, granted_at_ms,
     expires_at_ms, command_id, city_tier, channel)"""
 
 _UPDATE = """
@@ -51,18 +51,18 @@ def load_by_user(connection: psycopg.Connection, keys: Collection[tuple[str, str
 
 
 def insert(connection: psycopg.Connection, vouchers: Sequence[Voucher]) -> None:
-    """Append new vouchers.
+    """Append new vouchers, in order of their users.
 
     Raises psycopg.errors.UniqueViolation where the user's ordinal was taken meanwhile by another partition.
     """
     if vouchers:
-        copy_rows(connection, _COPY, rows_of(vouchers))
+        copy_rows(connection, _COPY, sorted(rows_of(vouchers)))
 
 
 def rows_of(vouchers: Sequence[Voucher]) -> list[str]:
-    """New vouchers as COPY takes them."""
+    """New vouchers as COPY takes them. A row begins with its unique key, so that rows are sorted by it as they are."""
     return [
-        f"{v.voucher_id}\t{v.campaign_id}\t{v.user_id}\t{v.ordinal}\t{v.shard}\t{v.state}"
+        f"{v.user_id}\t{v.campaign_id}\t{v.ordinal}\t{v.voucher_id}\t{v.shard}\t{v.state}"
         f"\t{v.face_value_minor}\t{v.granted_at_ms}\t{v.expires_at_ms}\t{v.command_id}"
         f"\t{v.city_tier or NULL}\t{v.channel or NULL}\n"
         for v in vouchers

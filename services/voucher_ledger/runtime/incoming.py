@@ -49,10 +49,11 @@ def incoming(record: Record, partition: int, offset: int, decoder: CommandDecode
         kind, time_ms = record.timestamp()
         if kind == TIMESTAMP_NOT_AVAILABLE or not 0 <= time_ms <= RECORD_TIME_MS_MAX:
             raise Undecidable(f"the record's timestamp {time_ms} ms is not between the years 1970 and 9000")
-        type_, id_, data = decoder.decode(record.value(), record.key())
+        command = decoder.decode(record.value(), record.key())
     except Undecidable as refusal:
         return dead_letter(record, str(refusal))
-    return Command(type_, id_, data, partition, offset, time_ms, record)
+    command.partition, command.offset, command.time_ms, command.record = partition, offset, time_ms, record
+    return command
 
 
 def dead_letter(record: Record, error: str) -> DeadLetter:
