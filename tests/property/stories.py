@@ -135,8 +135,17 @@ class Teller:
         if self.draw(st.booleans()):
             data["categories"] = list(CATEGORIES)
             data["category_budgets_minor"] = {"tea": self.pick((700, 2_000, 0))}
+        if quota and self.draw(st.booleans()):
+            data["release"] = self._release(quota)
         self.campaigns.setdefault(data["campaign_id"], data)
         return data
+
+    def _release(self, quota: int) -> list[dict[str, Any]]:
+        """One tranche or two, of a part of the quota or all of it, at moments at which much else happens."""
+        first = self.draw(st.integers(1, quota))
+        quotas = [first, quota - first] if first < quota and self.draw(st.booleans()) else [first]
+        moments_s = (1, HOLD_S, HOLD_S, TTL_S, 0)
+        return [{"at": rfc3339(START_MS + self.pick(moments_s) * 1_000), "quota": share} for share in quotas]
 
     def _campaign_id(self) -> str:
         return str(self.pick(list(self.campaigns) or ["spring-1"])) if not self.rarely() else self.name("spring", 3)

@@ -124,7 +124,8 @@ def test_the_same_id_with_another_type_is_a_conflict(opened: Room) -> None:
 @pytest.mark.parametrize(
     "asked",
     [
-        {"release": [{"at": "2026-02-06T00:00:00Z", "quota": 50_000}]},
+        {"release": [{"at": "2026-02-06T00:00:00Z", "quota": 50_000}, {"at": "2026-02-06T01:00:00Z", "quota": 1}]},
+        {"release": [{"at": "2026-02-06T06:00:00Z", "quota": 1}]},
         {"when_empty": "queue"},
         {"overspend": "honour"},
     ],

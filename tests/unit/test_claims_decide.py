@@ -19,6 +19,7 @@ from voucher_ledger.ledger.model import Campaign, Voucher
 CLAIM = {"campaign_id": "spring", "user_id": "u-1", "city_tier": 3, "channel": "app"}
 EXPIRE = {"campaign_id": "spring", "user_id": "u-1", "voucher_id": "v-1"}
 EMPTY = Lease(PARTITION, 0, 0, everything=True)
+PACED = campaign(tranches=((NOW_MS, 5), (NOW_MS + 1_000, 5)))
 
 
 def given(*vouchers: Voucher, rules: Campaign | None = None, lease: Lease | None = None) -> Claims:
@@ -58,6 +59,18 @@ REFUSALS: dict[str, tuple[str, Callable[[], Claims], Command]] = {
     "second voucher, first expired": ("user_limit", lambda: given(voucher(state="expired")), claim()),
     "user limit before sold out": ("user_limit", lambda: given(voucher(), lease=EMPTY), claim()),
     "quota gone": ("sold_out", lambda: given(lease=Lease(PARTITION, 0, 99_999, everything=True)), claim()),
+    "before the next tranche": ("not_released", lambda: given(rules=PACED, lease=EMPTY), claim()),
+    "after the last tranche": ("sold_out", lambda: given(rules=PACED, lease=EMPTY), claim(at_ms=NOW_MS + 1_000)),
+    "budget gone before a tranche": (
+        "budget_exhausted",
+        lambda: given(rules=PACED, lease=Lease(PARTITION, 9, 2499, everything=True)),
+        claim(),
+    ),
+    "budget proven gone before a tranche": (
+        "budget_exhausted",
+        lambda: given(rules=PACED, lease=Lease(PARTITION, 0, 0, everything=True, refusal="budget_exhausted")),
+        claim(),
+    ),
     "budget gone": ("budget_exhausted", lambda: given(lease=Lease(PARTITION, 9, 2499, everything=True)), claim()),
     "both gone": ("sold_out", lambda: given(lease=EMPTY), claim()),
     "other channel": ("conflict", lambda: given(voucher(command_id="c-40", city_tier=3, channel="web")), claim()),
@@ -79,10 +92,18 @@ def test_a_refusal_gives_its_reason_and_changes_nothing(name: str) -> None:
     assert asked.data.items() <= event.data.items()
 
 
+def test_a_claim_before_a_tranche_is_told_when_to_come_again() -> None:
+    event = when(given(rules=PACED, lease=EMPTY), claim(at_ms=NOW_MS + 999))
+    assert event.data["next_release_at"] == rfc3339(NOW_MS + 1_000)
+
+
+def test_cards_left_from_a_tranche_stay_claimable() -> None:
+    assert when(given(rules=PACED), claim(at_ms=NOW_MS + 999)).type == "voucher.granted"
+
+
 def test_every_reason_of_the_contract_is_tried() -> None:
     tried = {reason for reason, _, _ in REFUSALS.values()}
-    # Tranches are refused when the campaign is opened, so no claim can come before one.
-    assert tried == set(get_args(ClaimReason)) - {"not_released"}
+    assert tried == set(get_args(ClaimReason))
 
 
 def test_a_claim_is_granted_from_the_lease_of_its_partition() -> None:

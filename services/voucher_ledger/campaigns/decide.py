@@ -3,6 +3,7 @@
 from typing import Any
 
 from voucher_ledger.campaigns.state import CampaignBook, Campaigns
+from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.records import Command, Event, rejected
 
 # What `campaign.open` may ask for holds for the sum after a top-up too, so that no sum can leave a bigint.
@@ -55,7 +56,7 @@ def _open(campaign: CampaignBook | None, command: Command) -> Event:
     data = command.data
     if campaign is not None:
         return _refused(command, "conflict", f"the campaign was opened by the command {campaign.command_id}")
-    unsupported = _unsupported(data)
+    unsupported = _unsupported(data) or _unfit_release(data)
     if unsupported is not None:
         return _refused(command, "conflict", unsupported)
     accepted = {field: value for field, value in data.items() if field in _OPENED}
@@ -64,13 +65,24 @@ def _open(campaign: CampaignBook | None, command: Command) -> Event:
 
 def _unsupported(data: dict[str, Any]) -> str | None:
     """What the campaign asks for that claims would not honour: refused, since ignoring it would break a promise."""
-    if "release" in data:
-        return "release in tranches is not supported: leave `release` out to release the whole quota at starts_at"
     if data.get("when_empty", "reject") != "reject":
         return "a waiting room is not supported: leave `when_empty` out to refuse claims once the pool is empty"
     if data.get("overspend", "forbid") != "forbid":
         return "overspending is not supported: leave `overspend` out to keep within quota and budget"
     return None
+
+
+def _unfit_release(data: dict[str, Any]) -> str | None:
+    """What is wrong with the tranches: a claim could never come to the last cards, or there are not so many."""
+    tranches = data.get("release", ())
+    released = sum(tranche["quota"] for tranche in tranches)
+    if released > data["quota"]:
+        return f"the tranches of `release` hold {released}, more than the quota of {data['quota']}"
+    ends_at_ms = milliseconds(data["ends_at"])
+    late = next((tranche["at"] for tranche in tranches if milliseconds(tranche["at"]) >= ends_at_ms), None)
+    return (
+        None if late is None else f"the tranche at {late} would be released at ends_at or after it: {data['ends_at']}"
+    )
 
 
 def _top_up(campaign: CampaignBook, command: Command) -> Event:

@@ -4,6 +4,7 @@ from voucher_ledger.claims.state import Claims, LeaseShort
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
 from voucher_ledger.ledger.model import Campaign, Voucher
+from voucher_ledger.ledger.release import next_release_ms
 
 
 def decide(state: Claims, command: Command) -> Event:
@@ -48,8 +49,7 @@ def _claim(state: Claims, command: Command) -> Event:
         if vouchers < 1 or lease.amount_minor + lease.returned_minor < campaign.face_value_minor:
             if not lease.everything:
                 raise LeaseShort(campaign.campaign_id)
-            reason = lease.refusal or ("sold_out" if vouchers < 1 else "budget_exhausted")
-            return rejected("voucher.rejected", command, reason, data)
+            return _empty(campaign, lease.refusal or ("sold_out" if vouchers < 1 else "budget_exhausted"), command)
     return Event(
         "voucher.granted",
         {
@@ -60,6 +60,15 @@ def _claim(state: Claims, command: Command) -> Event:
             "expires_at": rfc3339(now_ms + campaign.voucher_ttl_ms),
         },
     )
+
+
+def _empty(campaign: Campaign, reason: str, command: Command) -> Event:
+    """The refusal where nothing is left: until the next tranche, if there is one."""
+    next_ms = next_release_ms(campaign, command.time_ms)
+    if reason == "sold_out" and next_ms is not None:
+        until = {**command.data, "next_release_at": rfc3339(next_ms)}
+        return rejected("voucher.rejected", command, "not_released", until)
+    return rejected("voucher.rejected", command, reason, command.data)
 
 
 def _again(campaign: Campaign, voucher: Voucher, command: Command) -> Event:

@@ -18,7 +18,8 @@ class Lease:
     `everything` tells that pool and all other leases were seen too small to add one voucher more, so that running out
     means sold out; `refusal` is the reason where they were seen so with their rests left in them. What the batch itself
     returns to the pool (expiries) may be granted again before it commits. `grants` is the journal's movement from the
-    lease to what is granted, once there is one.
+    lease to what is granted, once there is one. Of the pool, `held_back` vouchers are not released yet; `vouchers` are
+    those that are.
     """
 
     shard: int
@@ -28,6 +29,7 @@ class Lease:
     refusal: str | None = None
     returned_vouchers: int = 0
     returned_minor: int = 0
+    held_back: int = 0
     grants: Movement | None = field(default=None, compare=False)
 
 

@@ -10,8 +10,10 @@ from voucher_ledger.claims.evolve import evolve
 from voucher_ledger.claims.state import Claims, Lease
 from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import accounts, campaigns, leases, vouchers
+from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
 from voucher_ledger.ledger.model import Campaign, Role
+from voucher_ledger.ledger.release import straddled, unreleased
 
 
 def _grantable(campaign: Campaign, commands: Sequence[Command]) -> int:
@@ -67,7 +69,8 @@ class ClaimsRoom:
         """The campaigns of a batch, and a lease on each that is large enough for its claims (drawn where it was not).
 
         All of a batch goes through one lease a campaign, that of its lowest partition: a batch is decided by one
-        process, so a lease for each of its partitions would only strand vouchers in them.
+        process, so a lease for each of its partitions would only strand vouchers in them. Raises Straddles where a
+        tranche is released in the midst of a campaign's claims: each half then knows what it may draw on.
         """
         if lock:
             # A statement that waits for a row does not see the rows that came to be meanwhile, such as the user's next
@@ -85,8 +88,11 @@ class ClaimsRoom:
                 leads[command.data["campaign_id"]] = command
         expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
         state.campaigns = campaigns.load(connection, wanted)
-        for campaign_id in state.campaigns:
-            state.leases[campaign_id] = Lease(leads[campaign_id].partition, 0, 0)
+        for campaign_id, campaign in state.campaigns.items():
+            if straddled(campaign, (c.time_ms for c in claims if c.data["campaign_id"] == campaign_id)):
+                raise Straddles(f"a tranche of {campaign_id} is released in the midst of a batch")
+            lead = leads[campaign_id]
+            state.leases[campaign_id] = Lease(lead.partition, 0, 0, held_back=unreleased(campaign, lead.time_ms))
         self._read_leases(connection, state)
         for campaign_id, campaign in sorted(state.campaigns.items()):
             lease, count = state.leases[campaign_id], wanted[campaign_id]
@@ -94,14 +100,16 @@ class ClaimsRoom:
                 count = _grantable(campaign, commands)
                 if count:
                     returns = campaign_id in expiring
-                    need = leases.Need(campaign, lease.shard, count, leads[campaign_id], self.command_topic, returns)
+                    need = leases.Need(
+                        campaign, lease.shard, count, leads[campaign_id], self.command_topic, returns, lease.held_back
+                    )
                     drawn = leases.draw(connection, need, self._shards)
                     _apply_draw(lease, drawn)
         return state
 
     def _read_leases(self, connection: psycopg.Connection, state: Claims) -> None:
-        keys = [(campaign_id, lease.shard) for campaign_id, lease in state.leases.items()]
-        for (campaign_id, _), balance in leases.balances(connection, keys).items():
+        held_back = {(campaign_id, lease.shard): lease.held_back for campaign_id, lease in state.leases.items()}
+        for (campaign_id, _), balance in leases.balances(connection, held_back).items():
             state.leases[campaign_id].vouchers, state.leases[campaign_id].amount_minor = balance
 
     def _read_leases_again(self, connection: psycopg.Connection, state: Claims) -> None:

@@ -73,6 +73,29 @@ WHERE c.quota IS NULL OR b.vouchers IS NULL
    OR b.vouchers <> c.quota + b.lost_vouchers OR b.amount_minor <> c.budget_minor + b.lost_minor
    OR o.vouchers > c.quota + b.lost_vouchers OR o.amount_minor > c.budget_minor + b.lost_minor;
 
+-- name: tranches_are_kept
+-- Before a tranche, no more was granted than was released by then. (Top-ups and what came back count as released at any
+-- time: they come by other topics, whose record times may run ahead of a claim's.)
+WITH paced AS (
+    SELECT campaign_id, quota, release_at_ms, release_quota FROM books.campaign WHERE cardinality(release_at_ms) > 0
+), granted AS (
+    SELECT campaign_id, width_bucket(t.at_ms, p.release_at_ms) AS tranches_released, sum(t.vouchers) AS vouchers
+    FROM books.transfer t JOIN paced p USING (campaign_id)
+    WHERE t.debit_role = 'lease' AND t.credit_role = 'granted' GROUP BY campaign_id, tranches_released
+), returned AS (
+    SELECT campaign_id, sum(t.vouchers) AS vouchers FROM books.transfer t JOIN paced USING (campaign_id)
+    WHERE t.credit_role = 'pool' AND t.debit_role NOT IN ('funding', 'lease') GROUP BY campaign_id
+), tranche AS (
+    SELECT p.campaign_id, t.place, t.at_ms,
+           p.quota - sum(t.quota) OVER (PARTITION BY p.campaign_id ORDER BY t.place DESC) AS released
+    FROM paced p, unnest(p.release_at_ms, p.release_quota) WITH ORDINALITY AS t (at_ms, quota, place)
+)
+SELECT t.campaign_id, t.at_ms, t.released, coalesce(r.vouchers, 0) AS returned, sum(g.vouchers) AS granted_before
+FROM tranche t JOIN granted g ON g.campaign_id = t.campaign_id AND g.tranches_released < t.place
+LEFT JOIN returned r ON r.campaign_id = t.campaign_id
+GROUP BY t.campaign_id, t.place, t.at_ms, t.released, r.vouchers
+HAVING sum(g.vouchers) > t.released + coalesce(r.vouchers, 0);
+
 -- name: vouchers_equal_balances
 -- Count and value of the vouchers in each state are the balances `granted`, `held` and `spent`, shard by shard.
 WITH counted AS (

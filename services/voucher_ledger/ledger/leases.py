@@ -16,8 +16,9 @@ from voucher_ledger.ledger.model import Campaign, Role, RoleName
 BLOCK_VOUCHERS_MAX = 50_000
 
 _BALANCES = """
-SELECT a.campaign_id, a.shard, a.vouchers, a.amount_minor FROM books.account a
+SELECT a.campaign_id, a.shard, a.vouchers, a.amount_minor, p.vouchers FROM books.account a
 JOIN unnest(%s::text[], %s::int[]) AS k (campaign_id, shard) USING (campaign_id, shard)
+JOIN books.account p ON p.campaign_id = a.campaign_id AND p.role = 'pool' AND p.shard = 0
 WHERE a.role = 'lease'"""
 
 _TOTAL = """
@@ -47,7 +48,8 @@ WHERE campaign_id = %s AND role = %s::books.account_role AND shard = %s"""
 class Need:
     """What the claims of one batch want of one campaign, through the lease of `shard`; `cause` is one of them.
 
-    `returns` tells that the batch may return some to the pool, and may then grant that again.
+    `returns` tells that the batch may return some to the pool, and may then grant that again. `held_back` of the pool's
+    vouchers are not released yet.
     """
 
     campaign: Campaign
@@ -56,6 +58,7 @@ class Need:
     cause: Command
     topic: str
     returns: bool = False
+    held_back: int = 0
 
 
 class Drawn(NamedTuple):
@@ -70,12 +73,25 @@ class Drawn(NamedTuple):
     amount_minor: int = 0
 
 
-def balances(connection: psycopg.Connection, keys: list[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
-    """(vouchers, amount_minor) of the leases of these (campaign_id, shard) pairs; a lease never drawn is (0, 0)."""
-    found = dict.fromkeys(keys, (0, 0))
-    columns = ([campaign_id for campaign_id, _ in keys], [shard for _, shard in keys])
-    for campaign_id, shard, vouchers, amount_minor in connection.execute(_BALANCES, columns):
-        found[campaign_id, shard] = (vouchers, amount_minor)
+def usable(vouchers: int, pool_vouchers: int, held_back: int) -> int:
+    """What of a lease's `vouchers` is released while the pool must hold `held_back` back.
+
+    A partition may lag behind one that already drew on the next tranche: the pool then holds too little, and that much
+    is missing from every lease, whoever drew it. So no two leases together can give out more than was released.
+    """
+    return min(vouchers, max(0, pool_vouchers + vouchers - held_back))
+
+
+def balances(
+    connection: psycopg.Connection, held_back: dict[tuple[str, int], int]
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """(usable vouchers, amount_minor) of the leases of these (campaign_id, shard) pairs, each with what its campaign
+    holds back; a lease never drawn is (0, 0).
+    """
+    found = dict.fromkeys(held_back, (0, 0))
+    columns = ([campaign_id for campaign_id, _ in held_back], [shard for _, shard in held_back])
+    for campaign_id, shard, vouchers, amount_minor, pool_vouchers in connection.execute(_BALANCES, columns):
+        found[campaign_id, shard] = (usable(vouchers, pool_vouchers, held_back[campaign_id, shard]), amount_minor)
     return found
 
 
@@ -88,6 +104,7 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:
     face_minor = need.campaign.face_value_minor
     with connection.transaction():
         vouchers, amount_minor = connection.execute(_TOTAL, (need.campaign.campaign_id,)).fetchone() or (0, 0)
+        vouchers -= need.held_back
         # Rests too small for one voucher stay where they are, since sold-out claims must not take locks; but with what
         # the batch returns they may make one.
         if not need.returns and (vouchers < 1 or amount_minor < face_minor):
@@ -102,7 +119,7 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:
         pool = connection.execute(_LOCK_POOL, (need.campaign.campaign_id,)).fetchone()
         if pool is None:
             raise RuntimeError(f"the pool of campaign {need.campaign.campaign_id} does not exist")
-        affordable = min(pool[0], pool[1] // face_minor)
+        affordable = min(pool[0] - need.held_back, pool[1] // face_minor)
         if affordable >= need.vouchers:
             share = min(affordable // (2 * shards), BLOCK_VOUCHERS_MAX)
             block = max(need.vouchers, share)
@@ -116,21 +133,25 @@ def _gather(connection: psycopg.Connection, need: Need) -> Drawn:
     face_minor = need.campaign.face_value_minor
     rows = connection.execute(_LOCK_ALL, (need.campaign.campaign_id,)).fetchall()
     own = next((row for row in rows if row[0] == Role.LEASE and row[1] == need.shard), ("", 0, 0, 0, 0))
-    missing_vouchers = max(0, need.vouchers - own[2])
+    pool_vouchers = sum(row[2] for row in rows if row[0] == Role.POOL)
+    # What another partition drew of later tranches is missing here: see `usable`.
+    missing_vouchers = max(0, need.vouchers + max(0, need.held_back - pool_vouchers) - own[2])
     missing_minor = max(0, need.vouchers * face_minor - own[3])
     moves: list[tuple[RoleName, int, int, int]] = []
     for role, shard, vouchers, amount_minor, _ in rows:
         if role == Role.LEASE and shard == need.shard:
             continue
-        taken = (min(vouchers, missing_vouchers), min(amount_minor, missing_minor))
+        released = max(0, vouchers - need.held_back) if role == Role.POOL else vouchers
+        taken = (min(released, missing_vouchers), min(amount_minor, missing_minor))
         if taken != (0, 0):
             missing_vouchers -= taken[0]
             missing_minor -= taken[1]
             moves.append((role, shard, *taken))
     _move(connection, need, moves)
     outcome: Literal["everything", "enough"] = "everything" if missing_vouchers > 0 or missing_minor > 0 else "enough"
-    gathered = (own[2] + sum(move[2] for move in moves), own[3] + sum(move[3] for move in moves))
-    return Drawn(outcome, *gathered)
+    pool_vouchers -= sum(move[2] for move in moves if move[0] == Role.POOL)
+    gathered = own[2] + sum(move[2] for move in moves)
+    return Drawn(outcome, usable(gathered, pool_vouchers, need.held_back), own[3] + sum(move[3] for move in moves))
 
 
 def _move(connection: psycopg.Connection, need: Need, moves: list[tuple[RoleName, int, int, int]]) -> None:

@@ -21,13 +21,19 @@ class Role:
     LOSS: Final[RoleName] = "loss"
 
 
+# (at_ms, quota): so many vouchers are released at that moment.
+Tranche = tuple[int, int]
+
 # As in the database's enum books.account_role: the order in which accounts are locked.
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
 
 
 @dataclass(slots=True)
 class Campaign:
-    """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`."""
+    """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`.
+
+    `tranches` are in the order of their times.
+    """
 
     campaign_id: str
     state: str
@@ -42,6 +48,7 @@ class Campaign:
     voucher_ttl_ms: int
     hold_ttl_ms: int
     categories: frozenset[str] | None
+    tranches: tuple[Tranche, ...] = ()
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import structlog
 
 from voucher_ledger.core.envelope import encoder
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.ledger.errors import Contended
+from voucher_ledger.ledger.errors import Contended, Straddles
 from voucher_ledger.runtime.errors import SessionLost
 from voucher_ledger.runtime.incoming import dead_letter
 from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
@@ -61,6 +61,8 @@ class Decider(Generic[State]):
                 return self._transact(items, published, lock=attempt > 1)
             except _CONTENTION as error:
                 log.debug("batch decided again", room=self._room.name, attempt=attempt, cause=str(error).strip())
+            except Straddles:
+                return self._halves(items, published)
             except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError, SessionLost):
                 # The connection's fault or the schema's (a table, column or right that is missing), never one record's:
                 # to look for a record at fault would dead-letter all of them.
@@ -77,12 +79,15 @@ class Decider(Generic[State]):
     def _isolate(self, items: Sequence[Item], published: dict[int, int], error: Exception) -> list[Share]:
         """Decide the halves one after the other; a single record that still fails is the one at fault."""
         if len(items) > 1:
-            middle = len(items) // 2
-            return [*self.decide(items[:middle], published), *self.decide(items[middle:], published)]
+            return self._halves(items, published)
         item = items[0]
         if isinstance(item, DeadLetter):
             raise SessionLost(f"a dead letter could not be stored: {error}") from error
         return self.decide([_dead(item, error)], published)
+
+    def _halves(self, items: Sequence[Item], published: dict[int, int]) -> list[Share]:
+        middle = len(items) // 2
+        return [*self.decide(items[:middle], published), *self.decide(items[middle:], published)]
 
     def _transact(self, items: Sequence[Item], published: dict[int, int], *, lock: bool) -> list[Share]:
         connection, room = self._connection, self._room
