@@ -37,6 +37,7 @@ ZERO = "campaigns_sum_to_zero"
 OVERDRAWN = "no_account_is_overdrawn"
 APPROVED = "quota_and_budget_are_approved"
 KEPT = "quota_and_budget_are_kept"
+TRANCHES = "tranches_are_kept"
 BALANCES = "vouchers_equal_balances"
 TRAIL = "vouchers_equal_their_postings"
 LIMIT = "user_limits_are_kept"
@@ -181,3 +182,8 @@ _plant("a position that moved alone", "UPDATE books.position SET next_offset = n
        OUTBOX, ("position_next_offset", 7))  # fmt: skip
 _plant("a position lost", "DELETE FROM books.position WHERE topic = 'payment.commands'",
        OUTBOX, ("topic", "payment.commands"), CAUSE)  # fmt: skip
+_plant(
+    "a tranche that most grants came before",
+    "UPDATE books.campaign SET release_at_ms = '{1770336000002}', release_quota = '{10}' WHERE campaign_id = 'grey'",
+    TRANCHES, ("released", 2),
+)  # fmt: skip

@@ -29,7 +29,10 @@ class Paced(NamedTuple):
 @st.composite
 def paced(draw: st.DrawFn, *, lagging: bool) -> Paced:
     """Claims over three tranches; with `lagging` each partition has a clock of its own, else all share one."""
-    tranches = [(START_MS + at * 10, draw(st.integers(1, 4))) for at in sorted(draw(st.sets(st.integers(1, 6))))][:3]
+    # The large ones leave more in a lease than its batch needs, and so to a partition that lags.
+    tranches = [
+        (START_MS + at * 10, draw(st.sampled_from((1, 2, 3, 60)))) for at in sorted(draw(st.sets(st.integers(1, 6))))
+    ][:3]
     at_once = draw(st.integers(0, 3))
     quota = at_once + sum(quota for _, quota in tranches)
     release = [{"at": rfc3339(at_ms), "quota": share} for at_ms, share in draw(st.permutations(tranches))]
@@ -96,4 +99,15 @@ def test_a_lagging_partition_never_grants_from_a_tranche_to_come(ledger: Ledger,
             answer for claimed, answer in answered if claimed.time_ms < at_ms and answer["type"] == "voucher.granted"
         ]
         assert len(early) <= quota - unreleased
+    assert ledger.faults() == []
+
+
+def test_what_another_drew_of_the_next_tranche_is_not_granted_before_it(ledger: Ledger) -> None:
+    at_ms = START_MS + 10
+    opening = campaign_open(quota=62, budget_minor=62 * FACE_MINOR, release=[{"at": rfc3339(at_ms), "quota": 60}])
+    ahead = [step(0, "claims", claim("c-0", "u-0"), at_ms=at_ms)]
+    behind = [step(1, "claims", claim(f"c-{n}", f"u-{n}"), offset=n) for n in range(1, 4)]
+    answers = [answer for _, answer in play(ledger, Paced(opening, [(at_ms, 60)], [ahead, behind]))]
+    assert [answer["type"] for answer in answers] == [*["voucher.granted"] * 2, *["voucher.rejected"] * 2]
+    assert {answer["data"].get("reason") for answer in answers} == {None, "not_released"}
     assert ledger.faults() == []
