@@ -162,6 +162,10 @@ def simulate(
     record_times: Annotated[
         bool, typer.Option("--record-times", help="Records carry simulated timestamps (topics with CreateTime).")
     ] = False,
+    wave: Annotated[
+        int,
+        typer.Option(min=1, max=2, help="2: four times the hotels, three times the flights, more from small cities."),
+    ] = 1,
 ) -> None:
     """Play the campaign's day against the running processors: claimants, impatient users, orders, payments, rubbish."""
     from voucher_ledger.simulate import command
@@ -169,6 +173,7 @@ def simulate(
     code = command.run(
         settings.load(), claims=claims, cards=cards, seed=seed, rate=rate, campaign_id=campaign,
         voucher_ttl_s=voucher_ttl_s, hold_ttl_s=hold_ttl_s, await_expiries=await_expiries, record_times=record_times,
+        wave=2 if wave == 2 else 1,
     )  # fmt: skip
     raise typer.Exit(code)
 

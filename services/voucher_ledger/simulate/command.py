@@ -13,6 +13,7 @@ from voucher_ledger.produce.sender import Undelivered
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.simulate.catalogue import Wave
 from voucher_ledger.simulate.follow import AnswersLost
 from voucher_ledger.simulate.play import CampaignTaken, Stalled, play
 from voucher_ledger.simulate.report import Reporter, tables
@@ -32,6 +33,7 @@ def run(
     hold_ttl_s: int = 5,
     await_expiries: bool = False,
     record_times: bool = False,
+    wave: Wave = 1,
 ) -> int:
     """Play the campaign's day on the running processors and print what came of it; the arguments are the scenario's.
 
@@ -51,6 +53,7 @@ def run(
             hold_ttl_s=hold_ttl_s,
             await_expiries=await_expiries,
             record_times=record_times,
+            wave=wave,
         )
         with _interruptible() as stop, Reporter(scenario, sys.stderr) as reporter:
             tally = play(settings, scenario, seed, reporter.update, stop, rate=rate)

@@ -7,9 +7,9 @@ from random import Random
 
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.produce.records import TimedCommand
+from voucher_ledger.simulate.catalogue import ALLOWED_CATEGORIES, tier_at
 from voucher_ledger.simulate.rubbish import rubbish
 from voucher_ledger.simulate.scenario import (
-    ALLOWED_CATEGORIES,
     CHANNELS,
     HOUR_MS,
     MINUTE_MS,
@@ -136,7 +136,7 @@ def _claim(
     data: dict[str, object] = {
         "campaign_id": campaign_id,
         "user_id": user_id,
-        "city_tier": 1 + int(draw.random() * 6),
+        "city_tier": tier_at(scenario.wave, draw.random()),
         "channel": CHANNELS[int(draw.random() * 3)],
     }
     return command(CLAIM_TOPIC, "voucher.claim", command_id, time_ms, user_id, data)

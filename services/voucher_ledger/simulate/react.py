@@ -9,9 +9,9 @@ from typing import Any
 
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.produce.records import TimedCommand
+from voucher_ledger.simulate.catalogue import NOT_ALLOWED_CATEGORY, tier_at, vertical_at
 from voucher_ledger.simulate.scenario import (
-    CATEGORIES,
-    NOT_ALLOWED_CATEGORY,
+    CHANCES,
     Scenario,
     chance,
     command,
@@ -62,9 +62,10 @@ class Users:
         return command(topic, type_, f"{self._prefix}{name}", time_ms, data["user_id"], data)
 
     def _reserve(self, order_id: str, voucher_id: str, user_id: str, after_ms: int, **change: object) -> TimedCommand:
-        category, amount_minor_max = CATEGORIES[self._chance("category", order_id) % len(CATEGORIES)]
+        wave = self._scenario.wave
+        vertical = vertical_at(wave, self._chance("category", order_id) / CHANCES)
         # Squared, since small orders are the many.
-        span_minor = max(1, amount_minor_max - self._scenario.min_spend_minor)
+        span_minor = max(1, vertical.amount_minor_max - self._scenario.min_spend_minor)
         over_minor = span_minor * self._chance("amount", order_id) ** 2 // 1_000_000
         amount_minor = max(1, self._scenario.min_spend_minor + over_minor)
         data: Data = {
@@ -72,8 +73,8 @@ class Users:
             "user_id": user_id,
             "voucher_id": voucher_id,
             "merchant_id": f"m-{self._chance('merchant', order_id)}",
-            "category": category,
-            "city_tier": 1 + self._chance("tier", user_id) % 6,
+            "category": vertical.category,
+            "city_tier": tier_at(wave, self._chance("tier", user_id) / CHANCES),
             "amount_minor": amount_minor,
         }
         return self._command(ORDER_TOPIC, "order.reserve", f"{order_id}/reserve", after_ms, data | change)

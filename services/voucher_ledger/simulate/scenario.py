@@ -7,6 +7,7 @@ import orjson
 
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.produce.records import TimedCommand
+from voucher_ledger.simulate.catalogue import Wave
 
 SOURCE = "voucher-ledger/simulate"
 HOUR_MS = 3_600_000
@@ -20,8 +21,9 @@ class Scenario:
     The campaign runs from a minute before `begin_ms` for six hours. `claims` counts the claims that are well-formed
     (repeated ones included); one record of rubbish follows each `rubbish_every` of them. Arrivals thin out with the
     time constant `hot_s` within `day_s`. With `await_expiries` a play goes on until no voucher is open any more, which
-    needs the sweeper. With `record_times` records carry simulated timestamps, which topics with CreateTime keep; on
-    topics with LogAppendTime (the default) the brokers' clock decides, and a play is as fast as it can be.
+    needs the sweeper. `wave` tells what is ordered, and from where (see the catalogue). With `record_times` records
+    carry simulated timestamps, which topics with CreateTime keep; on topics with LogAppendTime (the default) the
+    brokers' clock decides, and a play is as fast as it can be.
 
     Raises ValueError where a figure makes no sense.
     """
@@ -40,6 +42,7 @@ class Scenario:
     rubbish_every: int = 200
     await_expiries: bool = False
     record_times: bool = False
+    wave: Wave = 1
 
     def __post_init__(self) -> None:
         """Refuse what would make commands that no schema takes, or no campaign at all."""
@@ -65,22 +68,10 @@ class Scenario:
 
     @property
     def category_budgets_minor(self) -> dict[str, int]:
-        """Hotels have a budget of their own, about half of what users would like to spend there."""
+        """Hotels have a budget of their own, less than users would like to spend there."""
         return {"hotel": self.cards * self.face_value_minor // 25}
 
 
-# What an order may be for, and how far its amount may go (minor units).
-CATEGORIES: tuple[tuple[str, int], ...] = (
-    ("tea", 3_000),
-    ("tea", 2_400),
-    ("film", 6_000),
-    ("attraction", 12_000),
-    ("train", 30_000),
-    ("hotel", 60_000),
-    ("flight", 120_000),
-)
-ALLOWED_CATEGORIES = sorted({name for name, _ in CATEGORIES})
-NOT_ALLOWED_CATEGORY = "jewellery"
 CHANNELS = ("app", "mini-program", "web")
 
 
@@ -89,9 +80,12 @@ def command_prefix(scenario: Scenario, seed: int) -> str:
     return f"{scenario.campaign_id}:{seed}:"
 
 
+CHANCES = 1_000
+
+
 def chance(seed: int, purpose: str, name: str) -> int:
-    """0 to 999, always the same for the same arguments: how a user decides without a memory."""
-    return crc32(f"{seed}:{purpose}:{name}".encode()) % 1_000
+    """0 to CHANCES - 1, always the same for the same arguments: how a user decides without a memory."""
+    return crc32(f"{seed}:{purpose}:{name}".encode()) % CHANCES
 
 
 def encode(type_: str, command_id: str, time_ms: int, data: dict[str, object]) -> bytes:
