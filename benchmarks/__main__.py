@@ -19,7 +19,7 @@ from benchmarks.suite import Suite
 from benchmarks.world import servers
 from voucher_ledger.dev.errors import EmbeddedServerError
 from voucher_ledger.runtime import logs
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 
 RESULTS = Path(__file__).resolve().parent / "results.json"
 INTERRUPTED = 130
@@ -27,6 +27,7 @@ FAILURES = (
     ContestantFailed,
     EmbeddedServerError,
     KafkaException,
+    NotSetUp,
     RuntimeError,
     TimeoutError,
     Unreachable,

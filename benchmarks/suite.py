@@ -113,7 +113,9 @@ class Suite:
 
     def _latency(self, processes: int) -> None:
         seconds = self.plan.latency_seconds
-        with fresh_world(self.servers, latency.CLAIMS_PER_SECOND * (seconds + latency.WARM_UP_SECONDS)) as world:
+        # Twice the cards that are claimed: how processes share the last of them is another story.
+        cards = 2 * latency.CLAIMS_PER_SECOND * (seconds + latency.WARM_UP_SECONDS)
+        with fresh_world(self.servers, cards) as world:
             found = latency.measure(world, processes, seconds)
             audited(world)
         self.findings.latencies.append(found)
