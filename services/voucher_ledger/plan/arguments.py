@@ -1,6 +1,5 @@
 """The arguments of `voucher-ledger plan`."""
 
-import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -39,9 +38,6 @@ def plan(
     from voucher_ledger.plan import command
 
     settings.refuse_unknown_names(os.environ)  # it reads none, but a misspelt one is told by every command
-    for option, value in (("--conversion", conversion), ("--uncertainty", uncertainty)):
-        if value is not None and math.isnan(value):
-            raise typer.BadParameter("not a number", param_hint=option)
     if (forecast is None) == (from_events is None):
         raise typer.BadParameter("give either a forecast or --from-events", param_hint="FORECAST")
     code = command.run(

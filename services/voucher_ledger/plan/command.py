@@ -63,8 +63,9 @@ def _rows(
     except BadInput as error:
         raise BadInput(f"--average-order-minor: {error}") from None
     if forecast_file is not None:
-        with forecast_file.open(encoding="utf-8", newline="") as lines:
-            return read_forecast(str(forecast_file), lines, campaign, defaults)
+        with forecast_file.open("rb") as lines:
+            # Decoded line by line, so that a fault is told with its line.
+            return read_forecast(str(forecast_file), (line.decode() for line in lines), campaign, defaults)
     assert events_file is not None
     with events_file.open("rb") as records:
         return read_past(str(events_file), records, defaults)
