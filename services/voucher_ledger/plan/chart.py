@@ -86,7 +86,7 @@ def _round_steps(cards: int) -> Iterator[int]:
 
 
 def _short(cards: int) -> str:
-    for size, unit in ((10**9, "bn"), (10**6, "M"), (10**3, "k")):
+    for size, unit in ((10**12, "tn"), (10**9, "bn"), (10**6, "M"), (10**3, "k")):
         if cards >= size:
             return f"{cards / size:g} {unit}"
     return f"{cards:,}"
