@@ -51,9 +51,8 @@ def tranche(minute: int, quota: int) -> dict[str, Any]:
         ({"campaign_id": 7}, "campaign.json: data.campaign_id: "),
         ({"voucher": {"kind": "percent_off", "face_value_minor": 1}}, "campaign.json: data.voucher"),
         ({"ends_at": START}, "campaign.json: data.ends_at: "),
-        ({"release": [tranche(0, 60), tranche(60, 39)]}, "data.release: its tranches sum to 99, data.quota is 100"),
-        ({"release": [tranche(0, 60), tranche(120, 40)]}, "data.release[1].at: 2026-02-06T02:00:00.000Z is not within"),
-        ({"release": [tranche(60, 60), tranche(0, 40)]}, "data.release[1].at: 2026-02-06T00:00:00.000Z is before"),
+        ({"release": [tranche(0, 60), tranche(60, 41)]}, "would be refused: the tranches of `release` hold 101"),
+        ({"release": [tranche(0, 60), tranche(120, 40)]}, "would be refused: the tranche at 2026-02-06T02:00:00Z"),
         ({"specversion": "1.0"}, "campaign.json: a whole command"),
     ],
 )
@@ -79,6 +78,13 @@ def test_a_campaign_has_the_schemas_defaults() -> None:
     assert (found.rules.per_user_limit, found.rules.state, found.length_ms) == (1, "open", 7_200_000)
     assert found.tranches == ((start, 60), (start + 3_600_000, 40))
     assert campaign(budget_minor=99_999).cards_covered == 39
+
+
+def test_what_no_tranche_names_is_there_from_the_start() -> None:
+    early = {"at": "2026-02-05T00:00:00Z", "quota": 5}
+    found = campaign(release=[tranche(60, 30), tranche(30, 20), tranche(60, 10), early])
+    start = found.rules.starts_at_ms
+    assert found.tranches == ((start, 40), (start + 1_800_000, 20), (start + 3_600_000, 40))
 
 
 def test_a_forecast_by_the_minute_and_by_the_hour() -> None:

@@ -1,12 +1,17 @@
 """The campaign that is planned: the `data` of a `campaign.open` command, checked as a processor checks it."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from voucher_ledger.campaigns.decide import decide
+from voucher_ledger.campaigns.state import Campaigns
 from voucher_ledger.core.clock import milliseconds, rfc3339
+from voucher_ledger.core.records import Command
 from voucher_ledger.core.validation import CommandDecoder, Undecidable
+from voucher_ledger.ledger.journal import Journal
 from voucher_ledger.ledger.model import Campaign
 from voucher_ledger.plan.errors import BadInput
 
@@ -18,7 +23,11 @@ Tranches = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class PlannedCampaign:
-    """A campaign's rules with its quota and budget; `tranches` is empty where all cards are there from the start."""
+    """A campaign's rules with its quota and budget.
+
+    `tranches` sum to the quota, or are empty where the file has no `release`: then all cards are there from the start.
+    The rules themselves have none: a run is told which plan it tries.
+    """
 
     rules: Campaign
     quota: int
@@ -47,22 +56,20 @@ def read_campaign(name: str, content: bytes) -> PlannedCampaign:
         raise BadInput(f"{name}: must be a JSON object, the data of a campaign.open command")
     if "specversion" in data:
         raise BadInput(f"{name}: a whole command; the planner wants its `data` alone")
-    _check(name, data)
-    campaign = PlannedCampaign(
-        _rules(data),
-        data["quota"],
-        data["budget_minor"],
-        data.get("category_budgets_minor", {}),
-        tuple((milliseconds(tranche["at"]), tranche["quota"]) for tranche in data.get("release", ())),
-    )
-    if campaign.quota < 1:
+    command = _command(name, data)
+    if data["quota"] < 1:
         raise BadInput(f"{name}: data.quota: a campaign without cards needs no plan")
-    if campaign.tranches:
-        _check_tranches(name, campaign)
-    return campaign
+    # What the campaigns room would refuse needs no plan either: it would never be opened.
+    event = decide(Campaigns(Journal("campaign.commands")), command)
+    if event.type == "campaign.rejected":
+        raise BadInput(f"{name}: data: campaign.open would be refused: {event.data['detail']}")
+    rules = _rules(data)
+    return PlannedCampaign(
+        rules, data["quota"], data["budget_minor"], data.get("category_budgets_minor", {}), _tranches(data, rules)
+    )
 
 
-def _check(name: str, data: dict[str, Any]) -> None:
+def _command(name: str, data: dict[str, Any]) -> Command:
     """Decode the command that the data would make, so that the planner takes what a processor takes, and no more."""
     envelope = {
         "specversion": "1.0",
@@ -74,7 +81,7 @@ def _check(name: str, data: dict[str, Any]) -> None:
     }
     owner = data.get("campaign_id")
     try:
-        CommandDecoder("campaign.commands").decode(
+        return CommandDecoder("campaign.commands").decode(
             orjson.dumps(envelope), owner.encode() if isinstance(owner, str) else None
         )
     except Undecidable as error:
@@ -101,14 +108,12 @@ def _rules(data: dict[str, Any]) -> Campaign:
     )
 
 
-def _check_tranches(name: str, campaign: PlannedCampaign) -> None:
-    before_ms = campaign.rules.starts_at_ms
-    for place, (at_ms, _) in enumerate(campaign.tranches):
-        if not campaign.rules.starts_at_ms <= at_ms < campaign.rules.ends_at_ms:
-            raise BadInput(f"{name}: data.release[{place}].at: {rfc3339(at_ms)} is not within the campaign")
-        if at_ms < before_ms:
-            raise BadInput(f"{name}: data.release[{place}].at: {rfc3339(at_ms)} is before the tranche above it")
-        before_ms = at_ms
-    total = sum(quota for _, quota in campaign.tranches)
-    if total != campaign.quota:
-        raise BadInput(f"{name}: data.release: its tranches sum to {total:,}, data.quota is {campaign.quota:,}")
+def _tranches(data: dict[str, Any], rules: Campaign) -> Tranches:
+    """The whole quota by the moments in which it becomes claimable: what no tranche names is there from the start."""
+    if "release" not in data:
+        return ()
+    released: Counter[int] = Counter()
+    for tranche in data["release"]:
+        released[max(milliseconds(tranche["at"]), rules.starts_at_ms)] += tranche["quota"]
+    released[rules.starts_at_ms] += data["quota"] - released.total()
+    return tuple((at_ms, quota) for at_ms, quota in sorted(released.items()) if quota)

@@ -1,7 +1,7 @@
 """One run: the claims of one possible day, decided by the functions that decide them in production. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from voucher_ledger.claims.decide import decide
@@ -14,15 +14,13 @@ from voucher_ledger.plan.forecast import Demand
 
 # How many steps the campaign's length is drawn in.
 STEPS: Final = 360
-# What a claim is refused as that may succeed once the next tranche is there.
-_WAITING: Final = frozenset(["sold_out", "not_released"])
 
 
 @dataclass(slots=True)
 class Run:
     """What came of a run, in simulated cards and claims; times in milliseconds from the campaign's start.
 
-    `waiting` counts claims refused for want of a card before the last tranche, `refused` those refused for good.
+    `waiting` counts claims refused until the next tranche (`not_released`), `refused` those refused for good.
     `granted_by_step` is how many were granted by the end of each of STEPS equal parts, the start before them.
     """
 
@@ -88,10 +86,9 @@ def play(
     claims: Iterable[tuple[int, int]],
 ) -> Run:
     """Decide `claims` (milliseconds from the start, place in `rows`), each of a user of its own."""
-    rules = campaign.rules
+    rules = replace(campaign.rules, tranches=tranches)
     cards = _Cards(campaign, tranches, budget_minor)
     state = Claims(Journal("claim.commands"), {rules.campaign_id: rules}, {rules.campaign_id: cards.lease})
-    last_tranche_ms = tranches[-1][0] - rules.starts_at_ms
     run = Run([0] * len(rows))
     cards.release(0)
     for number, (now_ms, place) in enumerate(claims):
@@ -102,7 +99,7 @@ def play(
         command = _claim(rules.campaign_id, number, rows[place].city_tier, rules.starts_at_ms + now_ms)
         event = decide(state, command)
         evolve(state, command, event)
-        _count(run, event, place, is_early=now_ms < last_tranche_ms)
+        _count(run, event, place)
         if event.type == "voucher.granted":
             cards.granted(now_ms)
             if cards.is_over:
@@ -121,11 +118,11 @@ def _claim(campaign_id: str, number: int, city_tier: int | None, time_ms: int) -
     return Command("voucher.claim", f"c-{number}", data, 0, number, time_ms)
 
 
-def _count(run: Run, event: Event, place: int, *, is_early: bool) -> None:
+def _count(run: Run, event: Event, place: int) -> None:
     if event.type == "voucher.granted":
         run.granted += 1
         run.granted_by_row[place] += 1
-    elif is_early and event.data["reason"] in _WAITING:
+    elif event.data["reason"] == "not_released":
         run.waiting += 1
     else:
         run.refused += 1
