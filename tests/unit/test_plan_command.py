@@ -36,6 +36,7 @@ def test_the_grey_release_is_gone_in_eight_minutes_and_lasts_six_hours_in_tranch
     assert report["quota"] == 50_000
     assert 7 <= plans["all at once"]["runs_out_minutes"]["p50"] <= 9
     assert plans["all at once"]["available_share"]["p50"] < 0.03
+    assert plans["all at once"]["lasts_until_last_tranche_share"] is None
     paced = plans["recommended release"]
     assert len(report["release"]) == paced["tranches"] == 36
     assert report["release"][-1]["at"] == "2026-02-06T05:50:00.000Z"

@@ -120,7 +120,7 @@ def _outcome(outcome: Outcome, runs: int) -> dict[str, Any]:
         "plan": outcome.name,
         "tranches": len(outcome.tranches),
         "runs_out_minutes": _quantiles(outcome.runs_out_minutes),
-        "lasts_until_last_tranche_share": outcome.lasting_runs / runs,
+        "lasts_until_last_tranche_share": outcome.lasting_runs / runs if outcome.tranches else None,
         "granted": _quantiles(outcome.granted),
         "must_wait_for_next_tranche": _quantiles(outcome.waiting),
         "refused": _quantiles(outcome.refused),
