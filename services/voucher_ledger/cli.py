@@ -10,6 +10,7 @@ import typer
 
 from voucher_ledger import __version__, help_text
 from voucher_ledger.dev.commands import app as dev_app
+from voucher_ledger.plan.arguments import plan
 from voucher_ledger.run import failures
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import logs, settings
@@ -24,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dev_app, name="dev")
+app.command()(plan)
 
 
 class Process(StrEnum):
