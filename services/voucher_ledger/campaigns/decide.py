@@ -68,8 +68,6 @@ def _unsupported(data: dict[str, Any]) -> str | None:
         return "release in tranches is not supported: leave `release` out to release the whole quota at starts_at"
     if data.get("when_empty", "reject") != "reject":
         return "a waiting room is not supported: leave `when_empty` out to refuse claims once the pool is empty"
-    if data.get("overspend", "forbid") != "forbid":
-        return "overspending is not supported: leave `overspend` out to keep within quota and budget"
     return None
 
 

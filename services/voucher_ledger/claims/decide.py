@@ -43,12 +43,14 @@ def _claim(state: Claims, command: Command) -> Event:
     if earlier is not None and len(earlier) >= campaign.per_user_limit:
         return rejected("voucher.rejected", command, "user_limit", data)
     lease = state.leases[campaign.campaign_id]
-    if lease.vouchers < 1 or lease.amount_minor < campaign.face_value_minor:
-        vouchers = lease.vouchers + lease.returned_vouchers
-        if vouchers < 1 or lease.amount_minor + lease.returned_minor < campaign.face_value_minor:
-            if not lease.everything:
-                raise LeaseShort(campaign.campaign_id)
-            reason = lease.refusal or ("sold_out" if vouchers < 1 else "budget_exhausted")
+    face_minor = campaign.face_value_minor
+    if (lease.vouchers < 1 or lease.amount_minor < face_minor) and not lease.pays_with_returns(face_minor):
+        # To honour a claim takes the proof too: without it, `loss` would tell of an overspend that is none.
+        if not lease.everything:
+            raise LeaseShort(campaign.campaign_id)
+        if campaign.overspend != "honour":
+            gone = lease.vouchers + lease.returned_vouchers < 1
+            reason = lease.refusal or ("sold_out" if gone else "budget_exhausted")
             return rejected("voucher.rejected", command, reason, data)
     return Event(
         "voucher.granted",
@@ -56,7 +58,7 @@ def _claim(state: Claims, command: Command) -> Event:
             **data,
             "command_id": command.id,
             "voucher_id": voucher_id_of(command),
-            "face_value_minor": campaign.face_value_minor,
+            "face_value_minor": face_minor,
             "expires_at": rfc3339(now_ms + campaign.voucher_ttl_ms),
         },
     )

@@ -27,7 +27,10 @@ ROLES: tuple[RoleName, ...] = get_args(RoleName)
 
 @dataclass(slots=True)
 class Campaign:
-    """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`."""
+    """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`.
+
+    `overspend`: claims past quota or budget are refused (`forbid`), or granted against `loss` (`honour`).
+    """
 
     campaign_id: str
     state: str
@@ -42,6 +45,7 @@ class Campaign:
     voucher_ttl_ms: int
     hold_ttl_ms: int
     categories: frozenset[str] | None
+    overspend: str = "forbid"
 
 
 @dataclass(slots=True)
