@@ -160,5 +160,10 @@ def write_history(books: Books) -> None:
         ("voucher.expire", "expire-2", {"campaign_id": "tiny", "user_id": "first", "voucher_id": only}),
         ("voucher.claim", "claim-next", {"campaign_id": "tiny", "user_id": "next"}),
     )
+    # Three claims for the one voucher of a campaign that honours overspending, and the last of them expires.
+    open_campaign(books, "past", quota=1, budget_minor=2_600, overspend="honour")
+    *_, last = books.claim(1, "within", "past-1", "past-2", campaign_id="past")
+    expire = {"campaign_id": "past", "user_id": "past-2", "voucher_id": last}
+    books.when(books.claims, 1, START_MS + DAY_MS, ("voucher.expire", "expire-3", expire))
     # The first batch's row is pruned, as it is once its events are known to be published.
     books.connection.execute("DELETE FROM books.outbox WHERE topic = 'claim.commands' AND first_offset = 0")

@@ -29,6 +29,8 @@ def _voucher_of(user_id: str) -> str:
 
 _POOL = "UPDATE books.account SET {} WHERE campaign_id = 'grey' AND role = 'pool'"
 _FUNDING = "UPDATE books.account SET {} WHERE campaign_id = 'grey' AND role = 'funding'"
+_ONE_LESS = "vouchers = vouchers + 1, amount_minor = amount_minor + 2500"
+_LOSS = "UPDATE books.account SET {} WHERE campaign_id = 'past' AND role = 'loss' AND shard = 1"
 _GRANT = f"debit_role = 'lease' AND credit_role = 'granted' AND voucher_id = {_voucher_of('twice')}"
 _TOP_UP = "cause_topic = 'campaign.commands' AND cause_offset = 2"
 
@@ -38,6 +40,7 @@ OVERDRAWN = "no_account_is_overdrawn"
 APPROVED = "quota_and_budget_are_approved"
 KEPT = "quota_and_budget_are_kept"
 TRANCHES = "tranches_are_kept"
+LOSS = "loss_is_of_honoured_claims"
 BALANCES = "vouchers_equal_balances"
 TRAIL = "vouchers_equal_their_postings"
 LIMIT = "user_limits_are_kept"
@@ -94,6 +97,19 @@ _plant(
     FROM generate_series(1, 5) AS n""",
     KEPT, ("vouchers_out", 13), BALANCES, TRAIL,
 )  # fmt: skip
+_plant("an overspend that was forbidden", "UPDATE books.campaign SET overspend = 'forbid' WHERE campaign_id = 'past'",
+       LOSS, ("overspend", "forbid"))  # fmt: skip
+_plant("an overspend of which no loss tells", _LOSS.format(_ONE_LESS),
+       KEPT, ("lost_vouchers", 1), ACCOUNTS, ZERO)  # fmt: skip
+_plant(
+    "a loss that was funded afterwards",
+    f"""{_LOSS.format(_ONE_LESS)};
+    UPDATE books.account SET vouchers = vouchers - 1, amount_minor = amount_minor - 2500
+    WHERE campaign_id = 'past' AND role = 'funding'""",
+    KEPT, ("lost_minor", 2500), ACCOUNTS,
+)  # fmt: skip
+_plant("a unit of loss too much", _LOSS.format("amount_minor = amount_minor - 1"),
+       LOSS, ("lost_minor", 5001), ACCOUNTS, ZERO, KEPT)  # fmt: skip
 _plant("a voucher of another value", "UPDATE books.voucher SET face_value_minor = 1 WHERE user_id = 'cancels'",
        BALANCES, ("role", "granted"), TRAIL)  # fmt: skip
 _plant("a voucher of another shard", "UPDATE books.voucher SET shard = 0 WHERE user_id = 'cancels'",

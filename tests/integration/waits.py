@@ -41,6 +41,20 @@ def outbox_rows(world: World, first_offset: int = 0) -> int:
     return int(row[0])
 
 
+def wait_vouchers_due(world: World) -> None:
+    """Wait until all vouchers that were granted are past their time."""
+    _wait(lambda: vouchers_alive(world) == 0, "end of the vouchers' lives")
+
+
+def vouchers_alive(world: World) -> int:
+    """How many vouchers are not yet due, by the server's clock: the broker's too, which stamps their expiries."""
+    row = world.connection.execute(
+        "SELECT count(*) FROM books.voucher, pg_sleep(0.05) WHERE expires_at_ms >= extract(epoch FROM now()) * 1000"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def wait_ended(process: subprocess.Popen[bytes]) -> None:
     """Wait until a processor has stopped by itself, with an error."""
     assert process.wait(WAIT_SECONDS_MAX) > 0

@@ -25,18 +25,39 @@ def play_quietly(ledger: Ledger, story: Story) -> list[bytes]:
 
 
 def nothing_is_oversold(ledger: Ledger, story: Story) -> None:
-    """At no moment more out than quota and budget, by the events; and the books agree with them."""
+    """At no moment more out than quota and budget (and what was honoured past them), by the events; and the books agree
+    with them, in each unit of each role.
+    """
     events = play_quietly(ledger, story)
-    counted = tally(events)
+    counted = tally(events, honoured(story, events))
     assert counted.faults == []
     assert ledger.faults() == []
-    rows = ledger.connection.execute(
-        """SELECT campaign_id, sum(vouchers)::bigint, sum(amount_minor)::bigint FROM books.account
-           WHERE role IN ('granted', 'held', 'spent') GROUP BY campaign_id"""
-    ).fetchall()
-    booked = {campaign_id: (vouchers, amount_minor) for campaign_id, vouchers, amount_minor in rows}
+    booked = booked_in(ledger, "granted", "held", "spent")
     assert {name: (counted.vouchers_out[name], counted.out_minor[name]) for name in booked} == booked
     assert set(+counted.vouchers_out) <= set(booked)
+    lost = booked_in(ledger, "loss")
+    assert {name: (-counted.lost_vouchers[name], -counted.lost_minor[name]) for name in lost} == lost
+    assert set(+counted.lost_vouchers) <= set(lost)
+
+
+def honoured(story: Story, events: Sequence[bytes]) -> set[str]:
+    """The campaigns that were opened to honour overspending; `events` are the answers to the steps of `story`."""
+    steps = [step for batch in story for step in batch]
+    return {
+        step.command["data"]["campaign_id"]
+        for step, event in zip(steps, map(orjson.loads, events), strict=True)
+        if event["type"] == "campaign.opened" and step.command["data"].get("overspend") == "honour"
+    }
+
+
+def booked_in(ledger: Ledger, *roles: str) -> dict[str, tuple[int, int]]:
+    """(vouchers, amount_minor) of these roles together, by campaign."""
+    rows = ledger.connection.execute(
+        """SELECT campaign_id, sum(vouchers)::bigint, sum(amount_minor)::bigint FROM books.account
+           WHERE role::text = ANY(%s) GROUP BY campaign_id""",
+        (list(roles),),
+    ).fetchall()
+    return {campaign_id: (vouchers, amount_minor) for campaign_id, vouchers, amount_minor in rows}
 
 
 def batches_do_not_matter(ledger: Ledger, story: Story, split: Story) -> None:

@@ -101,7 +101,8 @@ class Teller:
         rules = self.campaigns.get(claim["campaign_id"], {"quota": 0})
         granted = [known for known in self.claimed if known["campaign_id"] == claim["campaign_id"]]
         own = [known["command_id"] for known in granted if known["user_id"] == claim["user_id"]]
-        if len(granted) < rules["quota"] and len(own) < rules["per_user_limit"] and command["id"] not in own:
+        left = len(granted) < rules["quota"] or rules.get("overspend") == "honour"
+        if left and len(own) < rules["per_user_limit"] and command["id"] not in own:
             self.claimed.append(claim)
 
     def _new(self, type_: str, number: int) -> dict[str, Any]:
@@ -132,6 +133,9 @@ class Teller:
             "starts_at": rfc3339(START_MS + self.pick((0, 1))), "ends_at": rfc3339(START_MS + OPEN_S * 1_000),
             "per_user_limit": self.pick((3, 2, 1)), "voucher_ttl_s": TTL_S, "hold_ttl_s": HOLD_S,
         }  # fmt: skip
+        overspend = self.pick((None, "forbid", "honour"))
+        if overspend is not None:
+            data["overspend"] = overspend
         if self.draw(st.booleans()):
             data["categories"] = list(CATEGORIES)
             data["category_budgets_minor"] = {"tea": self.pick((700, 2_000, 0))}

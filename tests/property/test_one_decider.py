@@ -3,8 +3,10 @@
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from tests.property import properties
+from tests.property.by_hand import campaign_open, claim, step
 from tests.property.deciding import ROOMS, Ledger
 from tests.property.stories import Batch, Story, stories
 
@@ -79,3 +81,17 @@ def test_any_order_of_the_rooms_answers_each_command_once_and_leaves_clean_books
 @settings(STEADY)
 def test_every_event_keeps_its_schema(ledger: Ledger, story: Story) -> None:
     properties.events_keep_their_schemas(ledger, story)
+
+
+def test_a_loss_that_no_sum_could_hold_is_refused_by_the_database(ledger: Ledger) -> None:
+    """The vouchers of all partitions together must fit a bigint: the claim past that is one dead letter."""
+    dear = {"kind": "free_order", "face_value_minor": 10**15}
+    opening = campaign_open(quota=0, budget_minor=0, voucher=dear, overspend="honour")
+    claims = [step(0, "claims", claim(f"c-{offset}", f"u-{offset}"), offset=offset) for offset in range(1_001)]
+    with capture_logs():
+        events = ledger.begin().play([[step(0, "campaigns", opening)], claims])
+    assert len(events) == 1 + 1_000
+    (letter,) = ledger.processors["claims"].letters
+    assert letter.offset == 1_000
+    assert "account_loss_fits_a_sum" in letter.error
+    assert properties.booked_in(ledger, "loss") == {"spring-1": (-1_000, -(10**18))}

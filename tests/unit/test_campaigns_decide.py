@@ -127,7 +127,6 @@ def test_the_same_id_with_another_type_is_a_conflict(opened: Room) -> None:
         {"release": [{"at": "2026-02-06T00:00:00Z", "quota": 50_000}, {"at": "2026-02-06T01:00:00Z", "quota": 1}]},
         {"release": [{"at": "2026-02-06T06:00:00Z", "quota": 1}]},
         {"when_empty": "queue"},
-        {"overspend": "honour"},
     ],
 )
 def test_what_claims_would_not_honour_is_refused_clearly(room: Room, asked: dict[str, Any]) -> None:
@@ -141,8 +140,15 @@ def test_defaults_spelled_out_are_accepted(room: Room) -> None:
     assert room.when("campaign.open", {**OPEN, "when_empty": "reject", "overspend": "forbid"}).type == "campaign.opened"
 
 
+def test_a_campaign_that_honours_overspending_is_funded_as_any_other(room: Room) -> None:
+    event = room.when("campaign.open", {**OPEN, "overspend": "honour"}, "open-1")
+    assert event.type == "campaign.opened"
+    assert room.balances == {Role.FUNDING: (-50_000, -125_000_000), Role.POOL: (50_000, 125_000_000)}
+    assert room.when("campaign.open", OPEN, "open-1").data["reason"] == "conflict"
+
+
 def test_a_refusal_is_not_remembered(room: Room) -> None:
-    assert room.when("campaign.open", {**OPEN, "overspend": "honour"}, "open-1").type == "campaign.rejected"
+    assert room.when("campaign.open", {**OPEN, "when_empty": "queue"}, "open-1").type == "campaign.rejected"
     event = room.when("campaign.open", OPEN, "open-1")
     assert event.type == "campaign.opened"
     assert "duplicate" not in event.data

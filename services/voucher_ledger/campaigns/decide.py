@@ -67,8 +67,6 @@ def _unsupported(data: dict[str, Any]) -> str | None:
     """What the campaign asks for that claims would not honour: refused, since ignoring it would break a promise."""
     if data.get("when_empty", "reject") != "reject":
         return "a waiting room is not supported: leave `when_empty` out to refuse claims once the pool is empty"
-    if data.get("overspend", "forbid") != "forbid":
-        return "overspending is not supported: leave `overspend` out to keep within quota and budget"
     return None
 
 

@@ -1,6 +1,6 @@
 """Claims and expiries: who gets a voucher. Pure: the state and the command in, the event out, nothing changed."""
 
-from voucher_ledger.claims.state import Claims, LeaseShort
+from voucher_ledger.claims.state import Claims, Lease, LeaseShort
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
 from voucher_ledger.ledger.model import Campaign, Voucher
@@ -44,30 +44,36 @@ def _claim(state: Claims, command: Command) -> Event:
     if earlier is not None and len(earlier) >= campaign.per_user_limit:
         return rejected("voucher.rejected", command, "user_limit", data)
     lease = state.leases[campaign.campaign_id]
-    if lease.vouchers < 1 or lease.amount_minor < campaign.face_value_minor:
-        vouchers = lease.vouchers + lease.returned_vouchers
-        if vouchers < 1 or lease.amount_minor + lease.returned_minor < campaign.face_value_minor:
-            if not lease.everything:
-                raise LeaseShort(campaign.campaign_id)
-            return _empty(campaign, lease.refusal or ("sold_out" if vouchers < 1 else "budget_exhausted"), command)
+    face_minor = campaign.face_value_minor
+    if (lease.vouchers < 1 or lease.amount_minor < face_minor) and not lease.pays_with_returns(face_minor):
+        # To honour a claim takes the proof too: without it, `loss` would tell of an overspend that is none.
+        if not lease.everything:
+            raise LeaseShort(campaign.campaign_id)
+        refusal = _empty(campaign, lease, command)
+        if refusal is not None:
+            return refusal
     return Event(
         "voucher.granted",
         {
             **data,
             "command_id": command.id,
             "voucher_id": voucher_id_of(command),
-            "face_value_minor": campaign.face_value_minor,
+            "face_value_minor": face_minor,
             "expires_at": rfc3339(now_ms + campaign.voucher_ttl_ms),
         },
     )
 
 
-def _empty(campaign: Campaign, reason: str, command: Command) -> Event:
-    """The refusal where nothing is left: until the next tranche, if there is one."""
+def _empty(campaign: Campaign, lease: Lease, command: Command) -> Event | None:
+    """The refusal where nothing is left, until the next tranche if there is one; None where the claim is honoured."""
+    gone = lease.vouchers + lease.returned_vouchers < 1
+    reason = lease.refusal or ("sold_out" if gone else "budget_exhausted")
     next_ms = next_release_ms(campaign, command.time_ms)
     if reason == "sold_out" and next_ms is not None:
         until = {**command.data, "next_release_at": rfc3339(next_ms)}
         return rejected("voucher.rejected", command, "not_released", until)
+    if campaign.overspend == "honour":
+        return None
     return rejected("voucher.rejected", command, reason, command.data)
 
 

@@ -17,10 +17,6 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
     data = command.data
     campaign_id = data["campaign_id"]
     campaign = state.campaigns[campaign_id]
-    lease = state.leases[campaign_id]
-    shard = lease.shard
-    if lease.vouchers < 1 or lease.amount_minor < campaign.face_value_minor:
-        _take_returned(state, command, campaign_id, lease)
     owner = (campaign_id, data["user_id"])
     earlier = state.by_user.get(owner)
     voucher = Voucher(
@@ -28,7 +24,7 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
         campaign_id,
         owner[1],
         1 if earlier is None else len(earlier) + 1,
-        shard,
+        state.leases[campaign_id].shard,
         "granted",
         campaign.face_value_minor,
         command.time_ms,
@@ -43,11 +39,23 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
         earlier.append(voucher)
     state.by_id[voucher.voucher_id] = voucher
     state.granted.append(voucher)
+    _pay(state, command, campaign_id, voucher)
+
+
+def _pay(state: Claims, command: Command, campaign_id: str, voucher: Voucher) -> None:
+    """Book the whole of a new voucher: from the lease, or where that can't pay for it (an honoured claim) as loss."""
+    lease, face_minor = state.leases[campaign_id], voucher.face_value_minor
+    if lease.vouchers < 1 or lease.amount_minor < face_minor:
+        if not lease.pays_with_returns(face_minor):
+            loss = state.journal.movement(campaign_id, (Role.LOSS, lease.shard), (Role.GRANTED, lease.shard))
+            loss.add(command, 0, 1, face_minor, voucher.voucher_id)
+            return
+        _take_returned(state, command, campaign_id, lease)
     lease.vouchers -= 1
-    lease.amount_minor -= campaign.face_value_minor
+    lease.amount_minor -= face_minor
     if lease.grants is None:
-        lease.grants = state.journal.movement(campaign_id, (Role.LEASE, shard), (Role.GRANTED, shard))
-    lease.grants.add(command, 0, 1, campaign.face_value_minor, voucher.voucher_id)
+        lease.grants = state.journal.movement(campaign_id, (Role.LEASE, lease.shard), (Role.GRANTED, lease.shard))
+    lease.grants.add(command, 0, 1, face_minor, voucher.voucher_id)
 
 
 def _take_returned(state: Claims, command: Command, campaign_id: str, lease: Lease) -> None:

@@ -54,7 +54,7 @@ WHERE c.quota IS NULL OR c.quota <> coalesce(f.vouchers, 0) OR c.budget_minor <>
    OR f.unapproved > 1;  -- the opening itself is approved by nobody else
 
 -- name: quota_and_budget_are_kept
--- Pool, leases and vouchers together are what was funded (and written off as loss), so no voucher is past the quota.
+-- Pool, leases and vouchers together are what was funded and booked as loss, to the last unit: no voucher is past both.
 WITH balances AS (
     SELECT campaign_id,
            coalesce(sum(vouchers) FILTER (WHERE role NOT IN ('funding', 'loss')), 0) AS vouchers,
@@ -95,6 +95,13 @@ FROM tranche t JOIN granted g ON g.campaign_id = t.campaign_id AND g.tranches_re
 LEFT JOIN returned r ON r.campaign_id = t.campaign_id
 GROUP BY t.campaign_id, t.place, t.at_ms, t.released, r.vouchers
 HAVING sum(g.vouchers) > t.released + coalesce(r.vouchers, 0);
+
+-- name: loss_is_of_honoured_claims
+-- Only campaigns that honour overspending have a loss, and it is whole vouchers, each at its face value.
+SELECT campaign_id, c.overspend, a.shard, -a.vouchers AS lost_vouchers, -a.amount_minor AS lost_minor, c.face_value_minor
+FROM books.account a LEFT JOIN books.campaign c USING (campaign_id)
+WHERE a.role = 'loss' AND (a.amount_minor <> a.vouchers::numeric * c.face_value_minor
+   OR (c.overspend IS DISTINCT FROM 'honour' AND (a.vouchers, a.amount_minor) <> (0, 0)));
 
 -- name: vouchers_equal_balances
 -- Count and value of the vouchers in each state are the balances `granted`, `held` and `spent`, shard by shard.
@@ -232,6 +239,7 @@ WITH allowed (cause_topic, debit_role, credit_role, index_min, index_max, vouche
     ('claim.commands', 'lease', 'lease', -2147483648, -1, NULL, false, false),
     ('claim.commands', 'pool', 'lease', 1, 1, NULL, false, false),  -- returned by the batch itself and granted again
     ('claim.commands', 'lease', 'granted', 0, 0, 1, true, false),
+    ('claim.commands', 'loss', 'granted', 0, 0, 1, true, false),  -- honoured past quota or budget
     ('claim.commands', 'granted', 'pool', 0, 0, 1, true, false),
     ('order.commands', 'granted', 'held', 0, 0, 1, true, true),
     ('order.commands', 'held', 'granted', 0, 0, 1, true, true),

@@ -108,14 +108,10 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:
         # Rests too small for one voucher stay where they are, since sold-out claims must not take locks; but with what
         # the batch returns they may make one.
         if not need.returns and (vouchers < 1 or amount_minor < face_minor):
+            if need.campaign.overspend == "honour":
+                _ensure_accounts(connection, need)  # what is granted all the same goes through them
             return Drawn("sold_out" if vouchers < 1 else "budget_exhausted")
-        accounts.ensure(
-            connection,
-            [
-                (need.campaign.campaign_id, role, need.shard)
-                for role in (Role.LEASE, Role.GRANTED, Role.HELD, Role.SPENT)
-            ],
-        )
+        _ensure_accounts(connection, need)
         pool = connection.execute(_LOCK_POOL, (need.campaign.campaign_id,)).fetchone()
         if pool is None:
             raise RuntimeError(f"the pool of campaign {need.campaign.campaign_id} does not exist")
@@ -126,6 +122,16 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:
             _move(connection, need, [(Role.POOL, 0, block, block * face_minor)])
             return Drawn("enough")
         return _gather(connection, need)
+
+
+def _ensure_accounts(connection: psycopg.Connection, need: Need) -> None:
+    """The accounts of the shard that grants go through. `loss` has a shard of its own for each lease: as one row a
+    campaign it would be hot, and locked by every batch of every process once the pool is empty.
+    """
+    roles = [Role.LEASE, Role.GRANTED, Role.HELD, Role.SPENT]
+    if need.campaign.overspend == "honour":
+        roles.append(Role.LOSS)
+    accounts.ensure(connection, [(need.campaign.campaign_id, role, need.shard) for role in roles])
 
 
 def _gather(connection: psycopg.Connection, need: Need) -> Drawn:

@@ -32,6 +32,7 @@ ROLES: tuple[RoleName, ...] = get_args(RoleName)
 class Campaign:
     """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`.
 
+    `overspend`: claims past quota or budget are refused (`forbid`), or granted against `loss` (`honour`).
     `tranches` are in the order of their times.
     """
 
@@ -48,6 +49,7 @@ class Campaign:
     voucher_ttl_ms: int
     hold_ttl_ms: int
     categories: frozenset[str] | None
+    overspend: str = "forbid"
     tranches: tuple[Tranche, ...] = ()
 
 
