@@ -41,6 +41,8 @@ def paced(draw: st.DrawFn, *, lagging: bool) -> Paced:
         "budget_minor": max(quota, 1) * FACE_MINOR,
         **({"release": release} if release else {}),
     }
+    if draw(st.booleans()):
+        changes["overspend"] = "honour"
     clocks = [START_MS] * PARTITIONS
     offsets = [0] * PARTITIONS
     steps: list[Step] = []
@@ -83,6 +85,8 @@ def test_each_claim_gets_what_a_count_by_hand_gives_it(ledger: Ledger, story: Pa
         elif later:
             assert answer["data"]["reason"] == "not_released"
             assert answer["data"]["next_release_at"] == rfc3339(later[0][0])
+        elif story.opening["data"].get("overspend") == "honour":
+            assert answer["type"] == "voucher.granted"
         else:
             assert answer["data"]["reason"] == "sold_out"
     assert ledger.faults() == []

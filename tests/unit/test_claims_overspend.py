@@ -78,5 +78,7 @@ def test_an_honoured_voucher_that_expires_goes_to_the_pool_and_is_granted_again_
 def test_an_honoured_campaign_keeps_its_tranches_and_honours_after_the_last() -> None:
     state = given(rules=replace(PACED, overspend="honour"), lease=replace(EMPTY))
     assert when(state, claim(41)).data["reason"] == "not_released"
+    state.leases["spring"] = Lease(PARTITION, 9, 0, everything=True)
+    assert when(state, claim(41)).data["reason"] == "budget_exhausted"
     assert when(state, claim(42, NOW_MS + 1_000)).type == "voucher.granted"
     assert transfers(state.journal) == [("loss/5", "granted/5", 1, 2500)]

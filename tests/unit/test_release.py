@@ -1,14 +1,12 @@
 """What is released when, and what a lease may use of it."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.given import campaign
 from voucher_ledger.ledger.leases import usable
-from voucher_ledger.ledger.release import next_release_ms, straddled, unreleased
+from voucher_ledger.ledger.release import next_release_ms, turn, unreleased
 
 PACED = campaign(tranches=((100, 5), (200, 7), (200, 1), (300, 2)))
 
@@ -24,15 +22,27 @@ def test_a_tranche_is_released_from_its_own_millisecond_on(time_ms: int, left: i
 
 def test_a_campaign_without_tranches_is_released_at_once() -> None:
     assert (unreleased(campaign(), 0), next_release_ms(campaign(), 0)) == (0, None)
-    assert not straddled(campaign(), [0, 10**15])
+    assert turn(campaign(), [0, 10**15]) is None
 
 
 @pytest.mark.parametrize(
     ("times_ms", "expected"),
-    [([], False), ([100], False), ([100, 199], False), ([199, 200], True), ([200, 199], True), ([300, 400], False)],
+    [
+        ([], None),
+        ([100], None),
+        ([100, 199], None),
+        ([300, 400], None),
+        ([199, 200], 1),
+        ([200, 199], 1),
+        ([100, 100, 200, 200, 200, 300], 2),
+        ([99, 100, 100, 100, 200, 200], 4),
+        ([100, 200, 100, 200, 100, 200], 3),
+    ],
 )
-def test_claims_on_both_sides_of_a_tranche_straddle_it(times_ms: list[int], expected: Any) -> None:
-    assert straddled(PACED, times_ms) is expected
+def test_claims_on_both_sides_of_a_tranche_are_parted_there_as_near_to_the_middle_as_can_be(
+    times_ms: list[int], expected: int | None
+) -> None:
+    assert turn(PACED, times_ms) == expected
 
 
 counts = st.integers(0, 20)

@@ -68,7 +68,10 @@ def _row(campaign: CampaignBook, command: Command) -> dict[str, Any]:
     """The row of a campaign that was opened in this batch, with the defaults of the contract."""
     data = command.data
     voucher = data["voucher"]
-    tranches = sorted((milliseconds(tranche["at"]), tranche["quota"]) for tranche in data.get("release", ()))
+    # A tranche of nothing would only put claims off until its time.
+    tranches = sorted(
+        (milliseconds(tranche["at"]), tranche["quota"]) for tranche in data.get("release", ()) if tranche["quota"] > 0
+    )
     return {
         "campaign_id": campaign.campaign_id,
         "command_id": campaign.command_id,

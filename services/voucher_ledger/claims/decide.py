@@ -65,15 +65,19 @@ def _claim(state: Claims, command: Command) -> Event:
 
 
 def _empty(campaign: Campaign, lease: Lease, command: Command) -> Event | None:
-    """The refusal where nothing is left, until the next tranche if there is one; None where the claim is honoured."""
+    """The refusal where nothing is left, until the next tranche if there is one; None where the claim is honoured.
+
+    None is honoured while a tranche is to come: else nothing would pace the campaign.
+    """
     gone = lease.vouchers + lease.returned_vouchers < 1
     reason = lease.refusal or ("sold_out" if gone else "budget_exhausted")
     next_ms = next_release_ms(campaign, command.time_ms)
-    if reason == "sold_out" and next_ms is not None:
+    if next_ms is None:
+        if campaign.overspend == "honour":
+            return None
+    elif reason == "sold_out":
         until = {**command.data, "next_release_at": rfc3339(next_ms)}
         return rejected("voucher.rejected", command, "not_released", until)
-    if campaign.overspend == "honour":
-        return None
     return rejected("voucher.rejected", command, reason, command.data)
 
 

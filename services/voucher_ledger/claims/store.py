@@ -13,7 +13,7 @@ from voucher_ledger.ledger import accounts, campaigns, leases, vouchers
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
 from voucher_ledger.ledger.model import Campaign, Role
-from voucher_ledger.ledger.release import straddled, unreleased
+from voucher_ledger.ledger.release import turn, unreleased
 
 
 def _grantable(campaign: Campaign, commands: Sequence[Command]) -> int:
@@ -52,6 +52,13 @@ def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequen
     accounts.lock(connection, keys)
 
 
+def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
+    own = [command for command in claims if command.data["campaign_id"] == campaign.campaign_id]
+    place = turn(campaign, [command.time_ms for command in own])
+    if place is not None:
+        raise Straddles(own[place])
+
+
 class ClaimsRoom:
     """Claims and voucher expiries; `shards` is the number of partitions that share a campaign's pool."""
 
@@ -70,7 +77,7 @@ class ClaimsRoom:
 
         All of a batch goes through one lease a campaign, that of its lowest partition: a batch is decided by one
         process, so a lease for each of its partitions would only strand vouchers in them. Raises Straddles where a
-        tranche is released in the midst of a campaign's claims: each half then knows what it may draw on.
+        tranche is released in the midst of a campaign's claims: each part then knows what it may draw on.
         """
         if lock:
             # A statement that waits for a row does not see the rows that came to be meanwhile, such as the user's next
@@ -89,8 +96,8 @@ class ClaimsRoom:
         expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
         state.campaigns = campaigns.load(connection, wanted)
         for campaign_id, campaign in state.campaigns.items():
-            if straddled(campaign, (c.time_ms for c in claims if c.data["campaign_id"] == campaign_id)):
-                raise Straddles(f"a tranche of {campaign_id} is released in the midst of a batch")
+            if campaign.tranches:
+                _part_at_tranches(campaign, claims)
             lead = leads[campaign_id]
             state.leases[campaign_id] = Lease(lead.partition, 0, 0, held_back=unreleased(campaign, lead.time_ms))
         self._read_leases(connection, state)

@@ -81,7 +81,7 @@ WITH paced AS (
 ), granted AS (
     SELECT campaign_id, width_bucket(t.at_ms, p.release_at_ms) AS tranches_released, sum(t.vouchers) AS vouchers
     FROM books.transfer t JOIN paced p USING (campaign_id)
-    WHERE t.debit_role = 'lease' AND t.credit_role = 'granted' GROUP BY campaign_id, tranches_released
+    WHERE t.debit_role IN ('lease', 'loss') AND t.credit_role = 'granted' GROUP BY campaign_id, tranches_released
 ), returned AS (
     SELECT campaign_id, sum(t.vouchers) AS vouchers FROM books.transfer t JOIN paced USING (campaign_id)
     WHERE t.credit_role = 'pool' AND t.debit_role NOT IN ('funding', 'lease') GROUP BY campaign_id

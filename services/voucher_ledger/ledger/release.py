@@ -5,7 +5,7 @@ there: so the cards of a tranche that nobody took, a top-up and what comes back 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import islice
 
 from voucher_ledger.ledger.model import Campaign, Tranche
@@ -33,9 +33,10 @@ def next_release_ms(campaign: Campaign, time_ms: int) -> int | None:
     return campaign.tranches[released][0] if released < len(campaign.tranches) else None
 
 
-def straddled(campaign: Campaign, times_ms: Iterable[int]) -> bool:
-    """Whether some of these moments are before a tranche and others after it."""
-    if not campaign.tranches:
-        return False
-    moments = list(times_ms)
-    return bool(moments) and _released(campaign, min(moments)) != _released(campaign, max(moments))
+def turn(campaign: Campaign, times_ms: Sequence[int]) -> int | None:
+    """Where to part these moments so that a tranche is between two neighbours: of such places the one nearest to the
+    middle. None where they all are between the same two tranches.
+    """
+    released = [_released(campaign, time_ms) for time_ms in times_ms]
+    places = [place for place in range(1, len(released)) if released[place] != released[place - 1]]
+    return min(places, key=lambda place: abs(2 * place - len(released)), default=None)

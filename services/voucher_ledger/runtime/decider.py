@@ -61,8 +61,9 @@ class Decider(Generic[State]):
                 return self._transact(items, published, lock=attempt > 1)
             except _CONTENTION as error:
                 log.debug("batch decided again", room=self._room.name, attempt=attempt, cause=str(error).strip())
-            except Straddles:
-                return self._halves(items, published)
+            except Straddles as straddles:
+                place = next(place for place, item in enumerate(items) if item is straddles.command)
+                return self._parts(items, place, published)
             except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError, SessionLost):
                 # The connection's fault or the schema's (a table, column or right that is missing), never one record's:
                 # to look for a record at fault would dead-letter all of them.
@@ -79,15 +80,14 @@ class Decider(Generic[State]):
     def _isolate(self, items: Sequence[Item], published: dict[int, int], error: Exception) -> list[Share]:
         """Decide the halves one after the other; a single record that still fails is the one at fault."""
         if len(items) > 1:
-            return self._halves(items, published)
+            return self._parts(items, len(items) // 2, published)
         item = items[0]
         if isinstance(item, DeadLetter):
             raise SessionLost(f"a dead letter could not be stored: {error}") from error
         return self.decide([_dead(item, error)], published)
 
-    def _halves(self, items: Sequence[Item], published: dict[int, int]) -> list[Share]:
-        middle = len(items) // 2
-        return [*self.decide(items[:middle], published), *self.decide(items[middle:], published)]
+    def _parts(self, items: Sequence[Item], place: int, published: dict[int, int]) -> list[Share]:
+        return [*self.decide(items[:place], published), *self.decide(items[place:], published)]
 
     def _transact(self, items: Sequence[Item], published: dict[int, int], *, lock: bool) -> list[Share]:
         connection, room = self._connection, self._room

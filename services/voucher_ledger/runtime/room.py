@@ -16,8 +16,8 @@ class Room(Protocol[State]):
 
     `load`, `decide` and `write` may raise ledger.errors.Contended: the batch is then rolled back and decided again
     from `prepare` on, with `lock` so that the second try can't lose the race (`prepare` too runs inside the
-    transaction then). `prepare` may raise ledger.errors.Straddles for more than one command: its halves are then
-    decided one after the other.
+    transaction then). `prepare` may raise ledger.errors.Straddles, naming any command but the first: what
+    is before it and the rest are then decided one after the other.
     """
 
     name: str
