@@ -28,21 +28,22 @@ def plans_of(text: str) -> dict[str, Any]:
     return {plan["plan"]: plan for plan in orjson.loads(text)["plans"]}
 
 
-def test_the_grey_release_is_gone_in_eight_minutes_and_lasts_six_hours_in_tranches(
+def test_the_grey_release_is_gone_in_eight_minutes_and_comes_for_six_hours_in_tranches(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     told = planned(capsys, *GREY_RELEASE, "--runs", "5", "--json")
     report, plans = orjson.loads(told), plans_of(told)
     assert report["quota"] == 50_000
-    assert 7 <= plans["all at once"]["runs_out_minutes"]["p50"] <= 9
+    assert 7 <= plans["all at once"]["last_card_granted_minutes"]["p50"] <= 9
     assert plans["all at once"]["available_share"]["p50"] < 0.03
-    assert plans["all at once"]["lasts_until_last_tranche_share"] is None
+    assert plans["all at once"]["tranches_after_cards_ran_out"] is None
     paced = plans["recommended release"]
     assert len(report["release"]) == paced["tranches"] == 36
     assert report["release"][-1]["at"] == "2026-02-06T05:50:00.000Z"
     assert sum(tranche["quota"] for tranche in report["release"]) == 50_000
-    assert paced["lasts_until_last_tranche_share"] == 1.0
-    assert paced["runs_out_minutes"]["p10"] >= 350
+    assert paced["tranches_after_cards_ran_out"]["p50"] == 35
+    assert 7 <= paced["longest_without_cards_minutes"]["p50"] <= 10
+    assert paced["last_card_granted_minutes"]["p10"] >= 350
     assert paced["granted"]["p50"] == 50_000
     assert report["quota_value_minor"] == report["budget_minor"] == report["committed_at_most_minor"]
     assert any("one simulated claim stands for 14 claims" in note for note in report["notes"])
@@ -50,7 +51,7 @@ def test_the_grey_release_is_gone_in_eight_minutes_and_lasts_six_hours_in_tranch
 
 def test_without_uncertainty_it_is_the_eight_minutes_of_the_forecast(capsys: pytest.CaptureFixture[str]) -> None:
     plans = plans_of(planned(capsys, *GREY_RELEASE, "--runs", "5", "--uncertainty", "0", "--json"))
-    assert plans["all at once"]["runs_out_minutes"]["p50"] == pytest.approx(8, abs=0.4)
+    assert plans["all at once"]["last_card_granted_minutes"]["p50"] == pytest.approx(8, abs=0.4)
 
 
 @pytest.fixture
@@ -81,7 +82,11 @@ def test_the_tables_are_plain_off_a_terminal(small: list[str], capsys: pytest.Ca
         "Budget risk: the budget covers 80 of 100 cards",
         "Budget risk: hotel may want",
         "Cards expire 1 minutes after",
-        "With the release of the file (2 tranches) there are cards until the last tranche in",
+        "last card granted, minute",
+        "longest time without, minutes",
+        "tranches after cards ran out, of 1",
+        "With the release of the file (2 tranches) new cards come until minute 60, if the budget lasts.",
+        "% of the time, they had run out before 1 of the 1 later tranches, and the longest time without a card is",
     ):
         assert text in told
     pasted = orjson.loads(told[told.index('"release": [') + len('"release": ') :])
@@ -99,7 +104,35 @@ def test_a_past_day_stands_in_for_the_forecast(
     (tmp_path / "day.ndjson").write_bytes(b"\n".join(orjson.dumps(claim) for claim in claims))
     told = planned(capsys, small[0], "--from-events", str(tmp_path / "day.ndjson"), "--uncertainty", "0", "--json")
     assert orjson.loads(told)["claims_expected"] == 300
-    assert plans_of(told)["all at once"]["runs_out_minutes"]["p50"] == pytest.approx(8, abs=1.5)
+    assert plans_of(told)["all at once"]["last_card_granted_minutes"]["p50"] == pytest.approx(8, abs=1.5)
+
+
+def test_claims_past_the_end_are_left_out_and_told(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A claim a minute for a day and a campaign of two hours: two hours of it count, in the scale too."""
+    day = [
+        {"type": "voucher.claim", "id": f"c-{number}", "time": f"2025-01-01T{number // 60:02}:{number % 60:02}:00Z"}
+        for number in range(24 * 60)
+    ]
+    (tmp_path / "day.ndjson").write_bytes(b"\n".join(orjson.dumps(claim) for claim in day))
+    report = orjson.loads(planned(capsys, small[0], "--from-events", str(tmp_path / "day.ndjson"), "--json"))
+    assert (report["claims_expected"], report["claims_left_out"]) == (120, 1_320)
+    assert "Left out: 1,320 claims that are expected past the campaign's end." in report["notes"]
+
+    (tmp_path / "campaign.json").write_bytes(orjson.dumps(DATA | {"ends_at": "2026-02-06T01:15:00Z"}))
+    (tmp_path / "forecast.csv").write_text("hour,claims\n0,10000\n1,40000\n", encoding="utf-8")
+    report = orjson.loads(planned(capsys, *small, "--runs", "1", "--json"))
+    assert (report["claims_expected"], report["claims_left_out"]) == (20_000, 30_000)
+    assert report["scale"]["claims_each"] == 1
+
+
+def test_tranches_too_small_for_a_simulated_card_are_told(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path(small[1]).write_text("hour,claims\n0,2000000\n", encoding="utf-8")
+    report = orjson.loads(planned(capsys, *small, "--runs", "1", "--json"))
+    assert any(
+        note.startswith("Coarse: 1 of the 2 tranches are less than one simulated card") for note in report["notes"]
+    )
 
 
 class Balance(HTMLParser):

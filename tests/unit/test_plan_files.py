@@ -9,7 +9,7 @@ import pytest
 from voucher_ledger import cli
 from voucher_ledger.plan.campaign import PlannedCampaign, read_campaign
 from voucher_ledger.plan.errors import BadInput
-from voucher_ledger.plan.forecast import Defaults, Demand, read_forecast
+from voucher_ledger.plan.forecast import Defaults, Demand, read_forecast, within
 from voucher_ledger.plan.past import read_past
 from voucher_ledger.run.exit_codes import ExitCode
 
@@ -132,8 +132,19 @@ def test_a_fault_of_the_forecast_is_told_with_its_line(lines: list[str], told: s
     assert str(caught.value).startswith(told)
 
 
+def test_a_row_counts_as_far_as_it_lies_within_the_campaign() -> None:
+    planned = campaign(ends_at="2026-02-06T01:30:00Z")
+    kept = [Demand(0, 60, 6), Demand(60, 60, 6)]
+    assert within(planned, [*kept, Demand(90, 1, 5)]) == ([Demand(0, 60, 6), Demand(60, 30, 3)], 8)
+    assert within(campaign(), kept) == (kept, 0)
+
+
 def claim(user: str, time: str, type_: str = "voucher.claim", **data: Any) -> bytes:
     return orjson.dumps({"type": type_, "id": f"c-{user}", "time": time, "data": {"user_id": user, **data}})
+
+
+def answer(user: str, time: str, type_: str, command: str = "1", **data: Any) -> bytes:
+    return claim(user, time, type_, campaign_id="spring", command_id=command, **data)
 
 
 def test_a_past_day_is_counted_from_its_first_claim() -> None:
@@ -142,7 +153,7 @@ def test_a_past_day_is_counted_from_its_first_claim() -> None:
         claim("b", "2026-01-01T10:01:00Z"),
         claim("c", "2026-01-01T10:02:00Z"),
         claim("c", "2026-01-01T10:03:00Z"),  # sent again: no claim of its own
-        claim("c", "2026-01-01T10:04:00Z", "voucher.granted"),  # the claims themselves are there
+        answer("c", "2026-01-01T10:04:00Z", "voucher.granted"),  # the claims themselves are there
         b"",
     ]
     assert read_past("day.ndjson", lines, Defaults(0.5)) == [Demand(0, 1, 1, 0.5), Demand(1, 1, 2, 0.5)]
@@ -150,15 +161,26 @@ def test_a_past_day_is_counted_from_its_first_claim() -> None:
 
 def test_a_past_day_of_events_tells_tiers_where_all_have_one() -> None:
     lines = [
-        claim("a", "2026-01-01T10:00:01Z", "voucher.granted", city_tier=2),
-        claim("b", "2026-01-01T10:00:02Z", "voucher.rejected", city_tier=1),
-        claim("a", "2026-01-01T10:00:03Z", "voucher.granted", city_tier=2, duplicate=True),
-        claim("a", "2026-01-01T10:00:03Z", "voucher.rejected", voucher_id="v-1"),  # answers an expiry
+        answer("a", "2026-01-01T10:00:01Z", "voucher.granted", city_tier=2),
+        answer("b", "2026-01-01T10:00:02Z", "voucher.rejected", city_tier=1),
+        answer("a", "2026-01-01T10:00:03Z", "voucher.granted", city_tier=2, duplicate=True),
+        answer("a", "2026-01-01T10:00:03Z", "voucher.rejected", voucher_id="v-1"),  # answers an expiry
         claim("a", "2026-01-01T10:00:03Z", "campaign.opened"),
     ]
     assert read_past("day.ndjson", lines, Defaults()) == [Demand(0, 1, 1, city_tier=1), Demand(0, 1, 1, city_tier=2)]
-    lines.append(claim("d", "2026-01-01T10:00:04Z", "voucher.rejected"))
+    lines.append(answer("d", "2026-01-01T10:00:04Z", "voucher.rejected"))
     assert read_past("day.ndjson", lines, Defaults()) == [Demand(0, 1, 3)]
+
+
+def test_a_claim_that_was_answered_again_and_again_counts_once() -> None:
+    lines = [
+        answer("a", "2026-01-01T10:00:01Z", "voucher.rejected"),
+        answer("a", "2026-01-01T10:01:01Z", "voucher.rejected"),
+        answer("a", "2026-01-01T10:02:01Z", "voucher.granted"),
+        answer("a", "2026-01-01T10:03:01Z", "voucher.rejected", command="2"),
+        answer("b", "2026-01-01T10:03:02Z", "voucher.rejected"),
+    ]
+    assert read_past("day.ndjson", lines, Defaults()) == [Demand(0, 1, 1), Demand(3, 1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +190,7 @@ def test_a_past_day_of_events_tells_tiers_where_all_have_one() -> None:
         (b"[]", "day.ndjson:2: type: missing"),
         (b'{"type":"voucher.claim","data":3}', "day.ndjson:2: data: must be an object"),
         (b'{"type":"voucher.claim","data":{}}', "day.ndjson:2: time: missing"),
+        (claim("a", START, "voucher.granted"), "day.ndjson:2: data.command_id: missing"),
         (claim("a", "noon"), "day.ndjson:2: time: 'noon' is not RFC 3339"),
         (claim("a", START, city_tier=9), "day.ndjson:2: city_tier: 9 is not from 1 to 6"),
         (b"", "day.ndjson: no voucher.claim commands in it"),

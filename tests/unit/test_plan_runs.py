@@ -14,6 +14,7 @@ from voucher_ledger.plan.forecast import Demand
 from voucher_ledger.plan.outcome import Outcome, Quantiles, Trial, quantiles
 from voucher_ledger.plan.run import STEPS, Run, play
 from voucher_ledger.plan.scale import choose_scale
+from voucher_ledger.plan.tranches import recommend
 
 ROWS = [Demand(0, 1, 1)]
 
@@ -32,12 +33,12 @@ def trial(planned: PlannedCampaign, rows: list[Demand], *, claims_max: int = 20_
 def test_cards_run_out_with_the_last_one() -> None:
     found = run(campaign(quota=2), 1, 5, 6, 7)
     assert (found.granted, found.refused, found.waiting) == (2, 2, 0)
-    assert (found.ran_out_ms, found.available_ms) == (5 * MINUTE_MS, 5 * MINUTE_MS)
+    assert (found.last_card_ms, found.available_ms) == (5 * MINUTE_MS, 5 * MINUTE_MS)
 
 
 def test_cards_that_are_left_last() -> None:
     found = run(campaign(quota=3), 1, 5)
-    assert (found.ran_out_ms, found.available_ms) == (None, 120 * MINUTE_MS)
+    assert (found.last_card_ms, found.available_ms) == (None, 120 * MINUTE_MS)
     assert len(found.granted_by_step) == STEPS + 1
     assert (found.granted_by_step[0], found.granted_by_step[-1]) == (0, 2)
 
@@ -46,8 +47,28 @@ def test_who_comes_between_tranches_must_wait() -> None:
     planned = campaign(quota=3, release=[tranche(0, 1), tranche(30, 1), tranche(60, 1)])
     found = run(planned, 1, 2, 29.99, 30, 45, 61, 62)
     assert (found.granted, found.waiting, found.refused) == (3, 3, 1)
-    assert found.ran_out_ms == 61 * MINUTE_MS
+    assert found.last_card_ms == 61 * MINUTE_MS
     assert found.available_ms == (1 + 0 + 1) * MINUTE_MS
+
+
+def test_a_tranche_that_meets_an_empty_pool_is_told_from_one_that_meets_cards() -> None:
+    planned = campaign(quota=4, release=[tranche(10, 1), tranche(30, 2), tranche(60, 1)])
+    none_left = run(planned, 12, 31, 40, 61)
+    assert (none_left.tranches_after_empty, none_left.longest_gap_ms) == (2, 59 * MINUTE_MS)
+    some_left = run(planned, 12, 31)
+    assert (some_left.tranches_after_empty, some_left.longest_gap_ms) == (1, 18 * MINUTE_MS)
+    assert run(planned).longest_gap_ms == 10 * MINUTE_MS  # before the first one nothing can have run out
+    assert run(planned).tranches_after_empty == 0
+
+
+@pytest.mark.parametrize(("claims", "empty", "gap_minutes"), [(30, 0, 0.0), (100 * 480, 11, 9.9)])
+def test_how_long_there_are_no_cards_follows_the_demand(claims: int, empty: int, gap_minutes: float) -> None:
+    planned = campaign(quota=100)
+    rows = [Demand(0, 60, claims / 2), Demand(60, 60, claims / 2)]
+    found = replace(trial(planned, rows), uncertainty=0.0).outcome("x", recommend(planned, rows, None))
+    assert len(found.tranches) == 12
+    assert found.tranches_after_empty.low == found.tranches_after_empty.high == empty
+    assert found.longest_gap_minutes.low == pytest.approx(gap_minutes, abs=0.5)
 
 
 def test_before_the_first_tranche_nobody_is_granted() -> None:
@@ -58,7 +79,7 @@ def test_before_the_first_tranche_nobody_is_granted() -> None:
 def test_a_budget_that_is_gone_is_not_waited_for() -> None:
     planned = campaign(quota=4, budget_minor=2_500, release=[tranche(0, 2), tranche(60, 2)])
     found = run(planned, 1, 2, 61)
-    assert (found.granted, found.waiting, found.refused, found.ran_out_ms) == (1, 0, 2, MINUTE_MS)
+    assert (found.granted, found.waiting, found.refused, found.last_card_ms) == (1, 0, 2, MINUTE_MS)
 
 
 def test_claims_past_the_end_count_for_nothing() -> None:
@@ -103,7 +124,7 @@ def test_the_scaled_answer_agrees_with_the_unscaled_one() -> None:
     for tranches in plans:
         whole = trial(planned, rows, runs=9).outcome("x", tranches)
         scaled = trial(planned, rows, runs=9, claims_max=800).outcome("x", tranches)
-        assert_close(scaled.runs_out_minutes, whole.runs_out_minutes, 0.05 * 110)
+        assert_close(scaled.last_card_minutes, whole.last_card_minutes, 0.05 * 110)
         for of in ("granted", "waiting", "refused"):
             assert_close(getattr(scaled, of), getattr(whole, of), 0.05 * 8_000)
         assert_close(scaled.available_share, whole.available_share, 0.05)

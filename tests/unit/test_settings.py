@@ -58,6 +58,24 @@ def test_a_misspelt_name_is_told_with_the_nearest(
     assert f"{name} is no setting: did you mean {nearest}" in line
 
 
+OF_A_SERVICE = [
+    *("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP", "PORT_9090_UDP"),
+    *("PORT_8080_TCP_PROTO", "PORT_8080_TCP_PORT", "PORT_8080_TCP_ADDR"),
+]
+
+
+@pytest.mark.parametrize("service", ["VOUCHER_LEDGER_", "VOUCHER_LEDGER_KAFKA_", "VOUCHER_LEDGER_CLAIMS_"])
+@pytest.mark.parametrize("rest", OF_A_SERVICE)
+def test_what_a_service_of_that_name_puts_into_every_pod_is_no_setting(service: str, rest: str) -> None:
+    assert settings.load({**SOUND, service + rest: "tcp://10.0.0.1:8080"}) == settings.load(SOUND)
+
+
+@pytest.mark.parametrize("rest", ["SERVICE", "SERVICE_HOSTS", "PORTS", "PORT_HTTP", "IMPORT", "service_host"])
+def test_what_only_looks_like_a_services_variable_is_refused(rest: str) -> None:
+    with pytest.raises(settings.SettingsError, match=f"VOUCHER_LEDGER_{rest} is no setting"):
+        settings.load({**SOUND, f"VOUCHER_LEDGER_{rest}": "1"})
+
+
 def test_every_name_that_the_repository_uses_is_known() -> None:
     texts = [ROOT / name for name in ("README.md", ".env.example", "Makefile", "docker-compose.yml")]
     texts += [path for folder in ("services", "benchmarks") for path in (ROOT / folder).rglob("*.py")]

@@ -1,1 +1,1 @@
-"""`voucher-ledger plan`: when a campaign's cards run out, what it costs, and the tranches that make them last."""
+"""`voucher-ledger plan`: when a campaign's cards run out, what it costs, and tranches that spread them over it."""

@@ -34,7 +34,7 @@ def plan(
     html: Annotated[Path | None, typer.Option(help="Write a picture of the cards left over time to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell when a campaign's cards will run out, what it may cost, and which tranches make the cards last."""
+    """Tell when a campaign's cards will run out, what it may cost, and which tranches spread the cards over it."""
     from voucher_ledger.plan import command
 
     settings.refuse_unknown_names(os.environ)  # it reads none, but a misspelt one is told by every command

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from voucher_ledger.plan.campaign import PlannedCampaign, read_campaign
 from voucher_ledger.plan.errors import BadInput
-from voucher_ledger.plan.forecast import Defaults, Demand, check_average, read_forecast
+from voucher_ledger.plan.forecast import Defaults, Demand, check_average, read_forecast, within
 from voucher_ledger.plan.outcome import Trial
 from voucher_ledger.plan.past import read_past
 from voucher_ledger.plan.picture import page
@@ -38,8 +38,9 @@ def run(
     """
     try:
         campaign = read_campaign(str(campaign_file), campaign_file.read_bytes())
-        rows = _rows(campaign, forecast_file, events_file, Defaults(conversion, average_order_minor))
-        trial = Trial(campaign, rows, choose_scale(campaign, rows), runs, seed, uncertainty)
+        expected = _rows(campaign, forecast_file, events_file, Defaults(conversion, average_order_minor))
+        rows, left_out = within(campaign, expected)
+        trial = Trial(campaign, rows, choose_scale(campaign, rows), runs, seed, uncertainty, left_out)
         report = plan(trial, tranches)
         if html is not None:
             html.write_text(page(report), encoding="utf-8")

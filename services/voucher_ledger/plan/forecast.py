@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from voucher_ledger.plan.campaign import MINUTE_MS, PlannedCampaign
@@ -23,7 +23,7 @@ class Demand:
     """
 
     minute: int
-    length_minutes: int
+    length_minutes: float
     claims: float
     conversion: float | None = None
     average_order_minor: int | None = None
@@ -152,6 +152,23 @@ def check_average(average_order_minor: int | None, campaign: PlannedCampaign) ->
             f"{average_order_minor} is below the campaign's min_spend_minor of {least_minor}: such an order can't use "
             "the voucher"
         )
+
+
+def within(campaign: PlannedCampaign, rows: Iterable[Demand]) -> tuple[list[Demand], float]:
+    """The rows as far as they lie within the campaign, and how many of their claims are expected past its end."""
+    kept: list[Demand] = []
+    left_out = 0.0
+    for row in rows:
+        length_minutes = min(row.length_minutes, campaign.length_ms / MINUTE_MS - row.minute)
+        if length_minutes <= 0:
+            left_out += row.claims
+        elif length_minutes < row.length_minutes:
+            claims = row.claims * length_minutes / row.length_minutes
+            left_out += row.claims - claims
+            kept.append(replace(row, length_minutes=length_minutes, claims=claims))
+        else:
+            kept.append(row)
+    return kept, left_out
 
 
 def intervals(rows: Iterable[Demand]) -> Iterator[list[int]]:

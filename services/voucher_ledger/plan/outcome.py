@@ -15,7 +15,7 @@ from voucher_ledger.plan.scale import Scale
 
 
 class Quantiles(NamedTuple):
-    """What 10 %, 50 % and 90 % of the runs stay at or below; infinite: never, the cards last."""
+    """What 10 %, 50 % and 90 % of the runs stay at or below; infinite: never, cards are left at the end."""
 
     low: float
     middle: float
@@ -44,20 +44,22 @@ class Part:
 class Outcome:
     """A plan and what comes of it.
 
-    `waiting` are claims refused while a tranche was still to come, `refused` those refused for good, `available_share`
-    the share of the campaign's time in which there is a card to claim, and `lasting_runs` the number of runs in which
-    cards were left when the last tranche came. `spend_minor` is None where no conversion is known.
+    `last_card_minutes` is when the last card is granted, `waiting` are claims refused while a tranche was to come,
+    `refused` those refused for good. `available_share` is the share of the campaign's time in which there is a card to
+    claim, `longest_gap_minutes` the longest time without one, and `tranches_after_empty` the number of tranches, but
+    for the first, before which the cards had run out. `spend_minor` is None where no conversion is known.
     """
 
     name: str
     tranches: Tranches
-    runs_out_minutes: Quantiles
+    last_card_minutes: Quantiles
     granted: Quantiles
     waiting: Quantiles
     refused: Quantiles
     available_share: Quantiles
+    longest_gap_minutes: Quantiles
+    tranches_after_empty: Quantiles
     spend_minor: Quantiles | None
-    lasting_runs: int
     parts: tuple[Part, ...]
     levels: tuple[Level, ...]
 
@@ -71,7 +73,10 @@ def quantiles(values: Iterable[float]) -> Quantiles:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How a plan is tried: `runs` days drawn from `seed`, each off its forecast as `uncertainty` has it."""
+    """How a plan is tried: `runs` days drawn from `seed`, each off its forecast as `uncertainty` has it.
+
+    `rows` lie within the campaign; `claims_left_out` were expected past its end.
+    """
 
     campaign: PlannedCampaign
     rows: list[Demand]
@@ -79,23 +84,24 @@ class Trial:
     runs: int
     seed: int
     uncertainty: float
+    claims_left_out: float = 0.0
 
     def outcome(self, name: str, tranches: Tranches) -> Outcome:
         """Try a plan; without `tranches` all cards are there from the start. Every plan meets the same days."""
         played = [self._run(number, tranches) for number in range(self.runs)]
         runs = [run for run, _ in played]
         cards_each, factor, length_ms = self.scale.cards_each, self.scale.factor, self.campaign.length_ms
-        last_ms = tranches[-1][0] - self.campaign.rules.starts_at_ms if tranches else 0
         return Outcome(
             name,
             tranches,
-            quantiles(math.inf if run.ran_out_ms is None else run.ran_out_ms / MINUTE_MS for run in runs),
+            quantiles(math.inf if run.last_card_ms is None else run.last_card_ms / MINUTE_MS for run in runs),
             quantiles(round(run.granted * cards_each) for run in runs),
             quantiles(round(run.waiting * factor) for run in runs),
             quantiles(round(run.refused * factor) for run in runs),
             quantiles(run.available_ms / length_ms for run in runs),
+            quantiles(run.longest_gap_ms / MINUTE_MS for run in runs),
+            quantiles(run.tranches_after_empty for run in runs),
             self._spend(played, range(len(self.rows))),
-            sum(run.ran_out_ms is None or run.ran_out_ms >= last_ms for run in runs),
             tuple(self._parts(played)),
             tuple(self._level(runs, step) for step in range(STEPS + 1)),
         )

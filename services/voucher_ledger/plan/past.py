@@ -19,25 +19,29 @@ _Claims = Counter[tuple[int, int | None]]
 def read_past(name: str, lines: Iterable[bytes], defaults: Defaults) -> list[Demand]:
     """Claims a minute and city tier, counted from the first one in the file: that is the campaign's first minute.
 
-    NDJSON of records with `type` and `time`: claim commands, each user's command counted once however often it was
-    sent; or, where there are none, the events that answer them. Records of other types are passed over.
+    NDJSON of records with `type` and `time`: claim commands, or, where there are none, the events that answer them.
+    Each user's command counts once, however often it was sent or answered. Records of other types are passed over.
     Raises BadInput, which names file and line.
     """
     commands: _Claims = Counter()
     answers: _Claims = Counter()
-    seen: set[str] = set()
+    seen: set[tuple[bool, str]] = set()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             record, data = _record(line)
             if record["type"] == _COMMAND:
-                key = repr((data.get("campaign_id"), data.get("user_id"), record.get("id")))
-                if key not in seen:
-                    seen.add(key)
-                    commands[_place(record, data)] += 1
+                counts, command_id = commands, record.get("id")
             elif record["type"] in _ANSWERS and "duplicate" not in data and "voucher_id" not in _refused(record, data):
-                answers[_place(record, data)] += 1
+                counts, command_id = answers, _answered(data)
+            else:
+                continue
+            # A refusal is not remembered: a command that is sent again is answered again, with no mark of it.
+            key = (record["type"] == _COMMAND, repr((data.get("campaign_id"), data.get("user_id"), command_id)))
+            if key not in seen:
+                seen.add(key)
+                counts[_place(record, data)] += 1
         except BadInput as error:
             raise BadInput(f"{name}:{number}: {error}") from None
     claims = commands or answers
@@ -66,6 +70,13 @@ def _record(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(data, dict):
         raise BadInput("data: must be an object")
     return record, data
+
+
+def _answered(data: dict[str, Any]) -> str:
+    command_id = data.get("command_id")
+    if not isinstance(command_id, str):
+        raise BadInput("data.command_id: missing; an event names the command that it answers")
+    return command_id
 
 
 def _refused(record: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def page(report: Report) -> str:
     label = f"Cards left over time, {once.name} and with the {paced.name}"
     series = [Series("once", once.levels), Series("paced", paced.levels)]
     drawing = chart(series, campaign.quota, length_minutes, escape(label))
-    facts = [*title(report).splitlines(), checked(paced, report.trial.runs), *notes(report)]
+    facts = [*title(report).splitlines(), *checked(report).splitlines(), *notes(report)]
     paragraphs = "\n".join(f"<p>{escape(fact)}</p>" for fact in facts)
     heading = escape(f"{campaign.rules.campaign_id}: cards left over time")
     return f"""<!doctype html>
@@ -80,8 +80,9 @@ def _sample(style: str) -> str:
 
 
 def _legend(outcome: Outcome) -> str:
-    middle = outcome.runs_out_minutes.middle
-    gone = minutes(middle) if middle == float("inf") else f"gone after {minutes(middle)} minutes"
+    middle = outcome.last_card_minutes.middle
+    what = "last card granted" if outcome.tranches else "gone"
+    gone = "cards left at the end" if middle == float("inf") else f"{what} after {minutes(middle)} minutes"
     return escape(f"{outcome.name}: {gone} (median)")
 
 

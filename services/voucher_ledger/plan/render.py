@@ -26,7 +26,7 @@ def show(report: Report, console: Console) -> None:
         console.print(parts_table(report))
     for note in notes(report):
         _say(console, note)
-    _say(console, "\n" + checked(report.paced, report.trial.runs))
+    _say(console, "\n" + checked(report))
     head = f"{len(report.recommended.tranches):,} tranches that sum to {report.trial.campaign.quota:,}"
     _say(console, f'\nRecommended, for campaign.open: {head}\n"release": [')
     lines = (orjson.dumps(tranche).decode() for tranche in release(report.recommended.tranches))
@@ -44,22 +44,34 @@ def title(report: Report) -> str:
     )
 
 
-def checked(outcome: Outcome, runs: int) -> str:
-    """What the runs say of a paced plan, in one sentence."""
+def checked(report: Report) -> str:
+    """What the paced plan itself guarantees, and what the runs say of it, in one sentence each."""
+    outcome, campaign = report.paced, report.trial.campaign
+    count, later = len(outcome.tranches), len(outcome.tranches) - 1
+    last_minute = (outcome.tranches[-1][0] - campaign.rules.starts_at_ms) / MINUTE_MS
+    limit = ", if the budget lasts" if campaign.cards_covered < campaign.quota else ""
+    ran_out = f"they had run out before {outcome.tranches_after_empty.middle:,} of the {later:,} later tranches, "
     return (
-        f"With the {outcome.name} ({len(outcome.tranches):,} tranches) there are cards until the last tranche in "
-        f"{outcome.lasting_runs:,} of {runs:,} runs."
+        f"With the {outcome.name} ({count:,} {'tranches' if later else 'tranche'}) new cards come until minute "
+        f"{last_minute:,g}{limit}.\nIn the medians of the runs there are cards to claim "
+        f"{share(outcome.available_share.middle)} of the time, {ran_out if later else ''}and the longest time without "
+        f"a card is {outcome.longest_gap_minutes.middle:,.1f} minutes."
     )
 
 
 def measures(outcome: Outcome) -> Iterable[tuple[str, tuple[str, str, str]]]:
     """The figures of a plan, each with its quantiles as text."""
-    yield "cards run out, minute", _texts(outcome.runs_out_minutes, minutes)
+    last = "last card granted, minute" if outcome.tranches else "cards run out, minute"
+    yield last, _texts(outcome.last_card_minutes, minutes)
     yield "cards granted", _texts(outcome.granted, whole)
     if outcome.tranches:
         yield "must wait for the next tranche", _texts(outcome.waiting, whole)
     yield "claims refused for good", _texts(outcome.refused, whole)
-    yield "time with cards to claim", _texts(outcome.available_share, lambda share: f"{100 * share:.1f} %")
+    yield "time with cards to claim", _texts(outcome.available_share, share)
+    yield "longest time without, minutes", _texts(outcome.longest_gap_minutes, lambda value: f"{value:,.1f}")
+    if len(outcome.tranches) > 1:
+        later = len(outcome.tranches) - 1
+        yield f"tranches after cards ran out, of {later:,}", _texts(outcome.tranches_after_empty, whole)
     if outcome.spend_minor is not None:
         yield "expected spend, minor units", _texts(outcome.spend_minor, whole)
 
@@ -103,8 +115,13 @@ def parts_table(report: Report) -> Table:
 
 
 def minutes(value: float) -> str:
-    """A minute from the start, or that the cards last."""
-    return "lasts" if math.isinf(value) else f"{value:,.1f}"
+    """A minute from the start, or that it never comes to that."""
+    return "cards left" if math.isinf(value) else f"{value:,.1f}"
+
+
+def share(value: float) -> str:
+    """A share in percent."""
+    return f"{100 * value:.1f} %"
 
 
 def whole(value: float) -> str:

@@ -37,7 +37,7 @@ class Report:
 
     @property
     def claims_expected(self) -> int:
-        """By the forecast."""
+        """By the forecast, within the campaign."""
         return round(sum(row.claims for row in self.trial.rows))
 
 
@@ -80,16 +80,25 @@ def notes(report: Report) -> list[str]:
             f"Cards expire {campaign.rules.voucher_ttl_ms / MINUTE_MS:g} minutes after they were granted; those that "
             "come back unused before the campaign's end are not granted again here."
         )
+    if round(trial.claims_left_out):
+        found.append(f"Left out: {trial.claims_left_out:,.0f} claims that are expected past the campaign's end.")
     if scale.factor > 1:
         found.append(
             f"Scaled down: one simulated claim stands for {scale.factor:,} claims, {scale.cards:,} simulated cards for "
             f"{campaign.quota:,}."
         )
+    tranches = report.paced.tranches
+    none = sum(cards == 0 for _, cards in scale.tranches(campaign, tranches))
+    if none:
+        found.append(
+            f"Coarse: {none:,} of the {len(tranches):,} tranches are less than one simulated card; times with and "
+            f"without cards ({report.paced.name}) are rough."
+        )
     return found
 
 
 def to_json(report: Report) -> str:
-    """One JSON object; a null among quantiles of `runs_out_minutes` says that the cards last."""
+    """One JSON object; a null among `last_card_granted_minutes` says that cards are left at the end."""
     trial = report.trial
     campaign = trial.campaign
     rules = campaign.rules
@@ -104,27 +113,29 @@ def to_json(report: Report) -> str:
         "budget_minor": campaign.budget_minor,
         "committed_at_most_minor": campaign.cards_covered * rules.face_value_minor,
         "claims_expected": report.claims_expected,
+        "claims_left_out": round(trial.claims_left_out),
         "runs": trial.runs,
         "seed": trial.seed,
         "uncertainty": trial.uncertainty,
         "scale": {"claims_each": trial.scale.factor, "cards_simulated": trial.scale.cards},
-        "plans": [_outcome(outcome, trial.runs) for outcome in report.outcomes],
+        "plans": [_outcome(outcome) for outcome in report.outcomes],
         "release": release(report.recommended.tranches),
         "notes": notes(report),
     }
     return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode()
 
 
-def _outcome(outcome: Outcome, runs: int) -> dict[str, Any]:
+def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         "plan": outcome.name,
         "tranches": len(outcome.tranches),
-        "runs_out_minutes": _quantiles(outcome.runs_out_minutes),
-        "lasts_until_last_tranche_share": outcome.lasting_runs / runs if outcome.tranches else None,
+        "last_card_granted_minutes": _quantiles(outcome.last_card_minutes),
         "granted": _quantiles(outcome.granted),
         "must_wait_for_next_tranche": _quantiles(outcome.waiting),
         "refused": _quantiles(outcome.refused),
         "available_share": _quantiles(outcome.available_share),
+        "longest_without_cards_minutes": _quantiles(outcome.longest_gap_minutes),
+        "tranches_after_cards_ran_out": _quantiles(outcome.tranches_after_empty) if outcome.tranches else None,
         "spend_minor": _quantiles(outcome.spend_minor),
         "parts": [_part(part) for part in outcome.parts],
     }

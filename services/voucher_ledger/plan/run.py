@@ -21,6 +21,9 @@ class Run:
     """What came of a run, in simulated cards and claims; times in milliseconds from the campaign's start.
 
     `waiting` counts claims refused until the next tranche (`not_released`), `refused` those refused for good.
+    `last_card_ms` is when the last card was granted that there will ever be, None where some are left at the end.
+    `available_ms` is the time in which there was a card to claim, `longest_gap_ms` the longest in which there was none,
+    and `tranches_after_empty` counts those, but for the first, that came when all cards before them were gone.
     `granted_by_step` is how many were granted by the end of each of STEPS equal parts, the start before them.
     """
 
@@ -28,8 +31,10 @@ class Run:
     granted: int = 0
     refused: int = 0
     waiting: int = 0
-    ran_out_ms: int | None = None
+    last_card_ms: int | None = None
     available_ms: int = 0
+    longest_gap_ms: int = 0
+    tranches_after_empty: int = 0
     granted_by_step: list[int] = field(default_factory=list)
 
 
@@ -43,8 +48,12 @@ class _Cards:
         self._begin_ms = campaign.rules.starts_at_ms
         self._tranches = list(tranches)
         self._next = 0
-        self._since_ms: int | None = None
+        # Since when it has been as it is: with a card to claim, or without.
+        self._since_ms = 0
+        self._had_cards = False
         self.available_ms = 0
+        self.longest_gap_ms = 0
+        self.tranches_after_empty = 0
 
     @property
     def is_empty(self) -> bool:
@@ -61,21 +70,23 @@ class _Cards:
             at_ms = self._tranches[self._next][0] - self._begin_ms
             if at_ms > now_ms:
                 return
+            # Nothing can have run out before the first one.
+            self.tranches_after_empty += self._next > 0 and self.is_empty
             self.lease.vouchers += self._tranches[self._next][1]
             self._next += 1
-            if self._since_ms is None and not self.is_empty:
-                self._since_ms = at_ms
+            self.note(at_ms)
 
-    def granted(self, now_ms: int) -> None:
-        """Note that a card was taken at `now_ms`."""
-        if self.is_empty:
-            self.close(now_ms)
-
-    def close(self, now_ms: int) -> None:
-        """End the time in which there were cards."""
-        if self._since_ms is not None:
-            self.available_ms += now_ms - self._since_ms
-            self._since_ms = None
+    def note(self, now_ms: int) -> None:
+        """Count the time up to `now_ms`, when a card was taken or cards came, or which is the campaign's end."""
+        passed_ms = now_ms - self._since_ms
+        if self._had_cards:
+            self.available_ms += passed_ms
+            self._since_ms = now_ms
+        else:
+            self.longest_gap_ms = max(self.longest_gap_ms, passed_ms)
+        if self._had_cards == self.is_empty:
+            self._had_cards = not self.is_empty
+            self._since_ms = now_ms
 
 
 def play(
@@ -101,13 +112,14 @@ def play(
         evolve(state, command, event)
         _count(run, event, place)
         if event.type == "voucher.granted":
-            cards.granted(now_ms)
+            cards.note(now_ms)
             if cards.is_over:
-                run.ran_out_ms = now_ms
+                run.last_card_ms = now_ms
     _fill(run, campaign.length_ms, campaign.length_ms + 1)
     cards.release(campaign.length_ms)
-    cards.close(campaign.length_ms)
-    run.available_ms = cards.available_ms
+    cards.note(campaign.length_ms)
+    run.available_ms, run.longest_gap_ms = cards.available_ms, cards.longest_gap_ms
+    run.tranches_after_empty = cards.tranches_after_empty
     return run
 
 

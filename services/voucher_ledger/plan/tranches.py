@@ -1,4 +1,4 @@
-"""The tranches that make a campaign's cards last. Pure."""
+"""The tranches that spread a campaign's cards over its time. Pure."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -10,7 +10,7 @@ import structlog
 
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.runtime import postgres
-from voucher_ledger.runtime.errors import SessionLost, Unreachable
+from voucher_ledger.runtime.errors import NotSetUp, SessionLost, Unreachable
 from voucher_ledger.runtime.room import Room
 from voucher_ledger.runtime.session import Session
 from voucher_ledger.runtime.settings import Settings
@@ -97,7 +97,7 @@ def run(
 
     A lost session is followed by another, up to `attempts_max` in a row without a decided batch.
     Raises Unreachable, InstanceTaken, Inconsistent, psycopg.ProgrammingError (the database lacks a table, a column or a
-    right), and SessionLost (or Fenced) after the last attempt.
+    right), SessionLost (or Fenced) after the last attempt, and NotSetUp where the first session misses something.
     """
     # A batch's objects hold no cycles and go by their counts: looking for cycles among them cost up to a tenth of the
     # time. What is loaded by now stays, so it is never looked through again.
@@ -123,6 +123,8 @@ def run(
                     held = held.renewed(settings, room.name)
                     session = Session(settings, room, held.name, decoder, windows)
                     break
+                except NotSetUp as error:
+                    attempt = _again(lost_setup(error), attempt, settings, stopping)
                 except (Unreachable, SessionLost) as error:
                     attempt = _again(error, attempt, settings, stopping)
             if stopping.is_set():
@@ -130,6 +132,15 @@ def run(
     finally:
         held.close()
         log.info("stopped", room=room.name, instance=held.name)
+
+
+def lost_setup(error: NotSetUp) -> SessionLost:
+    """What NotSetUp means where a session of this process had found all: a broker that knows too little after a
+    failover, or topics being made anew. It may pass, and its exit code must not be the one that ends all rooms.
+    """
+    lost = SessionLost(f"was there and is not: {error}")
+    lost.__cause__ = error
+    return lost
 
 
 def _again(error: Exception, attempt: int, settings: Settings, stopping: threading.Event) -> int:

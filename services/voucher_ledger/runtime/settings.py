@@ -1,6 +1,7 @@
 """Settings from the environment, prefix VOUCHER_LEDGER_: read once at the edge and handed down."""
 
 import os
+import re
 from collections.abc import Mapping
 from difflib import SequenceMatcher
 
@@ -13,6 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 PREFIX = "VOUCHER_LEDGER_"
 KAFKA_PREFIX = f"{PREFIX}KAFKA_"
 CACHE = f"{PREFIX}CACHE"  # where the embedded Kafka's jars are kept: no processor's, read by voucher_ledger.dev
+
+# Kubernetes puts variables of every Service of the namespace into every pod, as Docker did for links: of one named
+# voucher-ledger (or voucher-ledger-kafka) VOUCHER_LEDGER_SERVICE_HOST, VOUCHER_LEDGER_PORT_8080_TCP_ADDR and so on.
+# Nobody wrote them, so they are neither settings nor misspellings. No setting, nor any of librdkafka's, is named so.
+_OF_A_SERVICE = re.compile(r"(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?")
 
 
 class SettingsError(Exception):
@@ -60,10 +66,16 @@ def refuse_unknown_names(environment: Mapping[str, str]) -> None:
         for name in environment
         if name.upper().startswith(PREFIX)
         and name not in known
+        and not _of_a_service(name)
         and not (name.startswith(KAFKA_PREFIX) and name != KAFKA_PREFIX)
     )
     if unknown:
         raise SettingsError("; ".join(f"{name} is no setting: did you mean {_nearest(name)}?" for name in unknown))
+
+
+def _of_a_service(name: str) -> bool:
+    """Whether the platform made this variable, of a Service or a link."""
+    return name.startswith(PREFIX) and _OF_A_SERVICE.fullmatch(name.removeprefix(PREFIX)) is not None
 
 
 def _nearest(name: str) -> str:
@@ -80,8 +92,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     `VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL=SASL_SSL` becomes the librdkafka property `security.protocol`.
     Raises SettingsError where one is missing, wrong or unknown.
     """
-    variables = os.environ if environment is None else environment
-    refuse_unknown_names(variables)
+    given = os.environ if environment is None else environment
+    refuse_unknown_names(given)
+    variables = {name: value for name, value in given.items() if not _of_a_service(name)}
     properties = {
         _property(name.removeprefix(KAFKA_PREFIX).lower()): value
         for name, value in variables.items()

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import structlog
 
 from voucher_ledger.runtime.command_sender import CommandSender, OutgoingCommand, stamped_by_broker
-from voucher_ledger.runtime.errors import SessionLost, Unreachable
+from voucher_ledger.runtime.errors import NotSetUp, SessionLost, Unreachable
+from voucher_ledger.runtime.processor import lost_setup
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.sweeper.plan import DueRow, RecentlySent, plan
 from voucher_ledger.sweeper.store import DueStore
@@ -94,8 +95,8 @@ class Sweep:
 def run(settings: Settings, stopping: threading.Event) -> None:
     """Sweep until `stopping` is set. A lost session is followed by another, up to `attempts_max` failures in a row.
 
-    Raises Unreachable where the first session cannot begin, after the last attempt what ended it, and NotSetUp at once:
-    no session after it would find what is not there.
+    Raises Unreachable or NotSetUp where the first session cannot begin, and after the last attempt what ended it:
+    SessionLost where something that the first session found is missing.
     """
     recently_sent = RecentlySent(2 * DUE_ROWS_MAX, round(AGAIN_AFTER_SECONDS * 1000))
     attempt = 0
@@ -120,5 +121,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
             try:
                 session = Sweep(settings, recently_sent)
                 break
+            except NotSetUp as error:
+                failure = lost_setup(error)
             except (SessionLost, Unreachable) as error:
                 failure = error

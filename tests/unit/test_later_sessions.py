@@ -1,0 +1,107 @@
+"""What is missing ends a process at its first session; at a later one it may pass: it is tried again, in bounds."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from voucher_ledger.claims.store import ClaimsRoom
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.failures import code_of
+from voucher_ledger.runtime import processor, settings
+from voucher_ledger.runtime.errors import NotSetUp, SessionLost
+from voucher_ledger.sweeper import loop
+
+NOWHERE = settings.load(
+    {
+        "VOUCHER_LEDGER_KAFKA": "127.0.0.1:1",
+        "VOUCHER_LEDGER_POSTGRES": "host=127.0.0.1 port=1",
+        "VOUCHER_LEDGER_ATTEMPTS_MAX": "4",
+    }
+)
+MISSING = NotSetUp("Kafka has no topic claim.commands: run `voucher-ledger topics` first")
+
+
+class Held:
+    """An instance name that is always held."""
+
+    name = "claims-0"
+
+    def __init__(self, *_positional: Any) -> None:
+        pass
+
+    def renewed(self, *_positional: Any) -> "Held":
+        return self
+
+    def close(self) -> None:
+        pass
+
+
+class Starts:
+    """What each start of a session finds, in order: an error, or None and the session begins. The first session that
+    begins is lost, the one after it ends well. `left` are the starts that were not asked for.
+    """
+
+    def __init__(self, *found: Exception | None) -> None:
+        self.left = list(found)
+        self.begun = 0
+
+    def __call__(self, *_positional: Any) -> "Starts":
+        error = self.left.pop(0)
+        if error is not None:
+            raise error
+        self.begun += 1
+        return self
+
+    batches = 0
+
+    def run(self, _stopping: threading.Event) -> None:
+        if self.begun == 1:
+            raise SessionLost("the broker went away")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(params=["processor", "sweeper"])
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Starts], None]:
+    """Run the processor or the sweeper on such sessions, without the waits between them."""
+    module: Any = {"processor": processor, "sweeper": loop}[request.param]
+    monkeypatch.setattr(module, "BACKOFF_SECONDS", 0)
+
+    def run_on(starts: Starts) -> None:
+        if module is loop:
+            monkeypatch.setattr(loop, "Sweep", starts)
+            loop.run(NOWHERE, threading.Event())
+        else:
+            monkeypatch.setattr(processor, "Session", starts)
+            monkeypatch.setattr(processor, "Instance", Held)
+            monkeypatch.setattr("gc.freeze", lambda: None)
+            monkeypatch.setattr("gc.set_threshold", lambda *_positional: None)
+            processor.run(NOWHERE, ClaimsRoom(1), threading.Event())
+
+    return run_on
+
+
+def test_missing_at_the_first_session_ends_at_once(run: Callable[[Starts], None]) -> None:
+    starts = Starts(MISSING, None)
+    with pytest.raises(NotSetUp) as ended:
+        run(starts)
+    assert code_of(ended.value) == ExitCode.USAGE
+    assert starts.left == [None]
+
+
+def test_missing_at_a_later_session_is_tried_again(run: Callable[[Starts], None]) -> None:
+    starts = Starts(None, MISSING, MISSING, None)
+    run(starts)
+    assert (starts.left, starts.begun) == ([], 2)
+
+
+def test_missing_for_all_attempts_ends_with_a_code_that_a_restart_may_change(run: Callable[[Starts], None]) -> None:
+    starts = Starts(None, *[MISSING] * NOWHERE.attempts_max)
+    with pytest.raises(SessionLost, match="run `voucher-ledger topics` first") as ended:
+        run(starts)
+    assert code_of(ended.value) == ExitCode.FAILED
+    assert ended.value.__cause__ is MISSING
+    assert starts.left == [MISSING], "the lost session was the first of the attempts"
