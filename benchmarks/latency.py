@@ -78,7 +78,7 @@ def _send(world: World, total: int) -> float:
 
     The id of a claim holds the time of its produce() on the clock that all processes of the machine share.
     """
-    producer = Producer(kafka.producer_config(world.settings, linger_ms=5))
+    producer = Producer(kafka.producer_config(world.settings))
     warm_up = CLAIMS_PER_SECOND * WARM_UP_SECONDS
     late_max_seconds = 0.0
     start = time.monotonic()

@@ -56,9 +56,9 @@ def _open(campaign: CampaignBook | None, command: Command) -> Event:
     data = command.data
     if campaign is not None:
         return _refused(command, "conflict", f"the campaign was opened by the command {campaign.command_id}")
-    unsupported = _unsupported(data) or _unfit_release(data)
-    if unsupported is not None:
-        return _refused(command, "conflict", unsupported)
+    unfit = _unsupported(data) or _unfit_release(data)
+    if unfit is not None:
+        return _refused(command, "conflict", unfit)
     accepted = {field: value for field, value in data.items() if field in _OPENED}
     return Event("campaign.opened", {**accepted, "command_id": command.id})
 

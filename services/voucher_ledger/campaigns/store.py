@@ -6,6 +6,7 @@ does not wait.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -13,8 +14,8 @@ import psycopg
 
 from voucher_ledger.campaigns.decide import decide
 from voucher_ledger.campaigns.evolve import evolve
+from voucher_ledger.campaigns.rules import opened_rules
 from voucher_ledger.campaigns.state import Answer, CampaignBook, Campaigns
-from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger import accounts
 from voucher_ledger.ledger.errors import Contended
@@ -65,32 +66,18 @@ SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[])"""
 
 
 def _row(campaign: CampaignBook, command: Command) -> dict[str, Any]:
-    """The row of a campaign that was opened in this batch, with the defaults of the contract."""
+    """The row of a campaign that was opened in this batch: its rules go by the names of their columns."""
     data = command.data
-    voucher = data["voucher"]
-    # A tranche of nothing would only put claims off until its time.
-    tranches = sorted(
-        (milliseconds(tranche["at"]), tranche["quota"]) for tranche in data.get("release", ()) if tranche["quota"] > 0
-    )
+    columns = asdict(opened_rules(data))
+    tranches = columns.pop("tranches")
     return {
-        "campaign_id": campaign.campaign_id,
+        **columns,
         "command_id": campaign.command_id,
         "state": campaign.state,
         "name": data["name"],
-        "currency": data["currency"],
         "quota": campaign.quota,
         "budget_minor": campaign.budget_minor,
-        "voucher_kind": voucher["kind"],
-        "face_value_minor": voucher["face_value_minor"],
-        "percent_bp": voucher.get("percent_bp"),
-        "min_spend_minor": voucher.get("min_spend_minor", 0),
-        "starts_at_ms": milliseconds(data["starts_at"]),
-        "ends_at_ms": milliseconds(data["ends_at"]),
-        "per_user_limit": data.get("per_user_limit", 1),
-        "voucher_ttl_ms": data["voucher_ttl_s"] * 1_000,
-        "hold_ttl_ms": data["hold_ttl_s"] * 1_000,
-        "categories": data.get("categories"),
-        "overspend": data.get("overspend", "forbid"),
+        "categories": data.get("categories"),  # in the order in which they were sent
         "release_at_ms": [at_ms for at_ms, _ in tranches],
         "release_quota": [quota for _, quota in tranches],
     }

@@ -1,24 +1,25 @@
 """The campaign that is planned: the `data` of a `campaign.open` command, checked as a processor checks it."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from voucher_ledger.campaigns.decide import decide
+from voucher_ledger.campaigns.rules import opened_rules
 from voucher_ledger.campaigns.state import Campaigns
-from voucher_ledger.core.clock import milliseconds, rfc3339
+from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command
 from voucher_ledger.core.validation import CommandDecoder, Undecidable
 from voucher_ledger.ledger.journal import Journal
-from voucher_ledger.ledger.model import Campaign
+from voucher_ledger.ledger.model import Campaign, Tranche
 from voucher_ledger.plan.errors import BadInput
 
 MINUTE_MS = 60_000
 
-Tranches = tuple[tuple[int, int], ...]
-"""(moment in milliseconds since 1970, cards released then), in the order of the moments."""
+Tranches = tuple[Tranche, ...]
+"""In the order of their moments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,12 @@ def read_campaign(name: str, content: bytes) -> PlannedCampaign:
     event = decide(Campaigns(Journal("campaign.commands")), command)
     if event.type == "campaign.rejected":
         raise BadInput(f"{name}: data: campaign.open would be refused: {event.data['detail']}")
-    rules = _rules(data)
-    return PlannedCampaign(
-        rules, data["quota"], data["budget_minor"], data.get("category_budgets_minor", {}), _tranches(data, rules)
-    )
+    rules = opened_rules(data)
+    tranches = _whole(rules, data["quota"]) if "release" in data else ()
+    # Quota and budget are what is planned, so a claim that would be honoured past them counts as refused.
+    planned = replace(rules, tranches=(), overspend="forbid")
+    category_budgets_minor = data.get("category_budgets_minor", {})
+    return PlannedCampaign(planned, data["quota"], data["budget_minor"], category_budgets_minor, tranches)
 
 
 def _command(name: str, data: dict[str, Any]) -> Command:
@@ -88,32 +91,10 @@ def _command(name: str, data: dict[str, Any]) -> Command:
         raise BadInput(f"{name}: {error}") from None
 
 
-def _rules(data: dict[str, Any]) -> Campaign:
-    voucher = data["voucher"]
-    categories = data.get("categories")
-    return Campaign(
-        campaign_id=data["campaign_id"],
-        state="open",
-        currency=data["currency"],
-        voucher_kind=voucher["kind"],
-        face_value_minor=voucher["face_value_minor"],
-        percent_bp=voucher.get("percent_bp"),
-        min_spend_minor=voucher.get("min_spend_minor", 0),
-        starts_at_ms=milliseconds(data["starts_at"]),
-        ends_at_ms=milliseconds(data["ends_at"]),
-        per_user_limit=data.get("per_user_limit", 1),
-        voucher_ttl_ms=data["voucher_ttl_s"] * 1_000,
-        hold_ttl_ms=data["hold_ttl_s"] * 1_000,
-        categories=None if categories is None else frozenset(categories),
-    )
-
-
-def _tranches(data: dict[str, Any], rules: Campaign) -> Tranches:
+def _whole(rules: Campaign, quota: int) -> Tranches:
     """The whole quota by the moments in which it becomes claimable: what no tranche names is there from the start."""
-    if "release" not in data:
-        return ()
     released: Counter[int] = Counter()
-    for tranche in data["release"]:
-        released[max(milliseconds(tranche["at"]), rules.starts_at_ms)] += tranche["quota"]
-    released[rules.starts_at_ms] += data["quota"] - released.total()
-    return tuple((at_ms, quota) for at_ms, quota in sorted(released.items()) if quota)
+    for at_ms, share in rules.tranches:
+        released[max(at_ms, rules.starts_at_ms)] += share
+    released[rules.starts_at_ms] += quota - released.total()
+    return tuple((at_ms, share) for at_ms, share in sorted(released.items()) if share)

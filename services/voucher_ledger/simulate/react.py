@@ -58,7 +58,7 @@ class Users:
         return chance(self._seed, purpose, name)
 
     def _command(self, topic: str, type_: str, name: str, after_ms: int, data: Data) -> TimedCommand:
-        time_ms = after_ms + 1 + self._chance("think", name) * _THINK_MS_MAX // 1_000
+        time_ms = after_ms + 1 + self._chance("think", name) * _THINK_MS_MAX // CHANCES
         return command(topic, type_, f"{self._prefix}{name}", time_ms, data["user_id"], data)
 
     def _reserve(self, order_id: str, voucher_id: str, user_id: str, after_ms: int, **change: object) -> TimedCommand:
@@ -66,7 +66,7 @@ class Users:
         vertical = vertical_at(wave, self._chance("category", order_id) / CHANCES)
         # Squared, since small orders are the many.
         span_minor = max(1, vertical.amount_minor_max - self._scenario.min_spend_minor)
-        over_minor = span_minor * self._chance("amount", order_id) ** 2 // 1_000_000
+        over_minor = span_minor * self._chance("amount", order_id) ** 2 // CHANCES**2
         amount_minor = max(1, self._scenario.min_spend_minor + over_minor)
         data: Data = {
             "order_id": order_id,

@@ -10,6 +10,7 @@ from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.simulate.catalogue import Wave
 
 SOURCE = "voucher-ledger/simulate"
+CHANCES = 1_000
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 
@@ -78,9 +79,6 @@ CHANNELS = ("app", "mini-program", "web")
 def command_prefix(scenario: Scenario, seed: int) -> str:
     """What the ids of all commands of a play begin with: by it their answers are known."""
     return f"{scenario.campaign_id}:{seed}:"
-
-
-CHANCES = 1_000
 
 
 def chance(seed: int, purpose: str, name: str) -> int:
