@@ -36,6 +36,7 @@ class Process(StrEnum):
     ORDERS = "orders"
     PAYMENTS = "payments"
     SWEEPER = "sweeper"
+    MONITOR = "monitor"
     ALL = "all"
 
 
@@ -123,6 +124,8 @@ def _refuse_idle_options(process: Process, instance: str | None, claims: int | N
         return
     if process is Process.ALL:
         raise typer.BadParameter("names belong to single rooms; `run all` chooses its own", param_hint="--instance")
+    if process is Process.MONITOR:
+        raise typer.BadParameter("the monitor has no name: its place is in its consumer group", param_hint="--instance")
     if process is Process.SWEEPER:
         raise typer.BadParameter("a sweeper has no name: one acts, others stand by", param_hint="--instance")
     # To Kafka an empty name is none: the process would not be a static member, and its successor would wait.
