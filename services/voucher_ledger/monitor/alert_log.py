@@ -25,7 +25,7 @@ def read_standing(settings: Settings) -> dict[Key, Standing]:
         values: list[bytes] = []
         for number in sorted(partitions):
             values += _values(consumer, number)
-        return standing_after(values)
+        return standing_after(values, time.time())
     except KafkaException as error:
         raise Unreachable(f"Kafka at {settings.kafka}: {ALERTS_TOPIC}: {error.args[0].str()}") from error
     finally:

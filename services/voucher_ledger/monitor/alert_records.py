@@ -45,20 +45,22 @@ def encode(change: Change, now: float) -> Record:
     return Record(key.campaign_id.encode(), orjson.dumps(envelope))
 
 
-def standing_after(values: Iterable[bytes]) -> dict[Key, Standing]:
-    """What fires after these records, oldest first. One that this version can't read is passed over: it is not ours."""
+def standing_after(values: Iterable[bytes], now: float) -> dict[Key, Standing]:
+    """What fires after these records, oldest first; taken to hold `now` (seconds since 1970), until it is looked at.
+
+    A record that this version can't read is passed over: it is not ours.
+    """
     standing: dict[Key, Standing] = {}
     for value in values:
         try:
             envelope = orjson.loads(value)
             condition = _condition(envelope["data"])
             since = milliseconds(envelope["data"]["since"]) / 1_000
-            told_at = milliseconds(envelope["time"]) / 1_000
             is_firing = envelope["type"] == "alert.firing"
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             continue
         if is_firing:
-            standing[condition.key] = Standing(condition, since, told_at, told=True)
+            standing[condition.key] = Standing(condition, since, held_at=now, told=True)
         else:
             standing.pop(condition.key, None)
     return standing

@@ -59,7 +59,9 @@ async def _run(settings: Settings, source: DemandApp, watch: Watch) -> None:
     log.info("monitor started", address=settings.monitor_address)
     try:
         await source.app.start()
-        await _until_first(stopping.wait(), source.app.wait_until_stopped(), watch.rounds(), watch.readings())
+        await _until_first(
+            stopping.wait(), source.app.wait_until_stopped(), watch.rounds(), watch.readings(), source.flushes()
+        )
         if not stopping.is_set():
             reason = source.app.crash_reason
             raise SessionLost(f"Faust ended: {type(reason).__name__}: {reason}")
@@ -67,6 +69,7 @@ async def _run(settings: Settings, source: DemandApp, watch: Watch) -> None:
         raise Unreachable(f"Kafka at {settings.kafka}: {type(error).__name__}: {error}") from error
     finally:
         await runner.cleanup()
+        source.flush()
         await asyncio.wait_for(source.app.stop(), STOP_SECONDS_MAX)
     log.info("monitor stopped")
 

@@ -1,7 +1,7 @@
 """When quota and budget will be gone, with a range, and what the plan had been. Pure.
 
-The range comes from the trend of the last ten minutes: net grants in windows of a minute that hop by ten seconds. The fast end
-takes their 90 % quantile to go on, the slow end their 10 % quantile.
+The range comes from the trend of the last ten minutes: net grants in windows of a minute that hop by ten seconds. The
+fast end takes their 90 % quantile to go on, the slow end their 10 % quantile.
 """
 
 import math

@@ -23,8 +23,9 @@ ASSETS = {
     "uplot.js": ("uplot/uPlot.iife.min.js", "text/javascript"),
     "uplot.css": ("uplot/uPlot.min.css", "text/css"),
 }
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:"
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:",
+    "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
