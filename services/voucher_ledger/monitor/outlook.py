@@ -115,8 +115,7 @@ def look(campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, u
     cards_end = budget_end = planned = reconciliation = None
     if facts is not None:
         if trend is not None:
-            cards_end = forecast.ends(facts.cards_left, trend, moment)
-            budget_end = forecast.ends(facts.budget_left_minor / facts.face_value_minor, trend, moment)
+            cards_end, budget_end = _ends(facts, trend, moment)
         planned = forecast.planned_granted(moment, facts.quota, facts.starts_at, facts.ends_at, facts.tranches)
         reconciliation = reconcile(total, minutes, facts, moment, unpublished)
     return Outlook(
@@ -124,6 +123,14 @@ def look(campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, u
         tuple(by_category), tuple(by_tier),
         orders[2] / orders[0] if orders[0] else 0.0, orders[3] / orders[0] if orders[0] else 0.0, reconciliation,
     )  # fmt: skip
+
+
+def _ends(facts: Facts, trend: Rates, moment: int) -> tuple[Ends | None, Ends | None]:
+    """When cards and when the budget end. Once the one is gone nothing is granted, and so the other does not end."""
+    affordable = facts.budget_left_minor // facts.face_value_minor
+    cards_end = forecast.ends(facts.cards_left, trend, moment) if affordable or not facts.cards_left else None
+    budget_end = forecast.ends(affordable, trend, moment) if facts.cards_left or not affordable else None
+    return cards_end, budget_end
 
 
 def refusals(recent: Bucket) -> tuple[Refusals, ...]:

@@ -29,10 +29,10 @@ const duration = (seconds) => {
 const tile = (name, figure, note, level) =>
   element("div", `tile ${level || ""}`, element("div", "name", name), element("div", "figure", figure), element("div", "note", note));
 
-const ending = (end, facts, asOf, left) => {
+const ending = (end, facts, asOf, left, other) => {
   if (!facts) return ["–", "not in the ledger", ""];
   if (left <= 0) return ["gone", `plan: ${Charts.clock(facts.ends_at)}`, asOf < facts.ends_at ? "critical" : ""];
-  if (!end) return ["–", "no trend yet", ""];
+  if (!end) return ["–", other <= 0 ? "nothing is granted any more" : "no trend yet", ""];
   if (end.middle === null) return ["not in sight", "by the trend of ten minutes", ""];
   const until = (moment) => moment === null ? "never" : duration(moment - asOf);
   const early = facts.ends_at - end.middle > Math.max(300, 0.05 * (facts.ends_at - facts.starts_at));
@@ -41,8 +41,9 @@ const ending = (end, facts, asOf, left) => {
 
 const tiles = (one, state) => {
   const facts = one.facts;
-  const [cards, cardsNote, cardsLevel] = ending(one.cards_end, facts, one.as_of, facts?.cards_left);
-  const [budget, budgetNote, budgetLevel] = ending(one.budget_end, facts, one.as_of, facts?.budget_left_minor);
+  const affordable = facts && Math.floor(facts.budget_left_minor / facts.face_value_minor);
+  const [cards, cardsNote, cardsLevel] = ending(one.cards_end, facts, one.as_of, facts?.cards_left, affordable);
+  const [budget, budgetNote, budgetLevel] = ending(one.budget_end, facts, one.as_of, affordable, facts?.cards_left);
   const claims = one.refusals.find((refusals) => refusals.room === "claims");
   const lag = Math.max(0, ...state.lags.map((topic) => topic.seconds ?? 0));
   const used = facts && facts.budget_minor ? 1 - (facts.budget_left_minor - facts.overspent_minor) / facts.budget_minor : null;
@@ -72,12 +73,13 @@ const grown = (ratio) => ratio === null ? "–" : element("td", ratio > 3 ? "up"
 
 const breakdowns = (one) => {
   const most = (list, field) => Math.max(1, ...list.map((item) => item[field]));
-  const reasons = one.reasons.slice(0, 10);
+  const again = one.reasons.filter((item) => item.reason === "duplicate");
+  const reasons = one.reasons.filter((item) => item.reason !== "duplicate").slice(0, 10);
   const room = (type) => ({ voucher: "claims", order: "orders", payment: "payments" })[type.split(".")[0]] ?? "campaigns";
-  const named = (item) => element("span", "", item.reason === "duplicate" ? `${item.type}, asked again` : item.reason, " ",
-    element("span", "room", room(item.type)));
+  const named = (item) => element("span", "", item.reason, " ", element("span", "room", room(item.type)));
   here("reasons").replaceChildren(table(["reason", "5 min", "in all"],
-    reasons.map((item) => row(named(item), item.total / most(reasons, "total"), whole(item.recent), whole(item.total)))));
+    reasons.map((item) => row(named(item), item.total / most(reasons, "total"), whole(item.recent), whole(item.total)))),
+    again.length ? element("p", "nothing", `${whole(again.reduce((sum, item) => sum + item.total, 0))} commands came again and were answered as before.`) : "");
   const categories = one.categories.filter((item) => item.orders).slice(0, 12);
   here("categories").replaceChildren(table(["vertical", "5 min", "in all", "day before"],
     categories.map((item) => row(item.name, item.orders / most(categories, "orders"), whole(item.orders_recent), whole(item.orders), grown(item.growth)))));
