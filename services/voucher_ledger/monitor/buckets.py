@@ -8,6 +8,7 @@ writing of two buckets: one already held the batch, the other had not yet.
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypedDict
 
+from voucher_ledger.core.demand import OTHER
 from voucher_ledger.monitor.demand import Demand, Row
 
 # count, value_minor, high_ticket, crossing
@@ -21,7 +22,6 @@ KEPT: Mapping[Level, int] = {"minute": 360, "quarter": 200, "total": 1}
 # Of the minutes, so many also know their seconds.
 SECONDS_KEPT_MINUTES = 20
 NAMES_MAX = 100
-OTHER = "other"
 
 
 class Bucket(TypedDict):

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import orjson
 
+from voucher_ledger.core.demand import DUPLICATE
+
 ROWS_MAX = 100_000
 SECOND_MAX = 253_402_300_799  # the last of the year 9999
 ID_LENGTH_MAX = 128
-# In the place of a reason, where an answer given before was given again: nothing happened then.
-DUPLICATE = "duplicate"
 
 
 class MalformedDemand(Exception):

@@ -11,6 +11,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.auth import CredentialsT
 from yarl import URL
 
+from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.monitor.demand import MalformedDemand, decode
 from voucher_ledger.monitor.security import credentials
 from voucher_ledger.monitor.store import Store, place_of
@@ -19,7 +20,6 @@ from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
 
 APP_ID = "voucher-ledger-monitor"
-DEMAND_TOPIC = "ledger.demand"
 REPLICAS_MAX = 3
 FLUSH_SECONDS = 2.0
 UNCOMMITTED_MAX = 20_000

@@ -2,6 +2,7 @@
 
 import structlog
 
+from voucher_ledger.metrics.serving import serving
 from voucher_ledger.run import single, supervisor
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.failures import FAILURES, code_of, text_of
@@ -42,7 +43,9 @@ def _run(process: str, instance: str | None, claims: int) -> int:
 
         monitor.run(loaded)
     elif process == "sweeper":
-        loop.run(loaded, single.stop_on_signals())
+        stopping = single.stop_on_signals()
+        with serving(loaded, process) as observer:
+            loop.run(loaded, stopping, observer)
     else:
         single.run(loaded, process, instance)
     return ExitCode.DONE

@@ -1,12 +1,14 @@
 """What a batch has to publish, and its compressed form in the outbox: one row a batch and partition."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import orjson
 import psycopg
 import zstandard
+
+from voucher_ledger.core.demand import Outcome, Rollup, roll_up
 
 COMPRESSION_LEVEL = 1
 
@@ -60,7 +62,10 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Share:
-    """One partition's part of a decided batch: `events` and their `keys` in the order of their causes."""
+    """One partition's part of a decided batch: `events` and their `keys` in the order of their causes.
+
+    `rollups` and the records' times (`times_ms`, ascending) are made from the outcomes: the outbox does not keep them.
+    """
 
     partition: int
     first_offset: int
@@ -68,6 +73,13 @@ class Share:
     events: list[bytes] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    rollups: list[Rollup] = field(default_factory=list, compare=False)
+    times_ms: list[int] = field(default_factory=list, compare=False)
+
+    def sum_up(self, topic: str, outcomes: Sequence[Outcome]) -> None:
+        """Make the rollups and times of its outcomes, which answer commands of `topic`."""
+        self.rollups = roll_up(topic, self.partition, self.first_offset, self.next_offset, outcomes)
+        self.times_ms = sorted([time_ms for _, time_ms, _ in outcomes])
 
 
 class Outbox:

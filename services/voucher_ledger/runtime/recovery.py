@@ -4,6 +4,7 @@ import psycopg
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
+from voucher_ledger.core.demand import outcome_of
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
 from voucher_ledger.runtime.outbox import Outbox, Share
 from voucher_ledger.runtime.positions import Position, Positions
@@ -82,6 +83,8 @@ class Recovery:
             raise Inconsistent(f"{place}: the outbox ends at {expected}, decided is up to {next_offset}")
         if waiting:
             log.info("publishing again", topic=self._command_topic, partition=partition, batches=len(waiting))
+        for share in waiting:
+            share.sum_up(self._command_topic, [outcome_of(event) for event in share.events])
         return waiting
 
     def _mark_without_offset(self, partition: int, rows: list[Share], next_offset: int) -> int:
