@@ -7,7 +7,7 @@ import orjson
 
 from voucher_ledger.core.demand import DUPLICATE
 
-ROWS_MAX = 100_000
+ROWS_MAX = 10_000
 SECOND_MAX = 253_402_300_799  # the last of the year 9999
 ID_LENGTH_MAX = 128
 
