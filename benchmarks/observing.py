@@ -138,18 +138,24 @@ def compare(batch: Callable[[str], float], rounds: int) -> dict[str, list[float]
 
 
 def tell(records: int, found: dict[str, list[float]]) -> None:
-    """Print what a claim costs by kind, and what each kind adds to the one before it in the same round.
-
-    The least stands beside the median: whatever else the machine does can only add.
+    """Print what a claim costs by kind: in pairs with the kind before it in the same round, and by the lower deciles,
+    since whatever else the machine does can only add.
     """
     print(f"batches of {records:,} claims, {len(found['neither'])} rounds: CPU of the process, microseconds a claim")
-    base = statistics.median(found["neither"])
-    before = found["neither"]
+    base, before = found["neither"], found["neither"]
     for kind, costs in found.items():
         added = statistics.median([cost - other for cost, other in zip(costs, before, strict=True)])
-        figures = f"median {statistics.median(costs) / 1000:6.2f}  least {min(costs) / 1000:6.2f}"
-        print(f"  {kind:20} {figures}  added in pairs {added / 1000:+6.2f} ({added / base:+.1%})")
+        more = _lower_decile(costs) - _lower_decile(before)
+        print(
+            f"  {kind:20} median {statistics.median(costs) / 1000:6.2f}  lower decile {_lower_decile(costs) / 1000:6.2f}"
+            f"  added in pairs {added / 1000:+5.2f} ({added / statistics.median(base):+.1%})"
+            f", by lower deciles {more / 1000:+5.2f} ({more / _lower_decile(base):+.1%})"
+        )
         before = costs
+
+
+def _lower_decile(costs: list[float]) -> float:
+    return statistics.quantiles(costs, n=10)[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

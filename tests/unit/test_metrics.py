@@ -1,6 +1,7 @@
 """Metrics: named as Prometheus wants it, bounded, and counted from what was decided."""
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -165,3 +166,11 @@ def test_a_lost_session_is_counted_by_who_ended_it(metrics: RoomMetrics, registr
     assert value(registry, catalogue.SESSIONS_LOST, cause="fenced_by_ledger") == 1
     assert value(registry, catalogue.SESSIONS_LOST, cause="fenced_by_kafka") == 2
     assert metrics._readiness.verdict() == (False, "not ready: the session was lost: y")
+
+
+def test_the_docs_tell_of_every_metric_in_the_catalogues_words() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "METRICS.md").read_text(encoding="utf-8")
+    told = [line for line in text.splitlines() if line.startswith("| `voucher_ledger_")]
+    assert told == [
+        f"| `{metric.name}` | {', '.join(metric.labels)} | {metric.help} |" for metric in catalogue.CATALOGUE
+    ]
