@@ -40,7 +40,7 @@ class Sweep:
     def __init__(self, settings: Settings, recently_sent: RecentlySent) -> None:
         """Connect to both. Raises Unreachable, NotSetUp."""
         self._recently_sent = recently_sent
-        self._underway = Underway()
+        self._underway = Underway(round(ROUND_SECONDS * 1000))
         self._by_broker = stamped_by_broker(settings, [CLAIM_TOPIC, ORDER_TOPIC])
         self._store = DueStore(settings)
         self._sender = CommandSender(settings, "sweeper")
@@ -52,10 +52,11 @@ class Sweep:
                 return
         log.info("sweeping")
         while not stopping.is_set():
+            next_round = time.monotonic() + ROUND_SECONDS
             self.round()
-            while self.admit() and not stopping.wait(ADMITTING_ROUND_SECONDS):
-                pass
-            stopping.wait(ROUND_SECONDS)
+            while self.admit() and time.monotonic() < next_round:
+                stopping.wait(ADMITTING_ROUND_SECONDS)
+            stopping.wait(max(0.0, next_round - time.monotonic()))
 
     def round(self) -> int:
         """Send the commands of what is due and not yet asked for; how many. Holds first: theirs become due vouchers."""
@@ -66,14 +67,15 @@ class Sweep:
         self._store.mark_swept(min(due_order_ms, due_claim_ms), DUE_ROWS_MAX)
         return sent
 
-    def admit(self) -> int:
-        """Send the admissions of those whose turn has come in the waiting rooms; how many are underway now."""
+    def admit(self) -> bool:
+        """Send the admissions of those whose turn has come in the waiting rooms; whether some are underway now."""
         lines = self._store.waiting_lines()
         if not lines:
-            return 0
+            return False
         record_time_ms, due_ms = self._times_ms(CLAIM_TOPIC)
         rules = self._store.campaigns({line.campaign_id for line in lines})
-        found = turns(lines, rules, self._underway, due_ms, ADMISSIONS_UNDERWAY_MAX)
+        standings = self._underway.standings(lines, time.monotonic_ns() // 1_000_000)
+        found = turns(lines, rules, standings, due_ms, ADMISSIONS_UNDERWAY_MAX)
         commands = [
             OutgoingCommand(
                 CLAIM_TOPIC,
@@ -87,7 +89,7 @@ class Sweep:
         ]
         offsets = self._sender.send(commands)
         self._underway.remember(found, {partition: offset for (_, partition), offset in offsets.items()})
-        return self._underway.count(lines)
+        return bool(self._underway)
 
     def close(self) -> None:
         """Leave everything behind."""

@@ -111,7 +111,7 @@ class DueStore:
     def places(self, turn: Turn) -> list[Waiting]:
         """Who waits with the tickets of `turn`, in their order."""
         line = turn.line
-        tickets = (line.campaign_id, line.partition, turn.ticket, turn.ticket + turn.count)
+        tickets = (line.campaign_id, line.partition, turn.ticket, turn.ticket + turn.places)
         with _lost_when_broken():
             return [Waiting(*row) for row in self._connection.execute(_PLACES, tickets).fetchall()]
 

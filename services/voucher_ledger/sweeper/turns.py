@@ -36,11 +36,11 @@ class Waiting(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Whom to admit next: `count` tickets of a line, from `ticket` on."""
+    """Whom to admit next: so many `places` of a line, from `ticket` on."""
 
     line: WaitingLine
     ticket: int
-    count: int
+    places: int
 
 
 class _Sent(NamedTuple):
@@ -55,37 +55,42 @@ LineKey = tuple[str, int]
 
 
 class Underway:
-    """The admissions that were sent and are not decided yet."""
+    """The admissions that were sent and are not decided yet.
 
-    def __init__(self) -> None:
+    A line that did not move as far as it was sent to, since nothing was left after all, rests for `rest_ms`.
+    """
+
+    def __init__(self, rest_ms: int) -> None:
+        self._rest_ms = rest_ms
         self._sent: dict[LineKey, _Sent] = {}
+        self._rests_until_ms: dict[LineKey, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._sent)
 
     def remember(self, turns: Iterable[Turn], last_offsets: dict[int, int]) -> None:
         """Keep in mind that these were sent, and the offset of the last in each partition."""
-        for line, ticket, count in turns:
-            self._sent[line.campaign_id, line.partition] = _Sent(ticket + count, last_offsets[line.partition])
+        for line, ticket, places in turns:
+            self._sent[line.campaign_id, line.partition] = _Sent(ticket + places, last_offsets[line.partition])
 
-    def count(self, lines: Sequence[WaitingLine]) -> int:
-        """How many admissions are underway to these lines, as far as they have seen."""
-        sent = (self._sent.get((line.campaign_id, line.partition)) for line in lines)
-        return sum(max(0, one.until_ticket - line.head) for one, line in zip(sent, lines, strict=True) if one)
-
-    def next_tickets(self, lines: Sequence[WaitingLine]) -> list[int]:
-        """From which ticket on each line can be served: what was decided meanwhile and did not move the line (nothing
-        was left) is to be sent again.
-        """
-        waiting: dict[LineKey, _Sent] = {}
-        tickets = []
+    def standings(self, lines: Sequence[WaitingLine], clock_ms: int) -> list[tuple[int, int]]:
+        """(first ticket not underway, how many from there on may be sent) of each line."""
+        sent_before, self._sent = self._sent, {}
+        rests_before, self._rests_until_ms = self._rests_until_ms, {}
+        found = []
         for line in lines:
             key = (line.campaign_id, line.partition)
-            sent = self._sent.get(key)
-            if sent is None or sent.last_offset < line.next_offset:
-                tickets.append(line.head)
-            else:
-                waiting[key] = sent
-                tickets.append(max(line.head, sent.until_ticket))
-        self._sent = waiting
-        return tickets
+            sent, rests_until_ms = sent_before.get(key), rests_before.get(key, 0)
+            ticket = line.head
+            if sent is not None and sent.last_offset >= line.next_offset:
+                self._sent[key] = sent
+                ticket = max(ticket, sent.until_ticket)
+            elif sent is not None and sent.until_ticket > line.head:
+                rests_until_ms = clock_ms + self._rest_ms
+            if rests_until_ms > clock_ms:
+                self._rests_until_ms[key] = rests_until_ms
+            found.append((ticket, 0 if rests_until_ms > clock_ms else line.next_ticket - ticket))
+        return found
 
 
 def openings(campaign: Campaign, line: WaitingLine, now_ms: int) -> int | None:
@@ -110,37 +115,40 @@ def share(supply: int, wanted: Sequence[int], served: Sequence[int]) -> list[int
         hungry = [place for place in order if shares[place] < wanted[place]]
         if not hungry:
             break
-        part, odd = divmod(supply, len(hungry))
-        for number, place in enumerate(hungry):
-            given = min(part + (number < odd), wanted[place] - shares[place])
+        part = supply // len(hungry)
+        for place in hungry if part else hungry[:supply]:
+            given = min(max(part, 1), wanted[place] - shares[place])
             shares[place] += given
             supply -= given
     return shares
 
 
 def turns(
-    lines: Sequence[WaitingLine], campaigns: dict[str, Campaign], underway: Underway, now_ms: int, sent_max: int
+    lines: Sequence[WaitingLine],
+    campaigns: dict[str, Campaign],
+    standings: Sequence[tuple[int, int]],
+    now_ms: int,
+    sent_max: int,
 ) -> list[Turn]:
     """The admissions to send now, of all lines together at most `sent_max` underway: shared evenly among the campaigns
-    that have openings, and in each among its lines.
+    that have openings, and in each among its lines. `standings` are those of `lines` (see Underway).
     """
-    tickets = dict(zip(lines, underway.next_tickets(lines), strict=True))
-    by_campaign: dict[str, list[WaitingLine]] = {}
-    for line in lines:
-        by_campaign.setdefault(line.campaign_id, []).append(line)
+    by_campaign: dict[str, list[tuple[WaitingLine, int, int]]] = {}
+    for line, (ticket, left) in zip(lines, standings, strict=True):
+        by_campaign.setdefault(line.campaign_id, []).append((line, ticket, left))
     wanted: list[int] = []
+    underway = 0
     for campaign_id, own in by_campaign.items():
-        left = sum(line.next_ticket - tickets[line] for line in own)
-        open_now = openings(campaigns[campaign_id], own[0], now_ms)
-        underway_now = sum(tickets[line] - line.head for line in own)
-        wanted.append(left if open_now is None else max(0, min(left, open_now - underway_now)))
-    room = sent_max - sum(ticket - line.head for line, ticket in tickets.items())
+        left_all = sum(left for _, _, left in own)
+        underway_own = sum(ticket - line.head for line, ticket, _ in own)
+        open_now = openings(campaigns[campaign_id], own[0][0], now_ms)
+        wanted.append(left_all if open_now is None else max(0, min(left_all, open_now - underway_own)))
+        underway += underway_own
     found = []
-    for own, supply in zip(by_campaign.values(), share(room, wanted, [0] * len(wanted)), strict=True):
-        left_in = [line.next_ticket - tickets[line] for line in own]
-        for line, count in zip(own, share(supply, left_in, [tickets[line] for line in own]), strict=True):
-            if count > 0:
-                found.append(Turn(line, tickets[line], count))
+    supplies = share(sent_max - underway, wanted, [0] * len(wanted))
+    for own, supply in zip(by_campaign.values(), supplies, strict=True):
+        shares = share(supply, [left for _, _, left in own], [ticket for _, ticket, _ in own])
+        found += [Turn(line, ticket, places) for (line, ticket, _), places in zip(own, shares, strict=True) if places]
     return found
 
 
