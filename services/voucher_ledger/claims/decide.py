@@ -67,27 +67,30 @@ def _barred(campaign: Campaign, now_ms: int) -> str | None:
 
 
 def _admit(state: Claims, command: Command) -> Event:
-    """The turn of a waiting user. Only the head of a line is served, so none can be overtaken in it."""
+    """The turn of a waiting user, answered as his claim: by its id. Only the head of a line is served, so that none is
+    overtaken in it.
+    """
     data = command.data
     campaign = state.campaigns.get(data["campaign_id"])
     if campaign is None:
-        return rejected("voucher.rejected", command, "unknown_campaign", _named(data))
+        return _unfit(command, "unknown_campaign")
     earlier = state.by_user.get((data["campaign_id"], data["user_id"]), ())
-    for voucher in earlier:
-        if voucher.command_id == data["claim_id"]:
-            return _granted_before(voucher, campaign, _named(data, voucher.city_tier, voucher.channel))
+    by_claim = next((voucher for voucher in earlier if voucher.command_id == data["claim_id"]), None)
     queue = state.queues.get(campaign.campaign_id)
     place = None if queue is None else queue.places.get(data["user_id"])
     if queue is None or place is None or place.command_id != data["claim_id"]:
-        return _unfit(command, f"the user does not wait by the claim {data['claim_id']}")
+        if by_claim is not None:
+            return _granted_before(by_claim, campaign, _named(data, by_claim.city_tier, by_claim.channel))
+        return _unfit(command, "conflict", f"the user does not wait by the claim {data['claim_id']}")
     if place.partition != command.partition:
-        return _unfit(command, f"the user waits in partition {place.partition}: send it there")
+        return _unfit(command, "conflict", f"the user waits in partition {place.partition}: send it there")
     answer = {**_named(data, place.city_tier, place.channel), "command_id": place.command_id}
     if place.ticket == queue.lines[place.partition].head:
         barred = _barred(campaign, command.time_ms)
         if barred == "ended":
             return Event("voucher.rejected", {**answer, "reason": "ended"})
-        if len(earlier) >= campaign.per_user_limit:  # he came by a voucher through another partition meanwhile
+        # Through another partition he came by a voucher meanwhile, by the same claim even.
+        if by_claim is not None or len(earlier) >= campaign.per_user_limit:
             return Event("voucher.rejected", {**answer, "reason": "user_limit"})
         if barred is None:
             reason = _shortage(campaign, state.leases[campaign.campaign_id])
@@ -160,8 +163,9 @@ def _named(data: dict[str, Any], city_tier: int | None = None, channel: str | No
     return named
 
 
-def _unfit(command: Command, detail: str) -> Event:
-    return rejected("voucher.rejected", command, "conflict", {**_named(command.data), "detail": detail})
+def _unfit(command: Command, reason: str, detail: str | None = None) -> Event:
+    answer = {**_named(command.data), "command_id": command.data["claim_id"], "reason": reason}
+    return Event("voucher.rejected", answer if detail is None else {**answer, "detail": detail})
 
 
 def _expire(state: Claims, command: Command) -> Event:
