@@ -209,7 +209,7 @@ _plant(
 _plant("a place lost", "DELETE FROM books.waiting_place WHERE user_id = 'waits'", LINES, ("last_ticket", 0))
 _plant("a line lost", "DELETE FROM books.waiting_line", LINES, ("places", 2))
 _plant("a ticket twice", """ALTER TABLE books.waiting_place DROP CONSTRAINT waiting_place_key;
-       UPDATE books.waiting_place SET ticket = 1""", LINES, ("first_ticket", 1))  # fmt: skip
+       UPDATE books.waiting_place SET ticket = 1""", LINES, ("first_ticket", 1), SERVED)  # fmt: skip
 _plant("a user who waits twice", """UPDATE books.waiting_place SET user_id = 'waits', ordinal = 2 WHERE ticket = 0;
        UPDATE books.waiting_line SET head = 0, admitted = 0""", WAITS, ("places", 2))  # fmt: skip
 _plant("a user passed over", "UPDATE books.waiting_line SET head = 2", SERVED, ("without", 1))
