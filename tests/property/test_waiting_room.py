@@ -104,7 +104,9 @@ def stories(draw: st.DrawFn) -> Story:
         answers.append(answer)
 
     for number in range(draw(st.integers(1, 30))):
-        kind = draw(st.sampled_from((*["claim"] * 5, *["admit"] * 3, "top_up", "expire", "any", "any", "end")))
+        kind = draw(
+            st.sampled_from((*["claim"] * 5, *["admit"] * 3, "top_up", "top_up", "expire", "any", "any", "end"))
+        )
         partition = draw(st.integers(0, PARTITIONS - 1))
         user = f"u-{draw(st.integers(0, USERS - 1))}"
         over = now_ms >= END_MS
@@ -118,8 +120,10 @@ def stories(draw: st.DrawFn) -> Story:
             say("claims", partition, admit(user, claim_id), hand.admit(partition, offset, user, claim_id, over=over))
         elif kind == "any":
             # Mostly one who waits, not always at the head of the line or in this partition.
-            waiting = [one for line in hand.lines.values() for one in line]
-            user, claim_id = draw(st.sampled_from([*waiting, (user, f"c-{draw(st.integers(0, 3))}")]))
+            waiting = [(number, *one) for number, line in hand.lines.items() for one in reversed(line)]
+            own, user, claim_id = draw(st.sampled_from([*waiting, (partition, user, f"c-{draw(st.integers(0, 3))}")]))
+            partition = own if draw(st.integers(0, 3)) else partition
+            offset = offsets["claims", partition]
             say("claims", partition, admit(user, claim_id), hand.admit(partition, offset, user, claim_id, over=over))
         elif kind == "top_up":
             more = draw(st.integers(1, 3))
