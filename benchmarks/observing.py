@@ -147,7 +147,7 @@ def tell(records: int, found: dict[str, list[float]]) -> None:
         added = statistics.median([cost - other for cost, other in zip(costs, before, strict=True)])
         more = _lower_decile(costs) - _lower_decile(before)
         print(
-            f"  {kind:19} median {statistics.median(costs) / 1000:6.2f}  lower decile {_lower_decile(costs) / 1000:6.2f}"
+            f"  {kind} median {statistics.median(costs) / 1000:6.2f}  lower decile {_lower_decile(costs) / 1000:6.2f}"
             f"  added in pairs {added / 1000:+5.2f} ({added / statistics.median(base):+.1%})"
             f", by lower deciles {more / 1000:+5.2f} ({more / _lower_decile(base):+.1%})"
         )
