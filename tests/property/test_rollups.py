@@ -20,7 +20,7 @@ SCHEMA = jsonschema_rs.Draft202012Validator(orjson.loads((schema_root() / "ledge
 
 
 @given(story=stories())
-@settings(STEADY, max_examples=30)
+@settings(STEADY, max_examples=15)
 def test_the_outbox_gives_the_rollups_that_were_decided(ledger: Ledger, story: Story) -> None:
     events = [orjson.loads(event) for event in ledger.begin().play(story)]
     counted: Counter[str] = Counter()

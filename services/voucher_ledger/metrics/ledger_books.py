@@ -27,9 +27,10 @@ FROM ledger.balance b LEFT JOIN named n USING (campaign_id) GROUP BY 1, 2, 3"""
 # The head's time is a record's: where a simulation gives out times to come, nobody has waited yet.
 _WAITING = """
 WITH named AS (SELECT campaign_id FROM ledger.campaign ORDER BY ends_at DESC, campaign_id LIMIT %(named_max)s)
-SELECT coalesce(n.campaign_id, %(other)s) AS campaign, sum(w.waiting)::bigint,
+SELECT coalesce(n.campaign_id, %(other)s) AS campaign, coalesce(sum(w.waiting), 0)::bigint,
        coalesce(greatest(0, extract(epoch FROM now() - min(w.head_queued_at)))::float8, 0)
-FROM ledger.waiting_line w LEFT JOIN named n USING (campaign_id) GROUP BY 1"""
+FROM ledger.campaign c LEFT JOIN named n USING (campaign_id) LEFT JOIN ledger.waiting_line w USING (campaign_id)
+GROUP BY 1"""
 
 _POSITIONS = """
 SELECT topic, partition, next_offset, epoch, decided, dead_lettered, extract(epoch FROM record_time)::float8
