@@ -165,7 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--records", type=int, nargs="*", default=[5_000, 500])
     given = parser.parse_args(arguments)
     for records in given.records:
-        with servers() as running, fresh_world(running, len(KINDS) * records * given.rounds) as world:
+        quota = len(KINDS) * records * given.rounds
+        with servers() as running, fresh_world(running, traffic.campaign_open(quota)) as world:
             tell(records, _compared(world, records, given.rounds))
 
 
