@@ -1,7 +1,7 @@
 """The rows that decisions read, as plain objects. No IO: every decide.py may import this."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 RoleName = Literal["funding", "pool", "lease", "granted", "held", "spent", "loss"]
 
@@ -51,6 +51,7 @@ class Campaign:
     categories: frozenset[str] | None
     overspend: str = "forbid"
     tranches: tuple[Tranche, ...] = ()
+    vouchers_per_order_max: int = 1
 
 
 @dataclass(slots=True)
@@ -77,7 +78,11 @@ class Voucher:
 
 @dataclass(slots=True)
 class Reservation:
-    """An order's hold on a voucher; `closing_reason` is the reason of the cancel that ended it."""
+    """An order's hold on a voucher; `closing_reason` is the reason of the cancel that ended it.
+
+    An order of several vouchers holds those of `more_voucher_ids` too, in the order in which they apply, and
+    `voucher_discounts_minor` says what each takes off, that of `voucher_id` first: together `discount_minor`.
+    """
 
     order_id: str
     voucher_id: str
@@ -93,6 +98,24 @@ class Reservation:
     expires_at_ms: int
     closing_reason: str | None = None
     version: int = -1
+    more_voucher_ids: tuple[str, ...] = ()
+    voucher_discounts_minor: tuple[int, ...] = ()
+
+    def shares(self) -> tuple[tuple[str, int], ...]:
+        """(voucher_id, discount_minor) of each voucher, in the order in which they apply."""
+        if not self.more_voucher_ids:
+            return ((self.voucher_id, self.discount_minor),)
+        return tuple(zip((self.voucher_id, *self.more_voucher_ids), self.voucher_discounts_minor, strict=True))
+
+    def known(self) -> dict[str, Any]:
+        """The order's vouchers and campaign, as events name them."""
+        more = {"more_voucher_ids": list(self.more_voucher_ids)} if self.more_voucher_ids else {}
+        return {"voucher_id": self.voucher_id, **more, "campaign_id": self.campaign_id}
+
+    def discounts(self) -> dict[str, Any]:
+        """What the vouchers take off, together and each of several, as events name it."""
+        each = {"voucher_discounts_minor": list(self.voucher_discounts_minor)} if self.more_voucher_ids else {}
+        return {"discount_minor": self.discount_minor, **each}
 
 
 @dataclass(slots=True)
