@@ -30,4 +30,5 @@ def opened_rules(data: dict[str, Any]) -> Campaign:
         tranches=tuple(
             sorted((milliseconds(part["at"]), part["quota"]) for part in data.get("release", ()) if part["quota"] > 0)
         ),
+        vouchers_per_order_max=data.get("vouchers_per_order_max", 1),
     )
