@@ -123,6 +123,36 @@ def open_campaign(books: Books, campaign_id: str, **changed: object) -> None:
     books.when(CampaignsRoom(), 0, START_MS, ("campaign.open", f"open-{campaign_id}", data))
 
 
+def write_several(books: Books) -> None:
+    """Orders of several vouchers, by partitions of their own: three held, three spent, two given back by a refund."""
+    open_campaign(books, "stacked", quota=20, budget_minor=50_000, per_user_limit=3, vouchers_per_order_max=3)
+    orders = [("stacks-holds", 3, 7_000), ("stacks-pays", 3, 6_000), ("stacks-back", 2, 5_500)]
+    for user_id, count, amount_minor in orders:
+        first, *more = books.claim(0, *[user_id] * count, campaign_id="stacked")
+        order = {
+            "order_id": f"order-{user_id}",
+            "user_id": user_id,
+            "voucher_id": first,
+            "more_voucher_ids": more,
+            "merchant_id": "m",
+            "category": "hotel",
+            "amount_minor": amount_minor,
+        }
+        books.when(OrdersRoom(), 1, START_MS + 2, ("order.reserve", f"reserve-{user_id}", order))
+    for user_id, paid_minor in [("stacks-pays", 0), ("stacks-back", 500)]:
+        payment = {"order_id": f"order-{user_id}", "user_id": user_id, "paid_minor": paid_minor}
+        settle = ("payment.settle", f"settle-{user_id}", {**payment, "payment_id": f"payment-{user_id}"})
+        books.when(PaymentsRoom(), 1, START_MS + 3, settle)
+    refund = {
+        "refund_id": "refund-stacks-back",
+        "payment_id": "payment-stacks-back",
+        "order_id": "order-stacks-back",
+        "user_id": "stacks-back",
+        "amount_minor": 500,
+    }
+    books.when(PaymentsRoom(), 1, START_MS + 4, ("payment.refund", "refund-stacks-back", refund))
+
+
 def write_history(books: Books) -> None:
     """A history in which every state of vouchers, reservations and payments occurs: see the users' names."""
     open_campaign(books, "grey")
@@ -165,5 +195,21 @@ def write_history(books: Books) -> None:
     *_, last = books.claim(1, "within", "past-1", "past-2", campaign_id="past")
     expire = {"campaign_id": "past", "user_id": "past-2", "voucher_id": last}
     books.when(books.claims, 1, START_MS + DAY_MS, ("voucher.expire", "expire-3", expire))
+    # Two users wait for the one voucher of a campaign; it expires, and the first of them is admitted.
+    open_campaign(
+        books, "line", quota=1, budget_minor=2_500, ends_at=rfc3339(START_MS + 2 * DAY_MS), when_empty="queue"
+    )
+    (only,) = books.claim(0, "served", campaign_id="line")
+    waits = [
+        ("voucher.claim", f"claim-{user_id}", {"campaign_id": "line", "user_id": user_id})
+        for user_id in ("admitted", "waits")
+    ]
+    books.when(books.claims, 0, START_MS + 1, *waits)
+    expire = {"campaign_id": "line", "user_id": "served", "voucher_id": only}
+    admit = {"campaign_id": "line", "user_id": "admitted", "claim_id": "claim-admitted"}
+    books.when(
+        books.claims, 0, START_MS + DAY_MS, ("voucher.expire", "expire-4", expire), ("voucher.admit", "admit-1", admit)
+    )
+    write_several(books)
     # The first batch's row is pruned, as it is once its events are known to be published.
     books.connection.execute("DELETE FROM books.outbox WHERE topic = 'claim.commands' AND first_offset = 0")

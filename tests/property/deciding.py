@@ -15,7 +15,7 @@ from voucher_ledger.orders.store import OrdersRoom
 from voucher_ledger.payments.store import PaymentsRoom
 from voucher_ledger.runtime.decider import Decider, Item
 from voucher_ledger.runtime.incoming import incoming
-from voucher_ledger.runtime.outbox import DeadLetter, Outbox
+from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
 from voucher_ledger.runtime.positions import Positions
 from voucher_ledger.runtime.postgres import connect
 from voucher_ledger.runtime.room import Room
@@ -34,6 +34,8 @@ _PICTURES = {
     "reservations": "SELECT to_jsonb(t) - '{version,swept}'::text[] FROM books.reservation t",
     "payments": "SELECT to_jsonb(t) - '{version}'::text[] FROM books.payment t",
     "refunds": "SELECT to_jsonb(t) FROM books.refund t",
+    "lines": "SELECT to_jsonb(t) FROM books.waiting_line t",
+    "places": "SELECT to_jsonb(t) FROM books.waiting_place t",
     "category budgets": "SELECT to_jsonb(t) FROM books.category_budget t",
     "balances": """
         SELECT jsonb_build_array(campaign_id, replace(role::text, 'lease', 'pool'), sum(vouchers), sum(amount_minor))
@@ -43,7 +45,19 @@ _PICTURES = {
         SELECT to_jsonb(t) - '{debit_shard,credit_shard}'::text[] FROM books.transfer t WHERE credit_role <> 'lease'""",
 }
 _TABLES = (
-    *("outbox", "position", "transfer", "refund", "payment", "reservation", "voucher", "category_budget", "account"),
+    *(
+        "waiting_place",
+        "waiting_line",
+        "outbox",
+        "position",
+        "transfer",
+        "refund",
+        "payment",
+        "reservation",
+        "voucher",
+        "category_budget",
+        "account",
+    ),
     *("campaign_command", "campaign"),
 )
 
@@ -117,6 +131,7 @@ class Processor:
         # What is lost by a power cut is of no interest here, and each commit would wait for the disk.
         self.connection.execute("SET synchronous_commit = off")
         self.letters: list[DeadLetter] = []
+        self.shares: list[Share] = []
 
     def take_over(self, partitions: Iterable[int]) -> None:
         """Begin anew, with these partitions."""
@@ -125,6 +140,7 @@ class Processor:
         self._decider = Decider(self.room, self.connection, positions, outbox, ATTEMPTS_MAX, Windows())
         self._decider.positions = {p: positions.raise_epoch(self.connection, p, 0) for p in partitions}
         self.letters = []
+        self.shares = []
 
     def decide(self, steps: Sequence[Step]) -> list[bytes]:
         """Decide one batch; the events in the order of its steps. Each has exactly one, or is a dead letter."""
@@ -133,6 +149,7 @@ class Processor:
         lettered = len(self.letters)
         for share in self._decider.decide(items, {}):
             self.letters += share.dead_letters
+            self.shares.append(share)
             for event in share.events:
                 cause = orjson.loads(event)["id"]
                 assert cause not in answers, f"{cause} is answered twice"

@@ -36,6 +36,7 @@ class CampaignOpen(TypedDict):
     starts_at: str
     ends_at: str
     per_user_limit: NotRequired[int]
+    vouchers_per_order_max: NotRequired[int]
     voucher_ttl_s: int
     hold_ttl_s: int
     categories: NotRequired[list[str]]

@@ -1,7 +1,7 @@
 """The rows that decisions read, as plain objects. No IO: every decide.py may import this."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 RoleName = Literal["funding", "pool", "lease", "granted", "held", "spent", "loss"]
 
@@ -33,7 +33,8 @@ class Campaign:
     """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`.
 
     `overspend`: claims past quota or budget are refused (`forbid`), or granted against `loss` (`honour`).
-    `tranches` are in the order of their times.
+    `when_empty`: a claim that finds nothing is refused (`reject`), or waits (`queue`).
+    `tranches` are in the order of their times; one order may use `vouchers_per_order_max` of its vouchers.
     """
 
     campaign_id: str
@@ -50,7 +51,9 @@ class Campaign:
     hold_ttl_ms: int
     categories: frozenset[str] | None
     overspend: str = "forbid"
+    when_empty: str = "reject"
     tranches: tuple[Tranche, ...] = ()
+    vouchers_per_order_max: int = 1
 
 
 @dataclass(slots=True)
@@ -76,8 +79,44 @@ class Voucher:
 
 
 @dataclass(slots=True)
+class Line:
+    """Who waits for a campaign in one claims partition: the tickets from `head` to below `next_ticket`.
+
+    Of those before `head`, `admitted` were granted a voucher. `changed` tells that it must be written.
+    """
+
+    campaign_id: str
+    partition: int
+    head: int = 0
+    next_ticket: int = 0
+    admitted: int = 0
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class Place:
+    """A user's place in a line, by the claim `command_id`; `ordinal` counts the places that the user ever had in the
+    campaign.
+    """
+
+    campaign_id: str
+    partition: int
+    ticket: int
+    user_id: str
+    ordinal: int
+    command_id: str
+    city_tier: int | None
+    channel: str | None
+    queued_at_ms: int
+
+
+@dataclass(slots=True)
 class Reservation:
-    """An order's hold on a voucher; `closing_reason` is the reason of the cancel that ended it."""
+    """An order's hold on a voucher; `closing_reason` is the reason of the cancel that ended it.
+
+    An order of several vouchers holds those of `more_voucher_ids` too, in the order in which they apply, and
+    `voucher_discounts_minor` says what each takes off, that of `voucher_id` first: together `discount_minor`.
+    """
 
     order_id: str
     voucher_id: str
@@ -93,6 +132,24 @@ class Reservation:
     expires_at_ms: int
     closing_reason: str | None = None
     version: int = -1
+    more_voucher_ids: tuple[str, ...] = ()
+    voucher_discounts_minor: tuple[int, ...] = ()
+
+    def shares(self) -> tuple[tuple[str, int], ...]:
+        """(voucher_id, discount_minor) of each voucher, in the order in which they apply."""
+        if not self.more_voucher_ids:
+            return ((self.voucher_id, self.discount_minor),)
+        return tuple(zip((self.voucher_id, *self.more_voucher_ids), self.voucher_discounts_minor, strict=True))
+
+    def known(self) -> dict[str, Any]:
+        """The order's vouchers and campaign, as events name them."""
+        more = {"more_voucher_ids": list(self.more_voucher_ids)} if self.more_voucher_ids else {}
+        return {"voucher_id": self.voucher_id, **more, "campaign_id": self.campaign_id}
+
+    def discounts(self) -> dict[str, Any]:
+        """What the vouchers take off, together and each of several, as events name it."""
+        each = {"voucher_discounts_minor": list(self.voucher_discounts_minor)} if self.more_voucher_ids else {}
+        return {"discount_minor": self.discount_minor, **each}
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """Every metric of the voucher ledger, in one place: what it counts, in which unit, and by which labels.
 
-Names are Prometheus': prefix, what is measured, base unit, `_total` on counters. Money is in minor units of the
-campaign's currency (`_minor`), which Prometheus has no base unit for. Labels come from bounded sets: users, vouchers,
-orders and merchants never are one; campaigns and categories past a bound are `other` (voucher_ledger.metrics.labels).
+Names are Prometheus': prefix, what is measured, base unit (none for a mere count), `_total` on counters. Money is in
+minor units of the campaign's currency (`_minor`), which Prometheus has no base unit for. Labels come from bounded sets:
+users, vouchers, orders and merchants never are one; campaigns and categories past a bound are `other` (see labels.py).
 A test holds that each metric here is served, and no other.
 """
 
@@ -62,7 +62,6 @@ VALUE = Metric(
     "Value of these outcomes in minor units: face value granted, amount ordered (or refused), paid, refunded. Repeated "
     "answers add nothing.",
     ("room", "type", "campaign"),
-    "minor",
 )
 DEAD_LETTERS = Metric(
     f"{PREFIX}dead_letters_total",
@@ -75,7 +74,6 @@ BATCHES = Metric(
     "histogram",
     "Records decided in one Postgres transaction, dead letters included.",
     ("room",),
-    "records",
     BATCH_RECORDS,
 )
 STAGES = Metric(
@@ -84,7 +82,6 @@ STAGES = Metric(
     "What the stages of a batch took: load (lease, fence, rows), decide, write (rows and outbox), commit, publish (a "
     "Kafka transaction, which may hold several batches).",
     ("room", "stage"),
-    "seconds",
     STAGE_SECONDS,
 )
 TO_COMMIT = Metric(
@@ -92,7 +89,6 @@ TO_COMMIT = Metric(
     "histogram",
     "From a command record's timestamp to its commit in Postgres, a record each.",
     ("room",),
-    "seconds",
     LATENCY_SECONDS,
 )
 TO_PUBLISHED = Metric(
@@ -101,7 +97,6 @@ TO_PUBLISHED = Metric(
     "From a command record's timestamp to the commit of its event in Kafka, a record each; what was published again "
     "after a crash is among them.",
     ("room",),
-    "seconds",
     LATENCY_SECONDS,
 )
 PUBLISHED = Metric(
@@ -112,7 +107,6 @@ QUEUE = Metric(
     "gauge",
     "Batches decided by this process and not published yet.",
     ("room",),
-    "batches",
 )
 DECIDED_AGAIN = Metric(
     f"{PREFIX}batches_decided_again_total",
@@ -152,14 +146,12 @@ QUOTA = Metric(
     "gauge",
     "Vouchers that a campaign may grant, top-ups included.",
     ("campaign",),
-    "vouchers",
 )
 BUDGET = Metric(
     f"{PREFIX}campaign_budget_minor",
     "gauge",
     "What a campaign may cost, top-ups included, in minor units.",
     ("campaign", "currency"),
-    "minor",
 )
 OPEN = Metric(f"{PREFIX}campaign_open", "gauge", "1 while the campaign is neither paused nor closed.", ("campaign",))
 STARTS = Metric(
@@ -167,25 +159,20 @@ STARTS = Metric(
     "gauge",
     "When the campaign starts, since 1970.",
     ("campaign",),
-    "seconds",
 )
-ENDS = Metric(
-    f"{PREFIX}campaign_end_timestamp_seconds", "gauge", "When the campaign ends, since 1970.", ("campaign",), "seconds"
-)
+ENDS = Metric(f"{PREFIX}campaign_end_timestamp_seconds", "gauge", "When the campaign ends, since 1970.", ("campaign",))
 VOUCHERS = Metric(
     f"{PREFIX}balance_vouchers",
     "gauge",
     "Vouchers by role: pool and lease can still be granted; granted, held and spent are out; minus loss was honoured "
     "past quota or budget.",
     ("campaign", "role"),
-    "vouchers",
 )
 MONEY = Metric(
     f"{PREFIX}balance_minor",
     "gauge",
     "Money by role, in minor units; roles as for vouchers.",
     ("campaign", "currency", "role"),
-    "minor",
 )
 POSITION = Metric(
     f"{PREFIX}position_offset",
@@ -199,7 +186,6 @@ LAG_RECORDS = Metric(
     "gauge",
     "Records between the ledger's position and the end of the topic.",
     ("topic", "partition"),
-    "records",
 )
 LAG_SECONDS = Metric(
     f"{PREFIX}lag_seconds",
@@ -207,7 +193,6 @@ LAG_SECONDS = Metric(
     "How long the first undecided record waits, at most: since the partition was last seen without lag, or since the "
     "time of the last decided record, whichever is shorter. 0 without lag.",
     ("topic", "partition"),
-    "seconds",
 )
 DECIDED = Metric(
     f"{PREFIX}ledger_decided_total",
@@ -221,14 +206,25 @@ DEAD_LETTERED = Metric(
     "Records dead-lettered since the ledger was made, by all processes ever.",
     ("topic",),
 )
+WAITING = Metric(
+    f"{PREFIX}waiting_users",
+    "gauge",
+    "Users in the waiting room, all lines together.",
+    ("campaign",),
+)
+WAITING_AGE = Metric(
+    f"{PREFIX}waiting_age_seconds",
+    "gauge",
+    "How long the head of the longest-waiting line has waited; 0 where nobody waits.",
+    ("campaign",),
+)
 OUTBOX_BATCHES = Metric(
     f"{PREFIX}outbox_batches",
     "gauge",
     "Rows of the outbox: batches (a partition's part each) decided and not yet published and pruned.",
     ("topic",),
-    "batches",
 )
-OUTBOX_RECORDS = Metric(f"{PREFIX}outbox_records", "gauge", "Records that these batches answer.", ("topic",), "records")
+OUTBOX_RECORDS = Metric(f"{PREFIX}outbox_records", "gauge", "Records that these batches answer.", ("topic",))
 
 PROCESS = (BUILD, READY, SESSIONS_LOST)
 ROOM = (
@@ -237,6 +233,6 @@ ROOM = (
 )  # fmt: skip
 LEDGER = (
     LEDGER_UP, QUOTA, BUDGET, OPEN, STARTS, ENDS, VOUCHERS, MONEY, POSITION, EPOCH, LAG_RECORDS, LAG_SECONDS, DECIDED,
-    DEAD_LETTERED, OUTBOX_BATCHES, OUTBOX_RECORDS,
+    DEAD_LETTERED, WAITING, WAITING_AGE, OUTBOX_BATCHES, OUTBOX_RECORDS,
 )  # fmt: skip
 CATALOGUE: tuple[Metric, ...] = (*PROCESS, *ROOM, *LEDGER)

@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client import Metric as Family
 from prometheus_client.core import HistogramMetricFamily
@@ -17,19 +17,20 @@ class LatencyHistogram(Collector):
     def __init__(self, metric: Metric, label_values: Sequence[str]) -> None:
         self._metric = metric
         self._label_values = tuple(label_values)
+        self._bounds_ms = [round(bound_seconds * 1000) for bound_seconds in metric.buckets]
         self._lock = threading.Lock()
         self._counts = [0] * len(metric.buckets)
         self._count = 0
         self._sum_ms = 0
 
-    def observe(self, times_ms: Sequence[int], now_ms: int) -> None:
-        """Count records with these times (ascending, milliseconds since 1970) that are done at `now_ms`."""
-        count = len(times_ms)
-        late = count - bisect_left(times_ms, now_ms)
-        sum_ms = now_ms * (count - late) - sum(times_ms[: count - late])
+    def observe(self, times_ms: Iterable[int], now_ms: int) -> None:
+        """Count records with these times (milliseconds since 1970) that are done at `now_ms`."""
+        ordered = sorted(times_ms)
+        count, past = len(ordered), bisect_left(ordered, now_ms)
+        sum_ms = now_ms * past - sum(ordered[:past])
         with self._lock:
-            for place, bound_seconds in enumerate(self._metric.buckets):
-                self._counts[place] += count - bisect_left(times_ms, now_ms - round(bound_seconds * 1000))
+            for place, bound_ms in enumerate(self._bounds_ms):
+                self._counts[place] += count - bisect_left(ordered, now_ms - bound_ms)
             self._count += count
             self._sum_ms += sum_ms
 

@@ -8,11 +8,10 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric: `unit` is that of its values (none for a mere count), `labels` are in the order of their values."""
+    """A metric; its name ends in the unit of its values, and `labels` are in the order of theirs."""
 
     name: str
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
-    unit: str = ""
     buckets: tuple[float, ...] = ()

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from operator import attrgetter
 
 from prometheus_client import CollectorRegistry
@@ -25,6 +26,10 @@ from voucher_ledger.runtime.errors import Fenced, TakenOver
 from voucher_ledger.runtime.outbox import Share
 
 _type_of = attrgetter("type")
+
+
+def _times_ms(shares: Iterable[Share]) -> Iterator[int]:
+    return chain.from_iterable(share.times_ms for share in shares)
 
 
 class ProcessMetrics(Observer):
@@ -107,9 +112,9 @@ class RoomMetrics(ProcessMetrics):
         self._count_outcomes(shares)
         for stage, seconds in laps.seconds.items():
             self._stages.labels(room, stage).observe(seconds)
+        self._to_commit.observe(_times_ms(shares), now_ms)
         records = 0
         for share in shares:
-            self._to_commit.observe(share.times_ms, now_ms)
             records += len(share.events) + len(share.dead_letters)
             for letter in share.dead_letters:
                 self._dead_letters.labels(room, dead_letter_class(letter.error)).inc()
@@ -124,9 +129,8 @@ class RoomMetrics(ProcessMetrics):
         self._readiness.published(batches)
         now_ms = time.time_ns() // 1_000_000
         self._stages.labels(self._room, "publish").observe(seconds)
-        for share in shares:
-            self._to_published.observe(share.times_ms, now_ms)
-            self._published.inc(len(share.events))
+        self._to_published.observe(_times_ms(shares), now_ms)
+        self._published.inc(sum(len(share.events) for share in shares))
 
     def publisher_stopped(self) -> None:
         """See Observer."""

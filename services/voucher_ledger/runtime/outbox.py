@@ -64,7 +64,7 @@ class DeadLetter:
 class Share:
     """One partition's part of a decided batch: `events` and their `keys` in the order of their causes.
 
-    `rollups` and the records' times (`times_ms`, ascending) are made from the outcomes: the outbox does not keep them.
+    `rollups` and the records' times (`times_ms`) are made from the outcomes: the outbox does not keep them.
     """
 
     partition: int
@@ -79,7 +79,7 @@ class Share:
     def sum_up(self, topic: str, outcomes: Sequence[Outcome]) -> None:
         """Make the rollups and times of its outcomes, which answer commands of `topic`."""
         self.rollups = roll_up(topic, self.partition, self.first_offset, self.next_offset, outcomes)
-        self.times_ms = sorted([time_ms for _, time_ms, _ in outcomes])
+        self.times_ms = [time_ms for _, time_ms, _ in outcomes]
 
 
 class Outbox:
