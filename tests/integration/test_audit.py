@@ -171,7 +171,7 @@ def test_the_command_tells_and_exits_by_the_contract(ledger: str, capsys: pytest
     assert audit_command.run(ledger, json=True) == 0
     assert json.loads(capsys.readouterr().out)["passed"] is True
     with psycopg.connect(ledger, autocommit=True) as connection:
-        connection.execute("UPDATE books.campaign SET per_user_limit = 1")
+        connection.execute("UPDATE books.campaign SET per_user_limit = 1 WHERE campaign_id = 'grey'")
     assert audit_command.run(ledger, json=False) == 1
     assert "campaign_id=grey, user_id=twice, vouchers=2, per_user_limit=1" in capsys.readouterr().out
     assert audit_command.run(ledger, json=True) == 1

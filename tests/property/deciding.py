@@ -34,6 +34,7 @@ _PICTURES = {
     "reservations": "SELECT to_jsonb(t) - '{version,swept}'::text[] FROM books.reservation t",
     "payments": "SELECT to_jsonb(t) - '{version}'::text[] FROM books.payment t",
     "refunds": "SELECT to_jsonb(t) FROM books.refund t",
+    "limit counts": "SELECT to_jsonb(t) FROM books.limit_count t",
     "category budgets": "SELECT to_jsonb(t) FROM books.category_budget t",
     "balances": """
         SELECT jsonb_build_array(campaign_id, replace(role::text, 'lease', 'pool'), sum(vouchers), sum(amount_minor))
@@ -43,8 +44,8 @@ _PICTURES = {
         SELECT to_jsonb(t) - '{debit_shard,credit_shard}'::text[] FROM books.transfer t WHERE credit_role <> 'lease'""",
 }
 _TABLES = (
-    *("outbox", "position", "transfer", "refund", "payment", "reservation", "voucher", "category_budget", "account"),
-    *("campaign_command", "campaign"),
+    *("outbox", "position", "transfer", "refund", "payment", "reservation", "voucher", "limit_count"),
+    *("category_budget", "account", "campaign_command", "campaign"),
 )
 
 

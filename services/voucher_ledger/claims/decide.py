@@ -1,5 +1,6 @@
 """Claims and expiries: who gets a voucher. Pure: the state and the command in, the event out, nothing changed."""
 
+from voucher_ledger.claims import limits
 from voucher_ledger.claims.state import Claims, Lease, LeaseShort
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
@@ -35,14 +36,15 @@ def _claim(state: Claims, command: Command) -> Event:
             if voucher.command_id == command.id:
                 return _again(campaign, voucher, command)
     now_ms = command.time_ms
-    if campaign.state == "closed" or now_ms >= campaign.ends_at_ms:
-        return rejected("voucher.rejected", command, "ended", data)
-    if now_ms < campaign.starts_at_ms:
-        return rejected("voucher.rejected", command, "not_started", data)
-    if campaign.state == "paused":
-        return rejected("voucher.rejected", command, "paused", data)
+    shut = _shut(campaign, now_ms)
+    if shut is not None:
+        return rejected("voucher.rejected", command, shut, data)
     if earlier is not None and len(earlier) >= campaign.per_user_limit:
         return rejected("voucher.rejected", command, "user_limit", data)
+    if campaign.limits is not None:
+        passed = limits.refusal(state, campaign, data["user_id"], data.get("device_id"), data.get("channel"), now_ms)
+        if passed is not None:
+            return rejected("voucher.rejected", command, "user_limit", {**data, "detail": passed})
     lease = state.leases[campaign.campaign_id]
     face_minor = campaign.face_value_minor
     if (lease.vouchers < 1 or lease.amount_minor < face_minor) and not lease.pays_with_returns(face_minor):
@@ -64,6 +66,15 @@ def _claim(state: Claims, command: Command) -> Event:
     )
 
 
+def _shut(campaign: Campaign, now_ms: int) -> str | None:
+    """Why nothing can be claimed at this time; None where the campaign is open."""
+    if campaign.state == "closed" or now_ms >= campaign.ends_at_ms:
+        return "ended"
+    if now_ms < campaign.starts_at_ms:
+        return "not_started"
+    return "paused" if campaign.state == "paused" else None
+
+
 def _empty(campaign: Campaign, lease: Lease, command: Command) -> Event | None:
     """The refusal where nothing is left, until the next tranche if there is one; None where the claim is honoured.
 
@@ -83,7 +94,8 @@ def _empty(campaign: Campaign, lease: Lease, command: Command) -> Event | None:
 
 def _again(campaign: Campaign, voucher: Voucher, command: Command) -> Event:
     data = command.data
-    if data.get("city_tier") != voucher.city_tier or data.get("channel") != voucher.channel:
+    content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
+    if content != (voucher.city_tier, voucher.channel, voucher.device_id):
         return rejected("voucher.rejected", command, "conflict", data)
     return Event(
         "voucher.granted",

@@ -1,5 +1,6 @@
 """How an accepted claim or expiry changes the working set: vouchers, leases and the journal. No IO."""
 
+from voucher_ledger.claims import limits
 from voucher_ledger.claims.state import Claims, Lease
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger.model import Role, Voucher
@@ -32,6 +33,7 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
         command.id,
         data.get("city_tier"),
         data.get("channel"),
+        device_id=data.get("device_id"),
     )
     if earlier is None:
         state.by_user[owner] = [voucher]
@@ -39,6 +41,8 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
         earlier.append(voucher)
     state.by_id[voucher.voucher_id] = voucher
     state.granted.append(voucher)
+    if campaign.limits is not None:
+        limits.count(state, campaign, voucher.device_id, voucher.channel)
     _pay(state, command, campaign_id, voucher)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal, Movement
-from voucher_ledger.ledger.model import Campaign, Voucher
+from voucher_ledger.ledger.model import Campaign, LimitKey, Voucher
 
 
 class LeaseShort(Contended):
@@ -39,7 +39,11 @@ class Lease:
 
 @dataclass(slots=True)
 class Claims:
-    """The working set: loaded by the store, changed by `evolve`, written back by the store."""
+    """The working set: loaded by the store, changed by `evolve`, written back by the store.
+
+    `limit_counts` are the vouchers granted by device and by channel, those of this batch (`limit_added`) among them,
+    where the campaign limits them.
+    """
 
     journal: Journal
     campaigns: dict[str, Campaign] = field(default_factory=dict)
@@ -48,3 +52,5 @@ class Claims:
     by_id: dict[str, Voucher] = field(default_factory=dict)
     granted: list[Voucher] = field(default_factory=list)
     changed: dict[str, Voucher] = field(default_factory=dict)
+    limit_counts: dict[LimitKey, int] = field(default_factory=dict)
+    limit_added: dict[LimitKey, int] = field(default_factory=dict)

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 
 import psycopg
 
+from voucher_ledger.claims import limits
 from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.evolve import evolve
 from voucher_ledger.claims.state import Claims, Lease
 from voucher_ledger.core.records import Command
-from voucher_ledger.ledger import accounts, campaigns, leases, vouchers
+from voucher_ledger.ledger import accounts, campaigns, leases, limit_counts, vouchers
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
-from voucher_ledger.ledger.model import Campaign, Role
+from voucher_ledger.ledger.model import Campaign, LimitKey, Role
 from voucher_ledger.ledger.release import turn, unreleased
 
 
@@ -50,6 +51,20 @@ def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequen
     expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
     keys.update((campaign_id, Role.POOL, 0) for campaign_id in expiring & state.leases.keys())
     accounts.lock(connection, keys)
+
+
+def _limited(state: Claims, commands: Sequence[Command]) -> dict[LimitKey, int]:
+    """The devices and channels of a batch's claims that their campaigns limit, each with the most it may be granted."""
+    limited = {name: campaign for name, campaign in state.campaigns.items() if campaign.limits is not None}
+    found: dict[LimitKey, int] = {}
+    if not limited:
+        return found
+    for command in commands:
+        campaign = limited.get(command.data["campaign_id"])
+        if campaign is not None and command.type == "voucher.claim":
+            for key in limits.counted(campaign, command.data.get("device_id"), command.data.get("channel")):
+                found[key] = limits.most(campaign, key)
+    return found
 
 
 def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
@@ -95,6 +110,9 @@ class ClaimsRoom:
                 leads[command.data["campaign_id"]] = command
         expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
         state.campaigns = campaigns.load(connection, wanted)
+        if lock:
+            # Before the draws: accounts are the last that any batch locks.
+            state.limit_counts = limit_counts.lock(connection, _limited(state, claims))
         for campaign_id, campaign in state.campaigns.items():
             if campaign.tranches:
                 _part_at_tranches(campaign, claims)
@@ -132,11 +150,13 @@ class ClaimsRoom:
             lease.everything = lease.vouchers >= held_vouchers and lease.amount_minor >= held_minor
 
     def load(self, connection: psycopg.Connection, state: Claims, commands: Sequence[Command], *, lock: bool) -> None:
-        """The vouchers of the batch's users, and the leases as they are now."""
+        """The vouchers of the batch's users, the counts that limit their claims, and the leases as they are now."""
         if state.leases:
             if lock:
                 _lock_leases(connection, state, commands)
             self._read_leases_again(connection, state)
+        if not lock:  # else `prepare` holds them
+            state.limit_counts = limit_counts.load(connection, _limited(state, commands))
         owners = {(c.data["campaign_id"], c.data["user_id"]) for c in commands}
         for voucher in vouchers.load_by_user(connection, owners, lock=False):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)
@@ -151,7 +171,10 @@ class ClaimsRoom:
                 state.by_id[voucher.voucher_id] = voucher
 
     def write(self, connection: psycopg.Connection, state: Claims) -> None:
-        """New vouchers, changed vouchers, and last the journal with the accounts."""
+        """New vouchers, changed vouchers, transfers, and last what other batches wait for: counts, then accounts."""
         vouchers.insert(connection, state.granted)
         vouchers.update(connection, list(state.changed.values()))
-        accounts.write_journal(connection, state.journal)
+        accounts.append_transfers(connection, state.journal)
+        most = {key: limits.most(state.campaigns[key[1]], key) for key in state.limit_added}
+        limit_counts.add(connection, state.limit_added, most)
+        accounts.move_balances(connection, state.journal)
