@@ -134,7 +134,7 @@ def test_a_claim_sent_again_is_answered_before_any_limit_is_asked() -> None:
 
 
 @pytest.mark.parametrize("other", [{"device_id": "d-2"}, {}])
-def test_a_claim_sent_again_with_another_device_is_a_conflict(other: dict[str, str]) -> None:
+def test_a_claim_sent_again_with_another_device_is_a_conflict(other: dict[str, Any]) -> None:
     state = given(None)
     claim(state, 1, device_id="d-1")
     assert answers(claim(state, 1, **other)) == ["conflict: None"]
@@ -147,7 +147,8 @@ def test_a_bound_that_the_campaign_does_not_have_is_not_made_up() -> None:
 
 def test_the_limits_of_the_opening_are_the_campaigns() -> None:
     assert opened_rules(OPENING["data"]).limits == Limits(1, 3, {"app": 30_000}, 480)
-    for none in ({}, {"day_utc_offset_minutes": 480}, {"channel_quotas": {}}):
+    unlimited: tuple[dict[str, Any], ...] = ({}, {"day_utc_offset_minutes": 480}, {"channel_quotas": {}})
+    for none in unlimited:
         assert opened_rules({**OPENING["data"], "limits": none}).limits is None
 
 
