@@ -1,6 +1,7 @@
 """Deciders that race for the last places of a device or channel: no place is given twice, and none is kept back."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from tests.property.test_one_decider import STEADY
 from voucher_ledger.claims.state import Claims
 from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import limit_counts
+from voucher_ledger.ledger.model import LimitKey
 
 pytestmark = pytest.mark.integration
 
@@ -160,20 +162,52 @@ def test_who_decides_again_holds_the_places_before_it_looks_also_those_never_tak
     """Else it could lose the same race again and again."""
     begin(ledger, {"per_device": 1}, processors)
     first, second = processors[:2]
-    command = item_of(step(0, "claims", claim("c-0", "u-0", **DEVICE)))
+    for partition, processor in enumerate((first, second)):  # each has a lease then, and does not wait for the pool
+        processor.decide([step(partition, "claims", claim(f"c-{partition}", f"u-{partition}"))])
+    command = item_of(step(0, "claims", claim("c-2", "u-2", **DEVICE), offset=1))
     assert isinstance(command, Command)
-    taken = claim("c-1", "u-1", **DEVICE)
+    wanted = step(1, "claims", claim("c-3", "u-3", **DEVICE), offset=1)
     with first.connection.transaction():
         state = first.room.prepare(first.connection, [command], lock=True)
         second.connection.execute("SET lock_timeout = '100ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            second.decide([step(1, "claims", taken)])
+            second.decide([wanted])
         second.connection.execute("RESET lock_timeout")
         first.room.load(first.connection, state, [command], lock=True)
         event = first.room.decide(state, command)
         first.room.evolve(state, command, event)
         first.room.write(first.connection, state)
     assert event.type == "voucher.granted"
-    (answer,) = map(orjson.loads, second.decide([step(1, "claims", taken)]))
+    (answer,) = map(orjson.loads, second.decide([wanted]))
     assert answer["data"]["detail"] == "device"
     assert ledger.connection.execute("SELECT granted, per_device FROM ledger.device").fetchall() == [(1, 1)]
+
+
+def test_two_that_add_to_the_same_counts_in_any_order_do_not_wait_for_one_another(
+    ledger: Ledger, processors: list[Processor]
+) -> None:
+    """A third holds the row in the middle until both wait: in two orders each would then hold what the other wants."""
+    begin(ledger, {"per_device": 9}, processors)
+    keys: list[LimitKey] = [("device", "spring-1", f"d-{n}") for n in (1, 2, 3)]
+    most = dict.fromkeys(keys, 9)
+
+    def add(processor: Processor, order: list[LimitKey]) -> dict[LimitKey, int]:
+        return limit_counts.add(processor.connection, dict.fromkeys(order, 1), most)
+
+    with ThreadPoolExecutor(2) as pool:
+        holder = processors[2].connection
+        with holder.transaction():
+            limit_counts.lock(holder, {keys[1]: 9})
+            futures = [pool.submit(add, *pair) for pair in zip(processors[:2], (keys, keys[::-1]), strict=True)]
+            until_waiting(ledger.connection, 2)
+        counts = [future.result(THREADS_SECONDS_MAX) for future in futures]
+    assert sorted(sum(found.values()) for found in counts) == [3, 6]
+
+
+def until_waiting(connection: psycopg.Connection, sessions: int) -> None:
+    """Return once so many sessions wait for a lock."""
+    deadline = time.monotonic() + THREADS_SECONDS_MAX
+    waiting = """SELECT count(*) FROM pg_stat_activity, pg_sleep(0.02)
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    while connection.execute(waiting).fetchone() != (sessions,):
+        assert time.monotonic() < deadline, "nobody waits"
