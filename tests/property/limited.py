@@ -12,6 +12,9 @@ QUOTA = 1_000
 DAY_OFFSET_MINUTES = 479
 MIDNIGHT_MS = START_MS + 60_000
 
+# All that JSON and SQL give a meaning to.
+KIOSK = "{ki\"os'k}, \\n%s"
+
 Bound = tuple[tuple[object, ...], int, str | None]
 """What is counted, how many there may be, and what a refusal tells."""
 
@@ -31,7 +34,7 @@ def limits(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         found["per_device"] = draw(st.integers(1, 4))
     if draw(st.booleans()):
-        found["channel_quotas"] = {"app": draw(st.integers(0, 6)), "kiosk": draw(st.integers(1, 3))}
+        found["channel_quotas"] = {"app": draw(st.integers(0, 6)), KIOSK: draw(st.integers(1, 3))}
     return found
 
 
@@ -45,7 +48,7 @@ def claims(draw: st.DrawFn, *, users: int) -> list[Step]:
         partition = draw(st.integers(0, PARTITIONS - 1))
         now_ms += draw(st.sampled_from((0, 1, 9_000, MIDNIGHT_MS - START_MS - 1)))
         named = {"device_id": draw(st.sampled_from(("d-1", "d-2", "d-3", None))),
-                 "channel": draw(st.sampled_from(("app", "kiosk", "web", None)))}  # fmt: skip
+                 "channel": draw(st.sampled_from(("app", KIOSK, "web", None)))}  # fmt: skip
         said = claim(f"c-{number}", f"u-{number % users}", **{name: value for name, value in named.items() if value})
         steps.append(step(partition, "claims", said, offset=offsets[partition], at_ms=now_ms))
         offsets[partition] += 1
