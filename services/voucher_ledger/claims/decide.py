@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from voucher_ledger.claims import limits
 from voucher_ledger.claims.state import Claims, Lease, LeaseShort
-from voucher_ledger.claims.waiting import behind, position, queued, waits_already, waits_by
+from voucher_ledger.claims.waiting import behind, position, queued, same_content, waits_already, waits_by
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
-from voucher_ledger.ledger.model import Campaign, Voucher
+from voucher_ledger.ledger.model import Campaign, Place, Voucher
 from voucher_ledger.ledger.release import next_release_ms
 
 
@@ -47,6 +48,12 @@ def _claim(state: Claims, command: Command) -> Event:
     )
     if reason is not None:
         return rejected("voucher.rejected", command, reason, data)
+    if campaign.limits is not None:
+        passed = limits.refusal(
+            state, campaign, data["user_id"], data.get("device_id"), data.get("channel"), command.time_ms
+        )
+        if passed is not None:
+            return rejected("voucher.rejected", command, "user_limit", {**data, "detail": passed})
     if queue is not None:
         standing = behind(queue, command)
         if standing is not None:
@@ -80,18 +87,20 @@ def _admit(state: Claims, command: Command) -> Event:
     place = None if queue is None else queue.places.get(data["user_id"])
     if queue is None or place is None or place.command_id != data["claim_id"]:
         if by_claim is not None:
-            return _granted_before(by_claim, campaign, _named(data, by_claim.city_tier, by_claim.channel))
+            return _granted_before(by_claim, campaign, _named(data, by_claim))
         return _unfit(command, "conflict", f"the user does not wait by the claim {data['claim_id']}")
     if place.partition != command.partition:
         return _unfit(command, "conflict", f"the user waits in partition {place.partition}: send it there")
-    answer = {**_named(data, place.city_tier, place.channel), "command_id": place.command_id}
+    answer = {**_named(data, place), "command_id": place.command_id}
     if place.ticket == queue.lines[place.partition].head:
         barred = _barred(campaign, command.time_ms)
         if barred == "ended":
             return Event("voucher.rejected", {**answer, "reason": "ended"})
-        # Through another partition he came by a voucher meanwhile, by the same claim even.
+        passed = limits.refusal(state, campaign, place.user_id, place.device_id, place.channel, command.time_ms)
         if by_claim is not None or len(earlier) >= campaign.per_user_limit:
-            return Event("voucher.rejected", {**answer, "reason": "user_limit"})
+            passed = "came by a voucher through another partition meanwhile"
+        if passed is not None:
+            return Event("voucher.rejected", {**answer, "reason": "user_limit", "detail": passed})
         if barred is None:
             reason = _shortage(campaign, state.leases[campaign.campaign_id])
             if reason is None or _honours(campaign, command.time_ms):
@@ -133,10 +142,9 @@ def _granted(campaign: Campaign, command: Command, answer: dict[str, Any]) -> Ev
 
 
 def _again(campaign: Campaign, voucher: Voucher, command: Command) -> Event:
-    data = command.data
-    if data.get("city_tier") != voucher.city_tier or data.get("channel") != voucher.channel:
-        return rejected("voucher.rejected", command, "conflict", data)
-    return _granted_before(voucher, campaign, data)
+    if not same_content(command.data, voucher):
+        return rejected("voucher.rejected", command, "conflict", command.data)
+    return _granted_before(voucher, campaign, command.data)
 
 
 def _granted_before(voucher: Voucher, campaign: Campaign, answer: dict[str, Any]) -> Event:
@@ -153,13 +161,12 @@ def _granted_before(voucher: Voucher, campaign: Campaign, answer: dict[str, Any]
     )
 
 
-def _named(data: dict[str, Any], city_tier: int | None = None, channel: str | None = None) -> dict[str, Any]:
-    """What the outcome of an admission repeats: the campaign, the user, and what the claim gave of itself."""
+def _named(data: dict[str, Any], claim: Voucher | Place | None = None) -> dict[str, Any]:
+    """What the outcome of an admission repeats: the campaign, the user, and what the claim said of itself."""
     named = {"campaign_id": data["campaign_id"], "user_id": data["user_id"]}
-    if city_tier is not None:
-        named["city_tier"] = city_tier
-    if channel is not None:
-        named["channel"] = channel
+    if claim is not None:
+        said = {"city_tier": claim.city_tier, "channel": claim.channel, "device_id": claim.device_id}
+        named |= {name: value for name, value in said.items() if value is not None}
     return named
 
 

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
+from voucher_ledger.claims import limits
 from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.evolve import evolve
 from voucher_ledger.claims.state import Claims, Lease, Queue
 from voucher_ledger.core.records import Command
-from voucher_ledger.ledger import accounts, campaigns, leases, vouchers, waiting
+from voucher_ledger.ledger import accounts, campaigns, leases, limit_counts, vouchers, waiting
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
-from voucher_ledger.ledger.model import Campaign, Line, Role
+from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Role
 from voucher_ledger.ledger.release import turn, unreleased
 
 
@@ -40,8 +41,12 @@ def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
         lease.refusal = drawn.outcome
 
 
+def _owners(commands: Sequence[Command]) -> set[tuple[str, str]]:
+    return {(command.data["campaign_id"], command.data["user_id"]) for command in commands}
+
+
 def _lock_vouchers(connection: psycopg.Connection, commands: Sequence[Command]) -> None:
-    owners = {(command.data["campaign_id"], command.data["user_id"]) for command in commands}
+    owners = _owners(commands)
     due = {command.data["voucher_id"] for command in commands if command.type == "voucher.expire"}
     due.update(voucher.voucher_id for voucher in vouchers.load_by_user(connection, owners, lock=False))
     vouchers.load_by_id(connection, due, lock=True)
@@ -79,6 +84,26 @@ def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequen
     expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
     keys.update((campaign_id, Role.POOL, 0) for campaign_id in expiring & state.leases.keys())
     accounts.lock(connection, keys)
+
+
+def _limited(state: Claims, commands: Sequence[Command]) -> dict[LimitKey, int]:
+    """What the claims and admissions of a batch may count for, and how many vouchers each may come to."""
+    limited = {name: campaign for name, campaign in state.campaigns.items() if campaign.limits is not None}
+    found: dict[LimitKey, int] = {}
+    if not limited:
+        return found
+    for command in commands:
+        campaign = limited.get(command.data["campaign_id"])
+        if campaign is None or command.type == "voucher.expire":
+            continue
+        device_id, channel = command.data.get("device_id"), command.data.get("channel")
+        queue = state.queues.get(campaign.campaign_id)
+        if command.type == "voucher.admit" and queue is not None:
+            place = queue.places.get(command.data["user_id"])
+            device_id, channel = (None, None) if place is None else (place.device_id, place.channel)
+        for key in limits.counted(campaign, device_id, channel):
+            found[key] = limits.most(campaign, key)
+    return found
 
 
 def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
@@ -124,12 +149,16 @@ class ClaimsRoom:
                 leads[command.data["campaign_id"]] = command
         expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
         state.campaigns = campaigns.load(connection, wanted)
+        _open_queues(connection, state)
+        if lock:
+            _find_places(connection, state, _owners(commands))  # they say what an admission counts for
+            # Before the draws: accounts are the last that any batch locks.
+            state.limit_counts = limit_counts.lock(connection, _limited(state, claims))
         for campaign_id, campaign in state.campaigns.items():
             if campaign.tranches:
                 _part_at_tranches(campaign, claims)
             lead = leads[campaign_id]
             state.leases[campaign_id] = Lease(lead.partition, 0, 0, held_back=unreleased(campaign, lead.time_ms))
-        _open_queues(connection, state)
         self._read_leases(connection, state)
         for campaign_id, campaign in sorted(state.campaigns.items()):
             lease, count = state.leases[campaign_id], wanted[campaign_id]
@@ -162,16 +191,18 @@ class ClaimsRoom:
             lease.everything = lease.vouchers >= held_vouchers and lease.amount_minor >= held_minor
 
     def load(self, connection: psycopg.Connection, state: Claims, commands: Sequence[Command], *, lock: bool) -> None:
-        """The vouchers of the batch's users, their places in a waiting room, and the leases as they are now."""
+        """The vouchers and places of the batch's users, the counts that limit them, and the leases as they are now."""
         if state.leases:
             if lock:
                 _lock_leases(connection, state, commands)
             self._read_leases_again(connection, state)
-        owners = {(c.data["campaign_id"], c.data["user_id"]) for c in commands}
+        owners = _owners(commands)
+        _find_places(connection, state, owners)
+        if not lock:  # else `prepare` holds them
+            state.limit_counts = limit_counts.load(connection, _limited(state, commands))
         for voucher in vouchers.load_by_user(connection, owners, lock=False):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)
             state.by_id[voucher.voucher_id] = voucher
-        _find_places(connection, state, owners)
         missing = {
             command.data["voucher_id"]
             for command in commands
@@ -182,11 +213,14 @@ class ClaimsRoom:
                 state.by_id[voucher.voucher_id] = voucher
 
     def write(self, connection: psycopg.Connection, state: Claims) -> None:
-        """New vouchers, changed vouchers, the lines, and last the journal with the accounts."""
+        """New and changed vouchers, lines, transfers, and last what other batches wait for: counts, then accounts."""
         vouchers.insert(connection, state.granted)
         vouchers.update(connection, list(state.changed.values()))
         if state.queues:
             waiting.insert(connection, state.queued)
             queues = state.queues.values()
             waiting.write_lines(connection, [line for queue in queues for line in queue.lines.values() if line.changed])
-        accounts.write_journal(connection, state.journal)
+        accounts.append_transfers(connection, state.journal)
+        most = {key: limits.most(state.campaigns[key[1]], key) for key in state.limit_added}
+        limit_counts.add(connection, state.limit_added, most)
+        accounts.move_balances(connection, state.journal)

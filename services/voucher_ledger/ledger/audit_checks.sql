@@ -145,6 +145,42 @@ FROM books.voucher v LEFT JOIN books.campaign c USING (campaign_id)
 GROUP BY v.campaign_id, v.user_id, c.per_user_limit
 HAVING c.per_user_limit IS NULL OR count(*) > c.per_user_limit;
 
+-- name: day_limits_are_kept
+-- No user was granted more vouchers of a campaign in one of its days than it allows.
+WITH limited AS (
+    SELECT campaign_id, (limits ->> 'per_user_day')::integer AS per_user_day,
+           (limits ->> 'day_utc_offset_minutes')::integer AS offset_minutes
+    FROM books.campaign WHERE limits ->> 'per_user_day' IS NOT NULL
+), granted AS (
+    SELECT campaign_id, v.user_id, l.per_user_day,
+           to_char(to_timestamp(v.granted_at_ms / 1000.0 + l.offset_minutes * 60) AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day
+    FROM books.voucher v JOIN limited l USING (campaign_id)
+)
+SELECT campaign_id, user_id, day, count(*) AS vouchers, per_user_day
+FROM granted GROUP BY campaign_id, user_id, day, per_user_day HAVING count(*) > per_user_day;
+
+-- name: device_and_channel_limits_are_kept
+-- The count of each device and channel that a campaign limits is that of its vouchers, and not past the limit.
+WITH limited AS (
+    SELECT campaign_id, limits FROM books.campaign WHERE limits IS NOT NULL
+), counted AS (
+    SELECT 'device'::books.limit_kind AS kind, campaign_id, v.device_id AS name, count(*) AS vouchers
+    FROM books.voucher v JOIN limited l USING (campaign_id)
+    WHERE v.device_id IS NOT NULL AND l.limits ->> 'per_device' IS NOT NULL GROUP BY campaign_id, v.device_id
+    UNION ALL
+    SELECT 'channel', campaign_id, v.channel, count(*)
+    FROM books.voucher v JOIN limited l USING (campaign_id)
+    WHERE l.limits -> 'channel_quotas' ->> v.channel IS NOT NULL GROUP BY campaign_id, v.channel
+), compared AS (
+    SELECT kind, campaign_id, name, n.vouchers, n.vouchers_max, c.vouchers AS counted_vouchers,
+           CASE kind WHEN 'device' THEN l.limits ->> 'per_device' ELSE l.limits -> 'channel_quotas' ->> name END AS most
+    FROM books.limit_count n FULL JOIN counted c USING (kind, campaign_id, name) LEFT JOIN limited l USING (campaign_id)
+)
+SELECT kind::text AS kind, campaign_id, name, vouchers, counted_vouchers, vouchers_max, most AS campaign_max
+FROM compared
+WHERE coalesce(vouchers, 0) <> coalesce(counted_vouchers, 0) OR vouchers > vouchers_max
+   OR vouchers_max IS DISTINCT FROM most::bigint;
+
 -- name: reservations_equal_held_vouchers
 -- Each held reservation holds its vouchers, of its own user and campaign, and each held voucher has one reservation.
 WITH held AS (
@@ -293,7 +329,7 @@ WITH left_line AS (
 SELECT l.campaign_id, l.partition, l.head, l.admitted, s.by_claim, s.without
 FROM books.waiting_line l JOIN books.campaign c USING (campaign_id) LEFT JOIN served s USING (campaign_id, partition)
 WHERE coalesce(s.by_claim, 0) < l.admitted
-   OR (s.without > 0 AND c.state <> 'closed'
+   OR (s.without > 0 AND c.limits IS NULL AND c.state <> 'closed'
        AND c.ends_at_ms > (SELECT max(record_time_ms) FROM books.position WHERE topic = 'claim.commands'));
 
 -- name: movements_are_those_of_the_design
