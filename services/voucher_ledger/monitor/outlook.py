@@ -14,7 +14,7 @@ RECENT_SECONDS = 300
 READING_SECONDS = 10
 REFUSED_BY_ROOM = {"claims": "voucher.rejected", "orders": "order.rejected", "payments": "payment.rejected"}
 ANSWERED_BY_ROOM = {
-    "claims": ("voucher.granted", "voucher.rejected"),
+    "claims": ("voucher.granted", "voucher.queued", "voucher.rejected"),
     "orders": ("order.reserved", "order.rejected"),
     "payments": ("payment.settled", "payment.rejected"),
 }
