@@ -16,7 +16,11 @@ from voucher_ledger.monitor.metrics import PREFIX
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
-CATALOGUED = frozenset([*(metric.name for metric in CATALOGUE), *(f"{PREFIX}_{entry.name}" for entry in MONITOR)])
+LABELS = {
+    **{metric.name: metric.labels for metric in CATALOGUE},
+    **{f"{PREFIX}_{entry.name}": entry.labels for entry in MONITOR},
+}
+CATALOGUED = frozenset(LABELS)
 HISTOGRAMS = frozenset(metric.name for metric in CATALOGUE if metric.kind == "histogram")
 
 _METRIC = re.compile(r"(?<![\w:$\"])voucher_ledger_\w+")
