@@ -107,8 +107,8 @@ def test_latency_is_a_records_each(metrics: RoomMetrics, registry: CollectorRegi
     for metric in (catalogue.TO_COMMIT, catalogue.TO_PUBLISHED):
         assert value(registry, metric, "_bucket", le="0.025") == 0
         assert value(registry, metric, "_bucket", le="0.05") == 1
-        assert value(registry, metric, "_bucket", le="2") == 1
-        assert value(registry, metric, "_bucket", le="5") == 3
+        assert value(registry, metric, "_bucket", le="2.0") == 1
+        assert value(registry, metric, "_bucket", le="5.0") == 3
         assert (value(registry, metric, "_count"), value(registry, metric, "_sum")) == (3, 6.04)
     assert value(registry, catalogue.PUBLISHED) == 3
 
