@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from prometheus_client import Metric as Family
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from voucher_ledger.metrics.metric import Metric
 
@@ -41,7 +40,7 @@ class LatencyHistogram(Collector):
         family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
         with self._lock:
             # Written as prometheus-client's own histograms write them (2.0): rules ask for a bucket by its text.
-            bounds = [floatToGoString(bound) for bound in metric.buckets]
+            bounds = [str(float(bound)) for bound in metric.buckets]
             buckets = [*zip(bounds, map(float, self._counts), strict=True), ("+Inf", float(self._count))]
             family.add_metric(self._label_values, buckets, self._sum_ms / 1000)
         yield family
