@@ -203,13 +203,19 @@ class Scenario(StrEnum):
     """What `demo` can play."""
 
     GREY_RELEASE = "grey-release"
+    SECOND_WAVE = "second-wave"
 
 
 @app.command()
 def demo(
     scenario: Annotated[Scenario, typer.Option(help="What is played.")] = Scenario.GREY_RELEASE,
-    claims: Annotated[int, typer.Option(min=1, help="Claims; at least twice the cards.")] = 300_000,
-    cards: Annotated[int, typer.Option(min=1, help="Vouchers of the campaign.")] = 50_000,
+    claims: Annotated[
+        int | None, typer.Option(min=1, help="Claims; at least twice the cards (default: the scenario's own).")
+    ] = None,
+    cards: Annotated[
+        int | None,
+        typer.Option(min=1, help="Vouchers of the campaign; in second-wave, of its second day."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which day; the same seed gives the same commands.")] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Leave Kafka and Postgres running at the end.")] = False,
     directory: Annotated[
@@ -220,8 +226,7 @@ def demo(
     from voucher_ledger.demo import command
 
     settings.refuse_unknown_names(os.environ)  # it takes no address from there, but one name more: where jars are kept
-    assert scenario is Scenario.GREY_RELEASE, "a new scenario needs its own play"
-    raise typer.Exit(command.run(directory, claims=claims, cards=cards, seed=seed, keep=keep))
+    raise typer.Exit(command.run(directory, claims=claims, cards=cards, seed=seed, keep=keep, scenario=scenario.value))
 
 
 def main(arguments: list[str] | None = None) -> int:
