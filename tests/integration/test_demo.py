@@ -5,16 +5,20 @@ import re
 import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from threading import Event
 
 import orjson
 import psutil
 import pytest
+from rich.console import Console
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim, envelope
 from tests.integration.world import World
+from voucher_ledger.demo import second_wave
+from voucher_ledger.demo.stage import built
 from voucher_ledger.dev import cluster
 from voucher_ledger.verify.answers import Unread, check_answers
 
@@ -72,6 +76,31 @@ def test_ctrl_c_stops_all_that_the_demo_started(tmp_path: Path) -> None:
     assert psutil.wait_procs(started, timeout=WAIT_SECONDS_MAX)[1] == []
     found = cluster.status(directory)
     assert (found.kafka_pid, found.postgres_pid) == (None, None)
+
+
+@pytest.mark.timeout(400)
+def test_a_small_second_wave_passes_its_own_checks(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `demo --scenario second-wave`, on servers that are there, with shorter lives."""
+    for name, seconds in (("VOUCHER_SECONDS_MIN", 6), ("HOLD_SECONDS", 4), ("LAST_TRANCHE_SECONDS", 2)):
+        monkeypatch.setattr(second_wave, name, seconds)
+    monkeypatch.setattr("voucher_ledger.demo.closing.MARGIN_SECONDS", 1.0)
+    console = Console(file=StringIO(), width=180)
+    with built(world.settings, tmp_path, console, Event()) as stage:
+        passed = second_wave.SecondWave(claims=2_000, cards=770, seed=1).play(stage)
+    assert isinstance(console.file, StringIO)
+    output = console.file.getvalue()
+    assert passed, output
+    assert re.search(r"claims-\d \(pid \d+\) has taken over", output), output
+    assert "claimants wait: the campaign is closed" in output, output
+    admitted, told = (
+        int(re.findall(rf"{row}\D*│\s+([\d,]+) │", output)[0].replace(",", ""))
+        for row in ("admitted: a tranche came, or a voucher came back", "told the end")
+    )
+    assert admitted > 0
+    assert told > 0
+    assert world.connection.execute("SELECT count(DISTINCT category) FROM ledger.reservation").fetchone() == (10,)
 
 
 def test_each_command_answered_once_passes(world: World) -> None:

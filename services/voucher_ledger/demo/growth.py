@@ -52,7 +52,7 @@ class Growth:
     @property
     def as_expected(self) -> bool:
         """Whether `times` lies within the margin; never where a day had no order."""
-        return self.first > 0 and self.expected / self.margin <= self.times <= self.expected * self.margin
+        return min(self.first, self.second) > 0 and 1 / self.margin <= self.times / self.expected <= self.margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,10 @@ class DayOverDay:
     def _verdict(self, claim: str, growth: Growth) -> Verdict:
         low, high = growth.expected / growth.margin, growth.expected * growth.margin
         found = (
-            f"{growth.times:.2f} times; {growth.expected:.2f} expected where all orders grew {self.whole.times:.2f} "
-            f"times, and within {DEVIATIONS_MAX} deviations {low:.2f} to {high:.2f}"
+            f"{growth.times:.2f} times, {growth.expected:.2f} expected (all orders grew {self.whole.times:.2f} times, "
+            f"{GROWTH:.2f} planned); {DEVIATIONS_MAX} deviations: {low:.2f} to {high:.2f}"
         )
-        return Verdict(f"{claim} ({growth.catalogue:.2f} of {GROWTH:.2f})", growth.as_expected, found)
+        return Verdict(claim, growth.as_expected, found)
 
 
 def read_growth(connection: psycopg.Connection, first: str, second: str) -> DayOverDay:

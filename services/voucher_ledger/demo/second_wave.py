@@ -28,8 +28,10 @@ SECOND_DAY = "second-wave-day-2"
 # On day one no card comes back before all claims are decided; on day two some do before the last tranche.
 VOUCHER_SECONDS_MIN = 20
 CLAIMS_A_SECOND_MIN = 5_000
-HOLD_SECONDS = 5
+HOLD_SECONDS = 15
 TRANCHES = 5
+# The last tranche comes so long after the first vouchers have expired.
+LAST_TRANCHE_SECONDS = 5
 
 _LEFT = """
 SELECT (SELECT count(*) FROM ledger.waiting WHERE campaign_id = %(id)s),
@@ -171,7 +173,7 @@ def first_day(claims: int, cards: int) -> Scenario:
 def second_day(claims: int, cards: int) -> Scenario:
     """Day two, in tranches of which the last comes when the first vouchers have expired. It begins now."""
     voucher_ttl_s = _voucher_seconds(claims)
-    last_s = voucher_ttl_s + HOLD_SECONDS
+    last_s = voucher_ttl_s + LAST_TRANCHE_SECONDS
     return Scenario(
         begin_ms=time.time_ns() // 1_000_000,
         campaign_id=SECOND_DAY,
