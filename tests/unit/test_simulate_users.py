@@ -193,7 +193,7 @@ def claims_event(offset: int, type_: str, user: int, seconds: int = 0, **change:
 def test_an_admission_is_no_answer_to_a_claim_and_ends_its_waiting_once() -> None:
     counted = tally()
     room = counted.waiting_room = WaitingRoom()
-    counted.sent["claim.commands"] = 4  # users 1, 2 and 3, and user 1 once more
+    counted.sent["claim.commands"] = 5  # users 1, 2 and 3, and later users 1 and 3 once more
     for told in (
         claims_event(0, "voucher.granted", 1),
         claims_event(1, "voucher.queued", 2, queue_position=1),
@@ -209,13 +209,16 @@ def test_an_admission_is_no_answer_to_a_claim_and_ends_its_waiting_once() -> Non
     counted.count_answer(claims_event(4, "voucher.granted", 2, 5))
     counted.count_answer(claims_event(5, "voucher.granted", 2, 6, duplicate=True))
     counted.count_answer(claims_event(6, "voucher.rejected", 3, 9, reason="ended"))
-    assert (counted.answered, counted.unanswered, counted.waiting) == (3, 1, 0)
+    assert (counted.answered, counted.unanswered, counted.waiting) == (3, 2, 0)
     assert (room.admitted, room.left_without, room.wait_ms_max) == (1, 1, 9_000)
     assert room.answered_once_more == room.queued
     counted.count_delivery("claim.commands", 3, 7)  # delivered before it is answered
     counted.count_answer(claims_event(7, "voucher.granted", 1, 9, duplicate=True))
+    counted.count_answer(claims_event(8, "voucher.rejected", 3, 9, reason="ended"))  # answered as a claim, too late
+    counted.count_delivery("claim.commands", 3, 8)
     counted.count_delivery("order.commands", 3, 3)
     assert counted.unanswered == 0
+    assert room.answered_once_more == room.queued
     assert (counted.granted, counted.open_vouchers) == (2, 2)
 
 
