@@ -3,6 +3,7 @@ ALTER TABLE books.campaign ADD COLUMN limits jsonb;
 
 -- What the claim named: a claim sent again with another device is another claim.
 ALTER TABLE books.voucher ADD COLUMN device_id text COLLATE "C";
+ALTER TABLE books.waiting_place ADD COLUMN device_id text COLLATE "C";
 
 -- The order of the labels is the order in which counts are locked (see limit_count_key).
 CREATE TYPE books.limit_kind AS ENUM ('device', 'channel');

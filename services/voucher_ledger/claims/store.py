@@ -1,32 +1,35 @@
 """The claims room's part of the books."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import psycopg
 
 from voucher_ledger.claims import limits
 from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.evolve import evolve
-from voucher_ledger.claims.state import Claims, Lease
+from voucher_ledger.claims.state import Claims, Lease, Queue
 from voucher_ledger.core.records import Command
-from voucher_ledger.ledger import accounts, campaigns, leases, limit_counts, vouchers
+from voucher_ledger.ledger import accounts, campaigns, leases, limit_counts, vouchers, waiting
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
-from voucher_ledger.ledger.model import Campaign, LimitKey, Role
+from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Role
 from voucher_ledger.ledger.release import turn, unreleased
 
 
-def _grantable(campaign: Campaign, commands: Sequence[Command]) -> int:
-    """How many claims of a batch the campaign's state and hours let through to its lease."""
+def _grantable(campaign: Campaign, queue: Queue | None, commands: Sequence[Command]) -> int:
+    """How many claims and admissions of a batch the campaign's state and hours let through to its lease."""
     if campaign.state != "open":
         return 0
-    return sum(
-        command.type == "voucher.claim"
-        and command.data["campaign_id"] == campaign.campaign_id
-        and campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms
+    by_type = Counter(
+        command.type
         for command in commands
+        if command.data["campaign_id"] == campaign.campaign_id
+        and campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms
     )
+    admissions = by_type["voucher.admit"]
+    # Claims go behind those who wait, and come to the lease only if the batch may admit all of these.
+    return admissions if queue is not None and queue.waiting > admissions else admissions + by_type["voucher.claim"]
 
 
 def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
@@ -45,6 +48,32 @@ def _lock_vouchers(connection: psycopg.Connection, commands: Sequence[Command]) 
     vouchers.load_by_id(connection, due, lock=True)
 
 
+def _open_queues(connection: psycopg.Connection, state: Claims) -> None:
+    """The waiting rooms as they are before the batch: its own lines change by this process only."""
+    queueing = [campaign_id for campaign_id, campaign in state.campaigns.items() if campaign.when_empty == "queue"]
+    if not queueing:
+        return
+    state.queues = {campaign_id: Queue() for campaign_id in queueing}
+    for line in waiting.load_lines(connection, queueing):
+        queue = state.queues[line.campaign_id]
+        queue.lines[line.partition] = line
+        queue.waiting += line.next_ticket - line.head
+
+
+def _find_places(connection: psycopg.Connection, state: Claims, owners: Iterable[tuple[str, str]]) -> None:
+    keys = [owner for owner in owners if owner[0] in state.queues]
+    if not keys:
+        return
+    for place in waiting.load_places(connection, keys):
+        queue = state.queues[place.campaign_id]
+        # Another partition's line may have come to be since the lines were read.
+        behind_it = Line(place.campaign_id, place.partition, 0, place.ticket + 1)
+        line = queue.lines.setdefault(place.partition, behind_it)
+        queue.places_had[place.user_id] = max(place.ordinal, queue.places_had.get(place.user_id, 0))
+        if place.ticket >= line.head:
+            queue.places[place.user_id] = place
+
+
 def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequence[Command]) -> None:
     """The leases, and before them the pools that the batch returns to: who gathers from leases holds the pool."""
     keys: set[AccountKey] = {(campaign_id, Role.LEASE, lease.shard) for campaign_id, lease in state.leases.items()}
@@ -54,17 +83,36 @@ def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequen
 
 
 def _limited(state: Claims, commands: Sequence[Command]) -> dict[LimitKey, int]:
-    """The devices and channels of a batch's claims that their campaigns limit, each with the most it may be granted."""
+    """The devices and channels of a batch that their campaigns limit, each with the most it may be granted: of claims
+    those that they name, of admissions those of the claims by which their users wait.
+    """
     limited = {name: campaign for name, campaign in state.campaigns.items() if campaign.limits is not None}
     found: dict[LimitKey, int] = {}
     if not limited:
         return found
     for command in commands:
-        campaign = limited.get(command.data["campaign_id"])
-        if campaign is not None and command.type == "voucher.claim":
-            for key in limits.counted(campaign, command.data.get("device_id"), command.data.get("channel")):
-                found[key] = limits.most(campaign, key)
+        data = command.data
+        campaign = limited.get(data["campaign_id"])
+        if campaign is None or command.type == "voucher.expire":
+            continue
+        device_id, channel = data.get("device_id"), data.get("channel")
+        if command.type == "voucher.admit":
+            queue = state.queues.get(campaign.campaign_id)
+            place = None if queue is None else queue.places.get(data["user_id"])
+            if place is None:
+                continue
+            device_id, channel = place.device_id, place.channel
+        for key in limits.counted(campaign, device_id, channel):
+            found[key] = limits.most(campaign, key)
     return found
+
+
+def _lock_counts(connection: psycopg.Connection, state: Claims, claims: Sequence[Command]) -> None:
+    """Hold what bounds the claims of a batch before it draws anything, for accounts are the last that it locks."""
+    if all(campaign.limits is None for campaign in state.campaigns.values()):
+        return
+    _find_places(connection, state, {(command.data["campaign_id"], command.data["user_id"]) for command in claims})
+    state.limit_counts = limit_counts.lock(connection, _limited(state, claims))
 
 
 def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
@@ -75,7 +123,7 @@ def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
 
 
 class ClaimsRoom:
-    """Claims and voucher expiries; `shards` is the number of partitions that share a campaign's pool."""
+    """Claims, admissions and voucher expiries; `shards` is the number of partitions that share a campaign's pool."""
 
     name = "claims"
     command_topic = "claim.commands"
@@ -99,7 +147,7 @@ class ClaimsRoom:
             # voucher by another partition: the locks are taken first, and `load` reads what they hold.
             _lock_vouchers(connection, commands)
         state = Claims(Journal(self.command_topic))
-        claims = [command for command in commands if command.type == "voucher.claim"]
+        claims = [command for command in commands if command.type != "voucher.expire"]
         wanted = Counter([command.data["campaign_id"] for command in claims])
         if not wanted:
             return state
@@ -110,9 +158,9 @@ class ClaimsRoom:
                 leads[command.data["campaign_id"]] = command
         expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
         state.campaigns = campaigns.load(connection, wanted)
+        _open_queues(connection, state)
         if lock:
-            # Before the draws: accounts are the last that any batch locks.
-            state.limit_counts = limit_counts.lock(connection, _limited(state, claims))
+            _lock_counts(connection, state, claims)
         for campaign_id, campaign in state.campaigns.items():
             if campaign.tranches:
                 _part_at_tranches(campaign, claims)
@@ -122,7 +170,7 @@ class ClaimsRoom:
         for campaign_id, campaign in sorted(state.campaigns.items()):
             lease, count = state.leases[campaign_id], wanted[campaign_id]
             if lease.vouchers < count or lease.amount_minor < count * campaign.face_value_minor:
-                count = _grantable(campaign, commands)
+                count = _grantable(campaign, state.queues.get(campaign_id), commands)
                 if count:
                     returns = campaign_id in expiring
                     need = leases.Need(
@@ -150,17 +198,20 @@ class ClaimsRoom:
             lease.everything = lease.vouchers >= held_vouchers and lease.amount_minor >= held_minor
 
     def load(self, connection: psycopg.Connection, state: Claims, commands: Sequence[Command], *, lock: bool) -> None:
-        """The vouchers of the batch's users, the counts that limit their claims, and the leases as they are now."""
+        """The vouchers of the batch's users, their places in a waiting room, what their claims are counted for, and
+        the leases as they are now.
+        """
         if state.leases:
             if lock:
                 _lock_leases(connection, state, commands)
             self._read_leases_again(connection, state)
-        if not lock:  # else `prepare` holds them
-            state.limit_counts = limit_counts.load(connection, _limited(state, commands))
         owners = {(c.data["campaign_id"], c.data["user_id"]) for c in commands}
         for voucher in vouchers.load_by_user(connection, owners, lock=False):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)
             state.by_id[voucher.voucher_id] = voucher
+        _find_places(connection, state, owners)
+        if not lock:  # else `prepare` holds them
+            state.limit_counts = limit_counts.load(connection, _limited(state, commands))
         missing = {
             command.data["voucher_id"]
             for command in commands
@@ -171,9 +222,13 @@ class ClaimsRoom:
                 state.by_id[voucher.voucher_id] = voucher
 
     def write(self, connection: psycopg.Connection, state: Claims) -> None:
-        """New vouchers, changed vouchers, transfers, and last what other batches wait for: counts, then accounts."""
+        """New vouchers, changed vouchers, the lines, transfers, and last what others wait for: counts, accounts."""
         vouchers.insert(connection, state.granted)
         vouchers.update(connection, list(state.changed.values()))
+        if state.queues:
+            waiting.insert(connection, state.queued)
+            queues = state.queues.values()
+            waiting.write_lines(connection, [line for queue in queues for line in queue.lines.values() if line.changed])
         accounts.append_transfers(connection, state.journal)
         most = {key: limits.most(state.campaigns[key[1]], key) for key in state.limit_added}
         limit_counts.add(connection, state.limit_added, most)
