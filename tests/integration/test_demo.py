@@ -83,7 +83,7 @@ def test_a_small_second_wave_passes_its_own_checks(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `demo --scenario second-wave`, on servers that are there, with shorter lives."""
-    for name, seconds in (("VOUCHER_SECONDS_MIN", 6), ("HOLD_SECONDS", 4), ("LAST_TRANCHE_SECONDS", 2)):
+    for name, seconds in (("VOUCHER_SECONDS_MIN", 8), ("HOLD_SECONDS", 4), ("LAST_TRANCHE_SECONDS", 2)):
         monkeypatch.setattr(second_wave, name, seconds)
     monkeypatch.setattr("voucher_ledger.demo.closing.MARGIN_SECONDS", 1.0)
     console = Console(file=StringIO(), width=180)

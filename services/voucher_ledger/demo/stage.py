@@ -10,8 +10,9 @@ from threading import Event
 import psycopg
 from rich.console import Console
 
+from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
 from voucher_ledger.demo.closing import Closing, ClosingWhenOut
-from voucher_ledger.demo.processors import Processors
+from voucher_ledger.demo.processors import Processors, ProcessorsDied
 from voucher_ledger.demo.screen import Screen, moment
 from voucher_ledger.demo.watch import Watch
 from voucher_ledger.produce.sender import Sender
@@ -25,6 +26,10 @@ from voucher_ledger.status.read import Reader
 CLAIMS_PROCESSES = 2
 SETTLE_SECONDS_MAX = 30.0
 SETTLE_LOOK_SECONDS = 0.2
+ROOMS_SECONDS_MAX = 60.0
+ROOMS_LOOK_SECONDS = 0.1
+
+_ROOMS = "SELECT count(DISTINCT topic) FROM ledger.position"
 
 
 class Interrupted(Exception):
@@ -107,8 +112,24 @@ def built(settings: Settings, directory: Path, console: Console, stop: Event) ->
         if stop.is_set():
             raise Interrupted
         with Processors(settings, directory, CLAIMS_PROCESSES) as processors:
-            console.print("processors started", highlight=False)
-            yield Stage(settings, connection, processors, console, stop)
+            stage = Stage(settings, connection, processors, console, stop)
+            _await_rooms(stage)
+            stage.say("processors started")
+            yield stage
+
+
+def _await_rooms(stage: Stage) -> None:
+    """Wait until each room has taken its partitions: vouchers must not expire while nobody takes orders yet.
+
+    Raises ProcessorsDied where one has not begun within ROOMS_SECONDS_MAX.
+    """
+    deadline = time.monotonic() + ROOMS_SECONDS_MAX
+    while stage.connection.execute(_ROOMS).fetchone() != (len(COMMANDS_BY_TOPIC),):
+        stage.processors.check()
+        if time.monotonic() > deadline:
+            raise ProcessorsDied(f"not every room has begun within {ROOMS_SECONDS_MAX:.0f} s")
+        stage.stop.wait(ROOMS_LOOK_SECONDS)
+        stage.raise_when_interrupted()
 
 
 def _closing(scenario: Scenario, sender: Sender, watch: Watch, say: Callable[[str], None]) -> Closing | ClosingWhenOut:
