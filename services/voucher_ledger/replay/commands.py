@@ -1,0 +1,18 @@
+"""`voucher-ledger replay`: a verb a module. Its arguments are in `<verb>_arguments.py`, registered here by one line."""
+
+import typer
+
+from voucher_ledger.replay.verify_arguments import verify
+
+app = typer.Typer(
+    help="What operators reach for after the night: prove, trace, rebuild and repair, from the topics and the ledger.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+# Verbs that only read.
+app.command()(verify)
+
+# Verbs that change something: a dry run unless they are told --apply.
