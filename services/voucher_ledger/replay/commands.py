@@ -2,6 +2,7 @@
 
 import typer
 
+from voucher_ledger.replay.manual import manual
 from voucher_ledger.replay.verify_arguments import verify
 
 app = typer.Typer(
@@ -13,6 +14,6 @@ app = typer.Typer(
 )
 
 # Verbs that only read.
-app.command()(verify)
+app.command(help=manual(verify.__doc__))(verify)
 
 # Verbs that change something: a dry run unless they are told --apply.

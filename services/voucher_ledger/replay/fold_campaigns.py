@@ -1,0 +1,77 @@
+"""What events say of campaigns: a handful each, folded in memory. No IO."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from voucher_ledger.ledger.model import Reservation, Voucher
+from voucher_ledger.replay.fold import EventData
+
+_STATES = {"campaign.paused": "paused", "campaign.resumed": "open", "campaign.closed": "closed"}
+CAMPAIGN_TYPES = frozenset([*_STATES, "campaign.opened", "campaign.topped_up"])
+
+# What the events tell of balances. What a grant is paid from they don't tell: these three are told by their sum.
+UNTOLD_ROLES = ("pool", "lease", "loss")
+
+
+@dataclass(slots=True)
+class FoldedCampaign:
+    """A campaign as its events have it, and what its vouchers and orders came to (from `add`)."""
+
+    campaign_id: str
+    command_id: str
+    state: str = "open"
+    quota: int = 0
+    budget_minor: int = 0
+    vouchers: Counter[str] = field(default_factory=Counter)
+    amounts_minor: Counter[str] = field(default_factory=Counter)
+    committed_minor: Counter[str] = field(default_factory=Counter)
+
+    def balances(self) -> dict[str, tuple[int, int]]:
+        """(vouchers, amount_minor) by role; `UNTOLD_ROLES` together under their names joined by `+`."""
+        told = {role: (self.vouchers[role], self.amounts_minor[role]) for role in ("granted", "held", "spent")}
+        rest = (
+            self.quota - sum(vouchers for vouchers, _ in told.values()),
+            self.budget_minor - sum(amount_minor for _, amount_minor in told.values()),
+        )
+        return {"funding": (-self.quota, -self.budget_minor), **told, "+".join(UNTOLD_ROLES): rest}
+
+
+@dataclass(slots=True)
+class FoldedCampaigns:
+    """All campaigns by id; `faults` are events that contradict each other."""
+
+    campaigns: dict[str, FoldedCampaign] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def apply(self, event: EventData) -> None:
+        """Take an event of CAMPAIGN_TYPES that is no duplicate; those of a campaign in order."""
+        data = event["data"]
+        campaign = self.campaigns.get(data["campaign_id"])
+        if event["type"] == "campaign.opened":
+            if campaign is not None:
+                self.faults.append(f"{event['id']} ({event['type']}): {data['campaign_id']} was opened before")
+                return
+            campaign = FoldedCampaign(data["campaign_id"], data["command_id"])
+            self.campaigns[campaign.campaign_id] = campaign
+        if campaign is None:
+            self.faults.append(f"{event['id']} ({event['type']}): {data['campaign_id']} was never opened")
+        elif event["type"] in _STATES:
+            campaign.state = _STATES[event["type"]]
+        else:
+            campaign.quota += data["quota"]
+            campaign.budget_minor += data["budget_minor"]
+
+    def add(self, vouchers: Iterable[Voucher], reservations: Iterable[Reservation]) -> None:
+        """Count what some users' vouchers hold, and what their orders committed of a category's budget."""
+        for voucher in vouchers:
+            campaign = self.campaigns.get(voucher.campaign_id)
+            if campaign is None:
+                self.faults.append(f"voucher {voucher.voucher_id}: {voucher.campaign_id} was never opened")
+            elif voucher.state != "expired":
+                campaign.vouchers[voucher.state] += 1
+                campaign.amounts_minor[voucher.state] += voucher.face_value_minor
+        for reservation in reservations:
+            if reservation.state in ("held", "settled") and reservation.campaign_id in self.campaigns:
+                committed_minor = self.campaigns[reservation.campaign_id].committed_minor
+                committed_minor[reservation.category] += reservation.discount_minor
