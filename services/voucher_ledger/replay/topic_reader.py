@@ -111,8 +111,8 @@ class TopicReader:
                     raise Unread(f"{record.topic()}/{record.partition()}: {error.str()}")
         self._consumer.unassign()
 
-    def record_at(self, place: Place, offset: int) -> Message | None:
-        """The record at `offset`; None where there is none (any more)."""
+    def record_from(self, place: Place, offset: int) -> Message | None:
+        """The first committed record at `offset` or after it; None where the partition ends before there is one."""
         self._consumer.assign([TopicPartition(*place, offset)])
         deadline = time.monotonic() + SILENCE_SECONDS_MAX
         try:
@@ -123,7 +123,7 @@ class TopicReader:
                     continue
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise Unread(f"{place[0]}/{place[1]}: {error.str()}")
-                return record if error is None and offset_of(record) == offset else None
+                return record if error is None else None
         finally:
             self._consumer.unassign()
         raise Unread(f"{place[0]}/{place[1]}: nothing came for {SILENCE_SECONDS_MAX:.0f} s")
@@ -146,3 +146,8 @@ def place_of(record: Message) -> Place:
 def offset_of(record: Message) -> int:
     """The offset of a record that was consumed."""
     return int(record.offset() or 0)
+
+
+def time_ms_of(record: Message) -> int:
+    """The timestamp of a record that was consumed, in milliseconds since 1970."""
+    return int(record.timestamp()[1])
