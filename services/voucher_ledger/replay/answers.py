@@ -61,11 +61,12 @@ class AnswersReport:
 
 
 class Marks:
-    """A set of a partition's offsets, a byte each where there are any near."""
+    """A set of a partition's offsets, a byte each where there are any near; `end` is the one after the last."""
 
     def __init__(self) -> None:
         self._chunks: dict[int, bytearray] = {}
         self.count = 0
+        self.end = 0
 
     def add(self, offset: int) -> bool:
         """Mark an offset; whether it was not marked yet."""
@@ -77,6 +78,7 @@ class Marks:
             return False
         chunk[index] = 1
         self.count += 1
+        self.end = max(self.end, offset + 1)
         return True
 
     def __contains__(self, offset: int) -> bool:

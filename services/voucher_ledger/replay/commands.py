@@ -3,6 +3,7 @@
 import typer
 
 from voucher_ledger.replay.manual import manual
+from voucher_ledger.replay.rebuild_arguments import rebuild
 from voucher_ledger.replay.trace_arguments import trace
 from voucher_ledger.replay.verify_arguments import verify
 
@@ -19,3 +20,4 @@ app.command(help=manual(verify.__doc__))(verify)
 app.command(help=manual(trace.__doc__))(trace)
 
 # Verbs that change something: a dry run unless they are told --apply.
+app.command(help=manual(rebuild.__doc__))(rebuild)

@@ -1,12 +1,11 @@
 """Events put aside by user, to be folded bucket by bucket; those of campaigns are few and stay in memory."""
 
 from collections.abc import Iterator
-from operator import itemgetter
 
 import orjson
 
 from voucher_ledger.replay.fold import EventData, Fold, in_order, is_effective
-from voucher_ledger.replay.fold_campaigns import CAMPAIGN_TYPES, FoldedCampaigns
+from voucher_ledger.replay.fold_campaigns import CAMPAIGN_TYPES, FoldedCampaigns, order_of
 from voucher_ledger.replay.spill import Spill
 
 _STREAM = "events"
@@ -35,9 +34,9 @@ class EventsAside:
             self.of_campaigns.append(event)
 
     def campaigns(self) -> FoldedCampaigns:
-        """The fold of the campaigns' events, in the order of their times: a campaign may come by two partitions."""
+        """The fold of the campaigns' events."""
         folded = FoldedCampaigns()
-        for event in sorted(self.of_campaigns, key=itemgetter("time")):
+        for event in sorted(self.of_campaigns, key=order_of):
             folded.apply(event)
         return folded
 

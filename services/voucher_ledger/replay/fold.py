@@ -24,7 +24,12 @@ def is_effective(event: EventData) -> bool:
 
 def in_order(events: Iterable[EventData]) -> list[EventData]:
     """Effective events as a fold takes them: what makes a thing before what changes it."""
-    return sorted(events, key=lambda event: _PLACES[event["type"]])
+    return sorted(events, key=rank_of)
+
+
+def rank_of(event: EventData) -> int:
+    """The place of an effective event's type among the others."""
+    return _RANKS[event["type"]]
 
 
 @dataclass(slots=True)
@@ -215,4 +220,4 @@ EFFECTS: dict[str, Callable[[Fold, EventData, EventData], None]] = {
     "payment.settled": _settled,
     "payment.refunded": _refunded,
 }
-_PLACES = {type_: place for place, type_ in enumerate(EFFECTS)}
+_RANKS = {type_: rank for rank, type_ in enumerate(EFFECTS)}

@@ -8,10 +8,19 @@ from voucher_ledger.ledger.model import Reservation, Voucher
 from voucher_ledger.replay.fold import EventData
 
 _STATES = {"campaign.paused": "paused", "campaign.resumed": "open", "campaign.closed": "closed"}
+_RANKS = {"campaign.opened": 0, "campaign.closed": 2}
 CAMPAIGN_TYPES = frozenset([*_STATES, "campaign.opened", "campaign.topped_up"])
 
 # What the events tell of balances. What a grant is paid from they don't tell: these three are told by their sum.
 UNTOLD_ROLES = ("pool", "lease", "loss")
+
+
+def order_of(event: EventData) -> tuple[str, int, int, int]:
+    """Where a campaign's event stands among the others of it. They come by one partition, and then in its order; where
+    producers hash keys differently by two, and then in the order of their times.
+    """
+    _, partition, offset, _ = event["id"].split("/")
+    return (event["time"], _RANKS.get(event["type"], 1), int(partition), int(offset))
 
 
 @dataclass(slots=True)
