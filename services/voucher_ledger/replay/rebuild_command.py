@@ -28,7 +28,8 @@ def run(
     tables of the ledger of the settings too.
 
     Returns:
-        0 done; 1 refused, and nothing was written, or a hash differs from the other ledger's. Raises Unreachable where Postgres stops answering meanwhile.
+        0 done; 1 refused, and nothing was written, or a hash differs from the other ledger's. Raises Unreachable where
+        Postgres stops answering meanwhile.
     """
     try:
         report = rebuild(settings, target, stop_on_signals(), apply=apply, spill_directory=spill_directory)
