@@ -18,12 +18,13 @@ def compare_all(report: VerifyReport, events: EventsAside, spill: Spill, ledger:
     """Compare the rows of users, of which `spill` holds the ledger's lines, and then campaigns and balances."""
     campaigns = events.campaigns()
     kinds = {table.name: report.kinds.setdefault(table.name, Kind()) for table in TABLES}
-    for bucket, fold, _ in events.folds():
-        campaigns.add(fold.vouchers.values(), fold.reservations.values())
+    for bucket, fold in events.folds():
+        campaigns.add(fold)
         report.contradict(fold.faults)
         for table in TABLES:
             compare_lines(kinds[table.name], table, table.lines(fold), spill.lines(bucket, table.name))
     _compare_campaigns(report, campaigns, ledger)
+    _compare_lines_of_waiting(report, campaigns, ledger)
 
 
 def compare_lines(kind: Kind, table: ComparedTable, expected: Iterable[bytes], found: Iterable[bytes]) -> None:
@@ -71,6 +72,16 @@ def _compare_campaigns(report: VerifyReport, campaigns: FoldedCampaigns, ledger:
     }
     booked = {f"{key[0]}/{key[1]}": (committed_minor,) for key, committed_minor in ledger.committed_minor.items()}
     _compare(report.kinds.setdefault("category_budget", Kind()), ("committed_minor",), committed, booked)
+
+
+def _compare_lines_of_waiting(report: VerifyReport, campaigns: FoldedCampaigns, ledger: LedgerFigures) -> None:
+    kind = report.kinds.setdefault("waiting_line", Kind())
+    told = {
+        f"{campaign_id}/{partition}": (line.head, line.next_ticket, line.admitted)
+        for (campaign_id, partition), line in campaigns.lines.items()
+    }
+    held = {f"{campaign_id}/{partition}": line for (campaign_id, partition), line in ledger.lines.items()}
+    _compare(kind, ("head", "next_ticket", "admitted"), told, held)
 
 
 def _ledger_balances(ledger: LedgerFigures) -> dict[str, tuple[int, int]]:

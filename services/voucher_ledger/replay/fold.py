@@ -1,30 +1,29 @@
 """What events say that the ledger must hold: an independent small fold, which shares nothing with the rooms' evolve.
 
 It takes the events of some users, all of theirs: a user's vouchers, orders and payments depend on nobody else's. It
-asks for one order only, that of the types (`in_order`): in which order topics and partitions tell of things is not
-needed, since what an order or a payment did is kept with it, and a voucher's state is only told at the end. Duplicates
-and refusals change nothing and are not given to it. No IO.
+asks for one order only, that of the types (TYPES): in which order topics and partitions tell of things is not needed,
+since what an order or a payment did is kept with it, and a voucher's state is only told at the end. Duplicates change
+nothing and are not given to it, and of the refusals only those that may end a user's waiting. No IO.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.ledger.model import Payment, Refund, Reservation, Voucher
+from voucher_ledger.replay.fold_waiting import ENDS_WAITING, FoldedWaiting
 
 EventData = dict[str, Any]
 
 
 def is_effective(event: EventData) -> bool:
     """Whether an event changed something: what a fold takes."""
-    return "duplicate" not in event["data"] and event["type"] in EFFECTS
-
-
-def in_order(events: Iterable[EventData]) -> list[EventData]:
-    """Effective events as a fold takes them: what makes a thing before what changes it."""
-    return sorted(events, key=rank_of)
+    data = event["data"]
+    if event["type"] == "voucher.rejected":
+        return data["reason"] in ENDS_WAITING  # it may: whether its user waited, other events tell
+    return "duplicate" not in data and event["type"] in EFFECTS
 
 
 def rank_of(event: EventData) -> int:
@@ -47,6 +46,7 @@ class Fold:
     expired: set[str] = field(default_factory=set)
     restored_by: set[str] = field(default_factory=set)
     payment_of_order: dict[str, Payment] = field(default_factory=dict)
+    waiting: FoldedWaiting = field(default_factory=FoldedWaiting)
     granted_count: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def apply(self, event: EventData) -> None:
@@ -87,6 +87,19 @@ def _granted(fold: Fold, event: EventData, data: EventData) -> None:
         data.get("city_tier"),
         data.get("channel"),
     )
+
+
+def _granted_or_admitted(fold: Fold, event: EventData, data: EventData) -> None:
+    _granted(fold, event, data)
+    fold.waiting.left(event, admitted=True)
+
+
+def _queued(fold: Fold, event: EventData, _data: EventData) -> None:
+    fold.waiting.queued(event)
+
+
+def _refused(fold: Fold, event: EventData, _data: EventData) -> None:
+    fold.waiting.left(event, admitted=False)
 
 
 def _voucher_expired(fold: Fold, event: EventData, data: EventData) -> None:
@@ -212,7 +225,9 @@ def _finish_voucher(fold: Fold, voucher: Voucher, using: list[Reservation]) -> N
 # A new kind of event that changes something gets its line here, after what makes the things that it changes; one that
 # changes nothing needs none.
 EFFECTS: dict[str, Callable[[Fold, EventData, EventData], None]] = {
-    "voucher.granted": _granted,
+    "voucher.queued": _queued,
+    "voucher.granted": _granted_or_admitted,
+    "voucher.rejected": _refused,
     "voucher.expired": _voucher_expired,
     "order.reserved": _reserved,
     "order.cancelled": _released,
@@ -220,4 +235,6 @@ EFFECTS: dict[str, Callable[[Fold, EventData, EventData], None]] = {
     "payment.settled": _settled,
     "payment.refunded": _refunded,
 }
-_RANKS = {type_: rank for rank, type_ in enumerate(EFFECTS)}
+# The types in the order in which a fold takes them: what makes a thing before what changes it.
+TYPES = tuple(EFFECTS)
+_RANKS = {type_: rank for rank, type_ in enumerate(TYPES)}

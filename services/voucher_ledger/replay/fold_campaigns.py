@@ -1,11 +1,10 @@
 """What events say of campaigns: a handful each, folded in memory. No IO."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from voucher_ledger.ledger.model import Reservation, Voucher
-from voucher_ledger.replay.fold import EventData
+from voucher_ledger.ledger.model import Line
+from voucher_ledger.replay.fold import EventData, Fold
 
 _STATES = {"campaign.paused": "paused", "campaign.resumed": "open", "campaign.closed": "closed"}
 _RANKS = {"campaign.opened": 0, "campaign.closed": 2}
@@ -52,6 +51,7 @@ class FoldedCampaigns:
 
     campaigns: dict[str, FoldedCampaign] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    lines: dict[tuple[str, int], Line] = field(default_factory=dict)
 
     def apply(self, event: EventData) -> None:
         """Take an event of CAMPAIGN_TYPES that is no duplicate; those of a campaign in order."""
@@ -71,16 +71,21 @@ class FoldedCampaigns:
             campaign.quota += data["quota"]
             campaign.budget_minor += data["budget_minor"]
 
-    def add(self, vouchers: Iterable[Voucher], reservations: Iterable[Reservation]) -> None:
-        """Count what some users' vouchers hold, and what their orders committed of a category's budget."""
-        for voucher in vouchers:
+    def add(self, fold: Fold) -> None:
+        """Count what some users' vouchers hold, what their orders committed of a category's budget, and who waits."""
+        for part in fold.waiting.lines():
+            line = self.lines.setdefault((part.campaign_id, part.partition), Line(part.campaign_id, part.partition))
+            line.head += part.head
+            line.next_ticket += part.next_ticket
+            line.admitted += part.admitted
+        for voucher in fold.vouchers.values():
             campaign = self.campaigns.get(voucher.campaign_id)
             if campaign is None:
                 self.faults.append(f"voucher {voucher.voucher_id}: {voucher.campaign_id} was never opened")
             elif voucher.state != "expired":
                 campaign.vouchers[voucher.state] += 1
                 campaign.amounts_minor[voucher.state] += voucher.face_value_minor
-        for reservation in reservations:
+        for reservation in fold.reservations.values():
             if reservation.state in ("held", "settled") and reservation.campaign_id in self.campaigns:
                 committed_minor = self.campaigns[reservation.campaign_id].committed_minor
                 committed_minor[reservation.category] += reservation.discount_minor

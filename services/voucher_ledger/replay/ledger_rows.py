@@ -27,12 +27,16 @@ WHERE %(campaign_id)s::text IS NULL OR campaign_id = %(campaign_id)s GROUP BY ca
 _CATEGORIES = """
 SELECT campaign_id, category, committed_minor FROM books.category_budget
 WHERE %(campaign_id)s::text IS NULL OR campaign_id = %(campaign_id)s"""
+_LINES = """
+SELECT campaign_id, partition, head, next_ticket, admitted FROM books.waiting_line
+WHERE %(campaign_id)s::text IS NULL OR campaign_id = %(campaign_id)s"""
 _WAITING = """
 SELECT 1 FROM books.outbox WHERE topic = %s AND partition = %s AND next_offset > %s AND first_offset < %s LIMIT 1"""
 
 # Payments and refunds name their campaign through the order.
 _OF_CAMPAIGN = {
     "voucher": "t.campaign_id = {}",
+    "waiting_place": "t.campaign_id = {}",
     "reservation": "t.campaign_id = {}",
     "payment": "EXISTS (SELECT FROM books.reservation r WHERE r.order_id = t.order_id AND r.campaign_id = {})",
     "refund": "EXISTS (SELECT FROM books.reservation r WHERE r.order_id = t.order_id AND r.campaign_id = {})",
@@ -63,11 +67,14 @@ class LedgerCampaign:
 
 @dataclass(slots=True)
 class LedgerFigures:
-    """The few: campaigns by id, (vouchers, amount_minor) by campaign and role, committed by campaign and category."""
+    """The few: campaigns by id, (vouchers, amount_minor) by campaign and role, committed by campaign and category,
+    (head, next_ticket, admitted) of waiting lines by campaign and partition.
+    """
 
     campaigns: dict[str, LedgerCampaign] = field(default_factory=dict)
     balances: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     committed_minor: dict[tuple[str, str], int] = field(default_factory=dict)
+    lines: dict[tuple[str, int], tuple[int, int, int]] = field(default_factory=dict)
 
 
 class LedgerSnapshot:
@@ -84,7 +91,10 @@ class LedgerSnapshot:
 
     def lines(self, table: ComparedTable) -> Iterator[bytes]:
         """The rows of a table, as `ComparedTable.lines` writes those of a fold."""
-        columns = sql.SQL(", ").join(sql.SQL("t.") + sql.Identifier(column) for column in table.columns)
+        columns = sql.SQL(", ").join(
+            sql.SQL(table.expressions[column]) if column in table.expressions else sql.Identifier("t", column)
+            for column in table.columns
+        )
         query = sql.SQL("SELECT {} FROM books.{} t").format(columns, sql.Identifier(table.name))
         if self._campaign_id is not None:
             of_campaign = sql.SQL(_OF_CAMPAIGN[table.name]).format(sql.Literal(self._campaign_id))
@@ -103,6 +113,7 @@ class LedgerSnapshot:
             {row[0]: LedgerCampaign(*row[1:]) for row in self._connection.execute(_CAMPAIGNS, of)},
             {(row[0], row[1]): (row[2], row[3]) for row in self._connection.execute(_BALANCES, of)},
             {(row[0], row[1]): row[2] for row in self._connection.execute(_CATEGORIES, of)},
+            {(row[0], row[1]): (row[2], row[3], row[4]) for row in self._connection.execute(_LINES, of)},
         )
 
 

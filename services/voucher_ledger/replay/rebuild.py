@@ -10,7 +10,7 @@ import psycopg
 
 from voucher_ledger.campaigns.store import CampaignsRoom
 from voucher_ledger.core.records import Event
-from voucher_ledger.ledger import accounts, payments, refunds, reservations, vouchers
+from voucher_ledger.ledger import accounts, payments, refunds, reservations, vouchers, waiting
 from voucher_ledger.ledger.audit import run_checks
 from voucher_ledger.ledger.copy import copy_rows
 from voucher_ledger.ledger.model import Role, RoleName
@@ -37,7 +37,7 @@ SET LOCAL lock_timeout = '10s'"""
 _LOCK = "LOCK TABLE books.position IN ACCESS EXCLUSIVE MODE"
 _TABLES = (
     "campaign", "campaign_command", "account", "category_budget", "voucher", "reservation", "payment", "refund",
-    "transfer", "position", "outbox",
+    "transfer", "position", "outbox", "waiting_line", "waiting_place",
 )  # fmt: skip
 _ADD = """
 UPDATE books.account a SET vouchers = a.vouchers + d.vouchers, amount_minor = a.amount_minor + d.amount_minor,
@@ -100,8 +100,8 @@ def _totals(events: EventsAside) -> FoldedCampaigns:
     """What the campaigns came to: a first pass, so that what contradicts itself is refused before a row is written."""
     campaigns = events.campaigns()
     faults: list[str] = []
-    for _, fold, _ in events.folds():
-        campaigns.add(fold.vouchers.values(), fold.reservations.values())
+    for _, fold in events.folds():
+        campaigns.add(fold)
         faults += fold.faults
     faults += campaigns.faults
     if faults:
@@ -136,7 +136,7 @@ def _losses(campaigns: FoldedCampaigns, source: Source) -> Counter[str]:
 
 def _count(events: EventsAside, report: RebuildReport) -> None:
     report.rows["campaign"] = len(events.campaigns().campaigns)
-    for _, fold, _ in events.folds():
+    for _, fold in events.folds():
         _count_rows(report, fold)
 
 
@@ -159,14 +159,15 @@ def _write(
             _write_campaigns(connection, source)
             report.rows["campaign"] = len(campaigns.campaigns)
             movements = Movements(report.losses.copy())
-            for _, fold, events in source.events.folds():
-                _write_users(connection, fold, events, movements)
+            for bucket, fold in source.events.folds():
+                _write_users(connection, fold, list(source.events.events(bucket)), movements)
                 _count_rows(report, fold)
             _write_transfers(connection, movements.of_leases())
             _write_accounts(connection, movements, set(report.losses))
             for campaign_id, campaign in campaigns.campaigns.items():
                 for category, committed_minor in campaign.committed_minor.items():
                     connection.execute(_COMMIT_CATEGORY, (committed_minor, campaign_id, category))
+            waiting.write_lines(connection, campaigns.lines.values())
             _write_positions(connection, source, topic_ids)
             failed = [check for check in run_checks(connection).checks if not check.passed]
             if failed:
@@ -198,16 +199,21 @@ def _write_users(connection: psycopg.Connection, fold: Fold, events: Iterable[Ev
     reservations.insert(connection, list(fold.reservations.values()))
     payments.insert(connection, list(fold.payments.values()))
     refunds.insert(connection, list(fold.refunds.values()))
+    waiting.insert(connection, list(fold.waiting.places.values()))
     _write_transfers(connection, movements.of_users(fold, events))
 
 
 def _number_grants(fold: Fold, events: Iterable[EventData]) -> None:
-    """A user's vouchers of a campaign count from 1, in the order of their grants."""
+    """A user's vouchers of a campaign count from 1, in the order of their grants; his places in its lines too."""
     counts: Counter[tuple[str, str]] = Counter()
     for event in sorted((event for event in events if event["type"] == "voucher.granted"), key=place_of):
         voucher = fold.vouchers[event["data"]["voucher_id"]]
         counts[voucher.campaign_id, voucher.user_id] += 1
         voucher.ordinal = counts[voucher.campaign_id, voucher.user_id]
+    places: Counter[tuple[str, str]] = Counter()
+    for place in sorted(fold.waiting.places.values(), key=lambda place: (place.queued_at_ms, place.offset)):
+        places[place.campaign_id, place.user_id] += 1
+        place.ordinal = places[place.campaign_id, place.user_id]
 
 
 def _write_transfers(connection: psycopg.Connection, transfers: Iterable[Transfer]) -> None:

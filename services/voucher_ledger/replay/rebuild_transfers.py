@@ -64,7 +64,8 @@ class Movements:
         """The transfers of a bucket's events, which `fold` has folded."""
         chains: dict[str, list[EventData]] = {}
         for event in events:
-            chains.setdefault(event["data"]["voucher_id"], []).append(event)
+            if event["type"] not in ("voucher.queued", "voucher.rejected"):  # these move nothing
+                chains.setdefault(event["data"]["voucher_id"], []).append(event)
         for voucher_id, chain in chains.items():
             for transfer in self._of_voucher(fold, fold.vouchers[voucher_id], chain):
                 self.book(transfer)

@@ -4,7 +4,7 @@ A line begins with the user id and the key; a column that is NULL is empty (no k
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -20,6 +20,8 @@ class ComparedTable:
     name: str
     columns: tuple[str, ...]
     rows_of: Callable[[Fold], Mapping[str, Any]]
+    # A column that is an expression in SQL and a property of the fold's row: a key of several columns.
+    expressions: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self, fold: Fold) -> Iterator[bytes]:
         """A fold's rows of this table, each as a line."""
@@ -80,5 +82,11 @@ TABLES = (
             "voucher_restored",
         ),
         lambda fold: fold.refunds,
+    ),
+    ComparedTable(
+        "waiting_place",
+        ("user_id", "place_key", "command_id", "city_tier", "channel", "queued_at_ms"),
+        lambda fold: fold.waiting.places,
+        {"place_key": "concat_ws('/', t.campaign_id, t.partition, t.ticket)"},
     ),
 )  # fmt: skip

@@ -12,11 +12,13 @@ from zlib import crc32
 
 import zstandard
 
-BLOCK_BYTES = 32_768
 COMPRESSION_LEVEL = 1
-BUCKETS_MAX = 1_024
-# So many commands make a bucket whose rows take about a hundred megabytes while it is looked at.
-COMMANDS_A_BUCKET = 100_000
+BUCKETS_MAX = 4_096
+COMMANDS_A_BUCKET = 20_000
+# What waits to be compressed, all streams of all buckets together; blocks are smaller where there are many.
+_BUFFERS_BYTES_MAX = 67_108_864
+_STREAMS_A_BUCKET = 16
+_BLOCK_BYTES_MAX = 32_768
 
 
 class _Key(NamedTuple):
@@ -29,6 +31,7 @@ class Spill:
 
     def __init__(self, buckets: int, directory: Path | None = None) -> None:
         self.buckets = buckets
+        self._block_bytes = min(_BLOCK_BYTES_MAX, _BUFFERS_BYTES_MAX // (buckets * _STREAMS_A_BUCKET))
         self._file = tempfile.TemporaryFile(dir=directory, prefix="voucher-ledger-")  # noqa: SIM115 (closed with this object)
         self._blocks: dict[_Key, list[tuple[int, int]]] = {}
         self._buffers: dict[_Key, bytearray] = {}
@@ -57,7 +60,7 @@ class Spill:
             buffer = self._buffers[key] = bytearray()
         buffer += line
         buffer += b"\n"
-        if len(buffer) >= BLOCK_BYTES:
+        if len(buffer) >= self._block_bytes:
             self._flush(key, buffer)
 
     def lines(self, bucket: int, stream: str) -> Iterator[bytes]:

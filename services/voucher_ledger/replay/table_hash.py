@@ -17,6 +17,8 @@ HASHED: dict[str, str] = {
     "reservation": "SELECT to_jsonb(t) - '{version,swept}'::text[] AS row FROM books.reservation t",
     "payment": "SELECT to_jsonb(t) - '{version}'::text[] AS row FROM books.payment t",
     "refund": "SELECT to_jsonb(t) AS row FROM books.refund t",
+    "waiting_line": "SELECT to_jsonb(t) AS row FROM books.waiting_line t",
+    "waiting_place": "SELECT to_jsonb(t) AS row FROM books.waiting_place t",
     "account": """
         SELECT jsonb_build_array(campaign_id, told, sum(vouchers), sum(amount_minor)) AS row
         FROM books.account, lateral (SELECT CASE WHEN role IN ('pool', 'lease', 'loss') THEN 'rest' ELSE role::text END)
