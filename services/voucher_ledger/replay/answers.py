@@ -122,10 +122,7 @@ class Answers:
         """
         topic, partition, cause_offset, index = event["id"].split("/")
         cause = Cause(topic, int(partition), int(cause_offset))
-        data = event["data"]
-        # A cancel's or refund's reason is the user's own words, and no refusal.
-        reason = data.get("reason") if event["type"].endswith(".rejected") else None
-        outcome = Outcome(event["type"], reason, "duplicate" in data)
+        data, type_ = event["data"], event["type"]
         if (EVENT_TOPICS.get(topic), cause.partition) != place:
             self.report.blame(f"{_at(place, offset)} answers {event['id']}, whose answer belongs elsewhere")
             return False
@@ -133,8 +130,10 @@ class Answers:
             return False
         if index != "0":
             return True  # it follows from an outcome, and is none
-        self.report.outcomes[outcome] += 1
-        return self._answered(cause, f"{_at(place, offset)}")
+        # A cancel's or refund's reason is the user's own words, and no refusal.
+        reason = data.get("reason") if type_.endswith(".rejected") else None
+        self.report.outcomes[Outcome(type_, reason, "duplicate" in data)] += 1
+        return self._answered(cause, place, offset)
 
     def take_dead_letter(self, headers: Mapping[str, bytes], place: Place, offset: int) -> None:
         """Note a dead letter found at `place` and `offset`, by its headers."""
@@ -151,7 +150,7 @@ class Answers:
         self.report.dead_letters[topic] += 1
         reasons = self.report.dead_letter_reasons
         reasons[reason if reason in reasons or len(reasons) < REASONS_MAX else "another reason"] += 1
-        if self._answered(cause, _at(place, offset)):
+        if self._answered(cause, place, offset):
             self.dead_letters[cause.topic, cause.partition] += 1
 
     def missing(self, place: Place, low: int, high: int) -> int:
@@ -180,11 +179,11 @@ class Answers:
             self.beyond[place] = max(cause.offset, self.beyond.get(place, -1))
         return first <= cause.offset < following
 
-    def _answered(self, cause: Cause, where: str) -> bool:
+    def _answered(self, cause: Cause, place: Place, offset: int) -> bool:
         if self.marks[cause.topic, cause.partition].add(cause.offset):
             self.report.answered[cause.topic] += 1
             return True
-        self.report.blame(f"{where} answers {cause.topic}/{cause.partition}/{cause.offset} once more")
+        self.report.blame(f"{_at(place, offset)} answers {cause.topic}/{cause.partition}/{cause.offset} once more")
         return False
 
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 from zlib import crc32
 
 import zstandard
@@ -21,9 +21,8 @@ _STREAMS_A_BUCKET = 16
 _BLOCK_BYTES_MAX = 32_768
 
 
-class _Key(NamedTuple):
-    bucket: int
-    stream: str
+_Key = tuple[int, str]
+"""(bucket, stream)."""
 
 
 class Spill:
@@ -54,7 +53,7 @@ class Spill:
 
     def add(self, owner: bytes, stream: str, line: bytes) -> None:
         """Append a line (without a line break) to the stream of the owner's bucket."""
-        key = _Key(crc32(owner) % self.buckets, stream)
+        key = (crc32(owner) % self.buckets, stream)
         buffer = self._buffers.get(key)
         if buffer is None:
             buffer = self._buffers[key] = bytearray()
@@ -65,7 +64,7 @@ class Spill:
 
     def lines(self, bucket: int, stream: str) -> Iterator[bytes]:
         """The lines of a bucket's stream, in the order in which they came."""
-        key = _Key(bucket, stream)
+        key = (bucket, stream)
         for offset, length in self._blocks.get(key, ()):
             self._file.seek(offset)
             yield from _split(self._decompressor.decompress(self._file.read(length)))

@@ -46,7 +46,10 @@ class TopicReader:
                 "voucher-ledger-replay",
                 auto_offset_reset="earliest",
                 enable_partition_eof=True,
-                queued_min_messages=100_000,
+                queued_min_messages=20_000,
+                # What all partitions hold unread is memory: the room of a processor for each would be hundreds of MiB.
+                fetch_message_max_bytes=262_144,
+                fetch_max_bytes=8_388_608,
             ),
         )
 

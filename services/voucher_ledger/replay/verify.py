@@ -96,6 +96,7 @@ class _Verification:
         self._reader = reader
         self._connection = connection
         self._scope = scope
+        self._whole = scope.whole
         self._positions = positions
         self._spill = spill
         self._stop = stop
@@ -171,7 +172,7 @@ class _Verification:
         self._report.events_read += 1
         try:
             event: EventData = orjson.loads(value)
-            if self._answers.take_event(event, place, offset) and self._scope.whole:
+            if self._answers.take_event(event, place, offset) and self._whole:
                 self._events.take(event, value)
         except (ValueError, KeyError, TypeError, AttributeError):
             self._answers.report.blame(f"{place[0]}/{place[1]}/{offset} is no event with the id of a command")
