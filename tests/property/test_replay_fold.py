@@ -24,6 +24,7 @@ from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import is_effective
 from voucher_ledger.replay.ledger_rows import snapshot
 from voucher_ledger.replay.rebuild_source import Source, SourcePosition
+from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.table_hash import HASHED, table_hashes
@@ -144,8 +145,8 @@ def rebuilds(ledger: Ledger, rebuilt: Ledger, story: Story) -> None:
     report = rebuild.RebuildReport(True, {})
     with Spill(3) as spill:
         source = source_of(spill, events, [taken for batch in story for taken in batch])
-        campaigns = rebuild._totals(source.events)
-        report.losses = rebuild._losses(campaigns, source)
+        campaigns = totals(source.events)
+        report.losses = losses(campaigns, source)
         topics = {topic: "topic" for topic, _ in source.positions}
         rebuild._write(rebuilt.dsn, source, campaigns, topics, report)
     assert table_hashes(rebuilt.connection, COMPARED) == table_hashes(ledger.connection, COMPARED)

@@ -17,8 +17,9 @@ from voucher_ledger.ledger.model import Role, RoleName
 from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData, Fold
-from voucher_ledger.replay.fold_campaigns import UNTOLD_ROLES, FoldedCampaigns, order_of
+from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, order_of
 from voucher_ledger.replay.rebuild_source import Refused, Source, read_source
+from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer, cause_of, place_of
 from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.table_hash import table_hashes
@@ -83,9 +84,9 @@ def rebuild(
         events_held = sum(held.high - held.low for held in reader.ranges(set(EVENT_TOPICS.values())).values())
         with Spill(bucket_count(events_held), spill_directory) as spill:
             source = read_source(settings, reader, spill)
-            campaigns = _totals(source.events)
+            campaigns = totals(source.events)
             report = RebuildReport(apply, {place: held.next_offset for place, held in source.positions.items()})
-            report.losses = _losses(campaigns, source)
+            report.losses = losses(campaigns, source)
             if apply:
                 topic_ids = {topic: describe(settings, topic).topic_id for topic in EVENT_TOPICS}
                 _write(target, source, campaigns, topic_ids, report)
@@ -94,44 +95,6 @@ def rebuild(
     finally:
         reader.close()
     return report
-
-
-def _totals(events: EventsAside) -> FoldedCampaigns:
-    """What the campaigns came to: a first pass, so that what contradicts itself is refused before a row is written."""
-    campaigns = events.campaigns()
-    faults: list[str] = []
-    for _, fold in events.folds():
-        campaigns.add(fold)
-        faults += fold.faults
-    faults += campaigns.faults
-    if faults:
-        raise Refused(f"{len(faults)} events contradict others: {'; '.join(faults[:20])}")
-    return campaigns
-
-
-def _losses(campaigns: FoldedCampaigns, source: Source) -> Counter[str]:
-    """How many grants of a campaign are booked as loss: no event tells which, so as few as leave the pool not below
-    zero. Where no claim is honoured that must be none.
-    """
-    faces = {
-        command.data["campaign_id"]: command.data["voucher"]["face_value_minor"]
-        for command in source.commands.values()
-        if command.type == "campaign.open"
-    }
-    honoured = {
-        command.data["campaign_id"]
-        for command in source.commands.values()
-        if command.type == "campaign.open" and command.data.get("overspend") == "honour"
-    }
-    losses: Counter[str] = Counter()
-    for campaign_id, campaign in campaigns.campaigns.items():
-        vouchers_left, minor_left = campaign.balances()["+".join(UNTOLD_ROLES)]
-        count = max(0, -vouchers_left, -(minor_left // faces[campaign_id]))
-        if count and campaign_id not in honoured:
-            raise Refused(f"campaign {campaign_id} granted past its quota or budget, which it forbids")
-        if count:
-            losses[campaign_id] = count
-    return losses
 
 
 def _count(events: EventsAside, report: RebuildReport) -> None:
