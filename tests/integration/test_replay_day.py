@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Message, TopicPartition
 
+from tests.integration.broker import move_group_offset
 from tests.integration.commands import campaign_open, claim
 from tests.integration.replay_days import (
     new_database,
@@ -21,6 +22,7 @@ from tests.integration.replay_days import (
 )
 from tests.integration.world import World
 from voucher_ledger import cli
+from voucher_ledger.replay import rebuild
 from voucher_ledger.replay.verify import verify
 from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.run.exit_codes import ExitCode
@@ -59,6 +61,7 @@ def named(report: VerifyReport) -> dict[str, list[str]]:
     return {name: [d.key for d in kind.shown] for name, kind in report.kinds.items() if kind.count}
 
 
+@pytest.mark.timeout(400)
 def test_a_day_with_a_kill_is_proven_traced_and_rebuilt_and_what_is_tampered_with_is_named(
     world: World, program: Program
 ) -> None:
@@ -156,6 +159,13 @@ def _each_tampered_row_is_named(world: World) -> None:
 def _rebuilt_and_gone_on_from(world: World, program: Program) -> None:
     target = new_database(world)
     assert "nothing was written" in program.run("rebuild", "--into", target)[0]
+    _not_rebuilt_while_offsets_move_on(world, program, target)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rebuild, "table_hashes", lambda _connection: 1 // 0)  # what ends it at the last moment
+        with pytest.raises(ZeroDivisionError):
+            program.run("rebuild", "--into", target, "--apply")
+    for table in ("campaign", "voucher", "transfer", "position"):
+        assert one(target, f"SELECT count(*) FROM books.{table}") == 0, table
     told = program.json("rebuild", "--into", target, "--apply", "--compare")
     assert told["hashes"] == told["original_hashes"]
     assert set(told["hashes"]) >= {"voucher", "reservation", "payment", "refund", "campaign", "transfer", "account"}
@@ -183,6 +193,18 @@ def _rebuilt_and_gone_on_from(world: World, program: Program) -> None:
     assert verify(moved.settings, Event()).passed
     moved.connection.close()
     world.settings = moved.settings  # the world has gone on with it
+
+
+def _not_rebuilt_while_offsets_move_on(world: World, program: Program, target: str) -> None:
+    """The groups' offsets are what processors go on from, so they must be where the events end."""
+    end = one(
+        world.settings.postgres,
+        "SELECT next_offset FROM books.position WHERE topic = 'order.commands' AND partition = 3",
+    )
+    move_group_offset(world.settings, "orders", TopicPartition("order.commands", 3, end - 1))
+    refused = program.run("rebuild", "--into", target, "--apply", code=1)[1]
+    assert f"order.commands/3: the events end at {end}, the group has committed {end - 1}" in refused
+    move_group_offset(world.settings, "orders", TopicPartition("order.commands", 3, end))
 
 
 def _a_tampered_topic_is_named_and_not_rebuilt_from(world: World, program: Program) -> None:

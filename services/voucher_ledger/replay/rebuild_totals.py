@@ -1,4 +1,4 @@
-"""A first pass over the events, so that what contradicts itself is refused before a row is written. No IO but the spill."""
+"""A first pass over the events, so that what contradicts itself is refused before a row is written."""
 
 from collections import Counter
 
