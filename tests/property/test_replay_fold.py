@@ -4,6 +4,7 @@ Rebuilt from the events, it is the same ledger.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 
 import orjson
 import psycopg
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tests.property import test_waiting_room
 from tests.property.by_hand import step
 from tests.property.deciding import Ledger, Step, item_of
+from tests.property.stacks import Told, stacks
 from tests.property.stories import Story, stories
 from tests.property.test_one_decider import STEADY
 from voucher_ledger.core.records import Command
@@ -132,6 +134,15 @@ def test_a_waiting_room_is_told_by_its_events_and_rebuilt(
 ) -> None:
     opening, batches, _ = story
     rebuilds(ledger, rebuilt, [[step(0, "campaigns", opening)], *batches])
+
+
+@given(told=stacks())
+@settings(STEADY, max_examples=10)
+def test_orders_of_several_vouchers_are_told_by_their_events_and_rebuilt(
+    ledger: Ledger, rebuilt: Ledger, told: Told
+) -> None:
+    batches = [list(batch) for _, batch in groupby(told.steps, key=lambda said: said.room)]
+    rebuilds(ledger, rebuilt, [*told.ahead, *batches])
 
 
 def rebuilds(ledger: Ledger, rebuilt: Ledger, story: Story) -> None:

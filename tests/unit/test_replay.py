@@ -117,7 +117,7 @@ def test_what_lies_beyond_the_position_is_kept_for_later() -> None:
 def test_a_line_is_what_copy_writes_and_tells_its_columns() -> None:
     (voucher,) = (table for table in TABLES if table.name == "voucher")
     (line,) = voucher.lines(folded(GRANTED))
-    assert line == b"u\\\\\tv0-1\tc\tgranted\t1000\t1\t9\tclaim-1\t\t"
+    assert line == b"u\\\\\tv0-1\tc\tgranted\t1000\t1\t9\tclaim-1\t\t\t"
     (other,) = voucher.lines(folded(GRANTED, RESERVED))
     assert differing_columns(voucher, line, other) == {"state": ("granted", "held")}
 

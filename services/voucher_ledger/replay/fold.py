@@ -16,6 +16,8 @@ from voucher_ledger.ledger.model import Payment, Refund, Reservation, Voucher
 from voucher_ledger.replay.fold_waiting import ENDS_WAITING, FoldedWaiting
 
 EventData = dict[str, Any]
+Use = tuple[Reservation, int]
+"""An order of a voucher, and what the voucher takes off it in minor units."""
 
 
 def is_effective(event: EventData) -> bool:
@@ -57,9 +59,10 @@ class Fold:
         """Tell the states that depend on several events: call it once, after the last of them."""
         for payment in self.payments.values():
             _finish_payment(self, payment)
-        using: dict[str, list[Reservation]] = {}
+        using: dict[str, list[Use]] = {}
         for reservation in self.reservations.values():
-            using.setdefault(reservation.voucher_id, []).append(reservation)
+            for voucher_id, discount_minor in reservation.shares():
+                using.setdefault(voucher_id, []).append((reservation, discount_minor))
         for voucher in self.vouchers.values():
             _finish_voucher(self, voucher, using.get(voucher.voucher_id, []))
 
@@ -86,6 +89,7 @@ def _granted(fold: Fold, event: EventData, data: EventData) -> None:
         data["command_id"],
         data.get("city_tier"),
         data.get("channel"),
+        device_id=data.get("device_id"),
     )
 
 
@@ -114,8 +118,9 @@ def _reserved(fold: Fold, event: EventData, data: EventData) -> None:
     if data["order_id"] in fold.reservations:
         fold.blame(event, f"order {data['order_id']} was reserved before")
         return
-    if data["voucher_id"] not in fold.vouchers:
-        fold.blame(event, f"voucher {data['voucher_id']} was never granted")
+    for voucher_id in (data["voucher_id"], *data.get("more_voucher_ids", ())):
+        if voucher_id not in fold.vouchers:
+            fold.blame(event, f"voucher {voucher_id} was never granted")
     fold.reservations[data["order_id"]] = Reservation(
         data["order_id"],
         data["voucher_id"],
@@ -129,6 +134,8 @@ def _reserved(fold: Fold, event: EventData, data: EventData) -> None:
         "held",
         milliseconds(event["time"]),
         milliseconds(data["expires_at"]),
+        more_voucher_ids=tuple(data.get("more_voucher_ids", ())),
+        voucher_discounts_minor=tuple(data.get("voucher_discounts_minor", ())),
     )
 
 
@@ -200,14 +207,14 @@ def _finish_payment(fold: Fold, payment: Payment) -> None:
     if reservation.state == "settled":
         reservation.state = "refunded"
     if payment.payment_id not in fold.restored_by:
-        fold.expired.add(reservation.voucher_id)
+        fold.expired.update(voucher_id for voucher_id, _ in reservation.shares())
 
 
-def _finish_voucher(fold: Fold, voucher: Voucher, using: list[Reservation]) -> None:
-    """A voucher is in the state of the one order that holds or spent it. A settlement leaves it worth its discount, and
-    no later order takes more, so it is worth the least of them.
+def _finish_voucher(fold: Fold, voucher: Voucher, using: list[Use]) -> None:
+    """A voucher is in the state of the one order that holds or spent it. A settlement leaves it worth what it took off,
+    and no later order takes more, so it is worth the least of them.
     """
-    taken = [reservation for reservation in using if reservation.state in ("held", "settled")]
+    taken = [reservation for reservation, _ in using if reservation.state in ("held", "settled")]
     if len(taken) > 1 or (taken and voucher.voucher_id in fold.expired):
         orders = ", ".join(sorted(reservation.order_id for reservation in taken))
         also = " and expired" if voucher.voucher_id in fold.expired else ""
@@ -216,10 +223,9 @@ def _finish_voucher(fold: Fold, voucher: Voucher, using: list[Reservation]) -> N
         voucher.state = "held" if taken[0].state == "held" else "spent"
     elif voucher.voucher_id in fold.expired:
         voucher.state = "expired"
-    for reservation in using:
-        payment = fold.payment_of_order.get(reservation.order_id)
-        if payment is not None:
-            voucher.face_value_minor = min(voucher.face_value_minor, payment.discount_minor)
+    for reservation, discount_minor in using:
+        if reservation.order_id in fold.payment_of_order:
+            voucher.face_value_minor = min(voucher.face_value_minor, discount_minor)
 
 
 # A new kind of event that changes something gets its line here, after what makes the things that it changes; one that

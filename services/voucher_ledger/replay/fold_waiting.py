@@ -53,6 +53,7 @@ class FoldedWaiting:
             data.get("city_tier"),
             data.get("channel"),
             milliseconds(event["time"]),
+            data.get("device_id"),
             int(offset),
         )
         self.places[place.place_key] = place

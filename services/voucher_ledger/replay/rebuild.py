@@ -38,7 +38,7 @@ SET LOCAL lock_timeout = '10s'"""
 _LOCK = "LOCK TABLE books.position IN ACCESS EXCLUSIVE MODE"
 _TABLES = (
     "campaign", "campaign_command", "account", "category_budget", "voucher", "reservation", "payment", "refund",
-    "transfer", "position", "outbox", "waiting_line", "waiting_place",
+    "transfer", "position", "outbox", "waiting_line", "waiting_place", "limit_count",
 )  # fmt: skip
 _ADD = """
 UPDATE books.account a SET vouchers = a.vouchers + d.vouchers, amount_minor = a.amount_minor + d.amount_minor,
@@ -46,6 +46,16 @@ UPDATE books.account a SET vouchers = a.vouchers + d.vouchers, amount_minor = a.
 FROM unnest(%s::text[], %s::books.account_role[], %s::int[], %s::bigint[], %s::bigint[])
   AS d (campaign_id, role, shard, vouchers, amount_minor)
 WHERE a.campaign_id = d.campaign_id AND a.role = d.role AND a.shard = d.shard"""
+# What devices and channels have had, where a campaign limits it, is a count of the vouchers that were written.
+_LIMIT_COUNTS = """
+INSERT INTO books.limit_count (kind, campaign_id, name, vouchers, vouchers_max)
+SELECT 'device'::books.limit_kind, campaign_id, v.device_id, count(*), (c.limits ->> 'per_device')::bigint
+FROM books.voucher v JOIN books.campaign c USING (campaign_id)
+WHERE v.device_id IS NOT NULL AND c.limits ->> 'per_device' IS NOT NULL GROUP BY campaign_id, v.device_id, c.limits
+UNION ALL
+SELECT 'channel', campaign_id, v.channel, count(*), (c.limits -> 'channel_quotas' ->> v.channel)::bigint
+FROM books.voucher v JOIN books.campaign c USING (campaign_id)
+WHERE c.limits -> 'channel_quotas' ->> v.channel IS NOT NULL GROUP BY campaign_id, v.channel, c.limits"""
 _COMMIT_CATEGORY = """
 UPDATE books.category_budget SET committed_minor = %s WHERE campaign_id = %s AND category = %s"""
 _POSITION = """
@@ -130,6 +140,7 @@ def _write(
             for campaign_id, campaign in campaigns.campaigns.items():
                 for category, committed_minor in campaign.committed_minor.items():
                     connection.execute(_COMMIT_CATEGORY, (committed_minor, campaign_id, category))
+            connection.execute(_LIMIT_COUNTS)
             waiting.write_lines(connection, campaigns.lines.values())
             _write_positions(connection, source, topic_ids)
             failed = [check for check in run_checks(connection).checks if not check.passed]

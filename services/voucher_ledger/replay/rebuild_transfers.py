@@ -64,8 +64,12 @@ class Movements:
         """The transfers of a bucket's events, which `fold` has folded."""
         chains: dict[str, list[EventData]] = {}
         for event in events:
-            if event["type"] not in ("voucher.queued", "voucher.rejected"):  # these move nothing
-                chains.setdefault(event["data"]["voucher_id"], []).append(event)
+            if event["type"] in ("voucher.queued", "voucher.rejected"):
+                continue  # these move nothing
+            data = event["data"]
+            order = fold.reservations.get(data.get("order_id", ""))
+            for voucher_id in [data["voucher_id"]] if order is None else dict(order.shares()):
+                chains.setdefault(voucher_id, []).append(event)
         for voucher_id, chain in chains.items():
             for transfer in self._of_voucher(fold, fold.vouchers[voucher_id], chain):
                 self.book(transfer)
@@ -101,10 +105,13 @@ class Movements:
             elif "order_id" in event["data"]:
                 orders.setdefault(event["data"]["order_id"], []).append(event)
         for order in sorted(orders.values(), key=lambda events: place_of(events[0])):
+            shares = fold.reservations[order[0]["data"]["order_id"]].shares()
+            place = [voucher_id for voucher_id, _ in shares].index(voucher.voucher_id)
+            share = Share(place, value_minor, shares[place][1])
             for event in order:
-                yield from _of_order(fold, voucher, event, value_minor, is_last=event is order[-1])
-            payment = fold.payment_of_order.get(order[0]["data"]["order_id"])
-            value_minor = value_minor if payment is None else payment.discount_minor
+                yield from _of_order(fold, voucher, event, share, is_last=event is order[-1])
+            if order[0]["data"]["order_id"] in fold.payment_of_order:
+                value_minor = share.discount_minor
         for event in chain:
             if event["type"] == "voucher.expired":
                 granted = (Role.GRANTED, voucher.shard)
@@ -127,23 +134,33 @@ class Movements:
         return _transfer(voucher, event, debit, (Role.GRANTED, shard), (1, face_minor), of_order=False)
 
 
-def _of_order(fold: Fold, voucher: Voucher, event: EventData, value_minor: int, *, is_last: bool) -> Iterator[Transfer]:
+class Share(NamedTuple):
+    """One voucher of an order: its place among them, what it was worth before, and what it takes off."""
+
+    place: int
+    value_minor: int
+    discount_minor: int
+
+
+def _of_order(fold: Fold, voucher: Voucher, event: EventData, share: Share, *, is_last: bool) -> Iterator[Transfer]:
+    """What an event of an order moves of one of its vouchers. Indexes count an order's vouchers; a settlement has two
+    for each, what is spent and what is left.
+    """
     granted, held, spent = ((role, voucher.shard) for role in (Role.GRANTED, Role.HELD, Role.SPENT))
-    data = event["data"]
+    data, place = event["data"], share.place
     if event["type"] == "order.reserved":
-        yield _transfer(voucher, event, granted, held, (1, value_minor))
+        yield _transfer(voucher, event, granted, held, (1, share.value_minor), index=place)
     elif event["type"] in ("order.cancelled", "order.expired"):
-        yield _transfer(voucher, event, held, granted, (1, value_minor))
+        yield _transfer(voucher, event, held, granted, (1, share.value_minor), index=place)
     elif event["type"] == "payment.settled":
-        yield _transfer(voucher, event, held, spent, (1, data["discount_minor"]))
-        unused_minor = value_minor - data["discount_minor"]
+        yield _transfer(voucher, event, held, spent, (1, share.discount_minor), index=2 * place)
+        unused_minor = share.value_minor - share.discount_minor
         if unused_minor:
-            yield _transfer(voucher, event, held, (Role.POOL, 0), (0, unused_minor), index=1)
+            yield _transfer(voucher, event, held, (Role.POOL, 0), (0, unused_minor), index=2 * place + 1)
     elif is_last and fold.payments[data["payment_id"]].state == "refunded":
         # A refund of a part moves nothing; the last one gives the discount back.
-        discount_minor = fold.payments[data["payment_id"]].discount_minor
         taker: tuple[RoleName, int] = granted if data["voucher_restored"] else (Role.POOL, 0)
-        yield _transfer(voucher, event, spent, taker, (1, discount_minor))
+        yield _transfer(voucher, event, spent, taker, (1, share.discount_minor), index=place)
 
 
 def _transfer(

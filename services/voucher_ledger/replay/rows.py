@@ -11,6 +11,9 @@ from typing import Any
 from voucher_ledger.replay.fold import Fold
 
 KEY_COLUMN = 1
+# Between the items of a column that is an array: no id has a control character, and COPY leaves this one as it is.
+_JOIN = "\x1f"
+_ORD_OF_JOIN = ord(_JOIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class ComparedTable:
     name: str
     columns: tuple[str, ...]
     rows_of: Callable[[Fold], Mapping[str, Any]]
-    # A column that is an expression in SQL and a property of the fold's row: a key of several columns.
+    # A column that SQL must put together: a key of several columns (a property of the fold's row), or an array.
     expressions: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self, fold: Fold) -> Iterator[bytes]:
@@ -44,6 +47,8 @@ def differing_columns(table: ComparedTable, first: bytes, second: bytes) -> dict
 def _text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, tuple):
+        return _JOIN.join(map(str, value))
     if isinstance(value, bool):
         return "t" if value else "f"
     return str(value)
@@ -55,7 +60,7 @@ TABLES = (
         "voucher",
         (
             "user_id", "voucher_id", "campaign_id", "state", "face_value_minor", "granted_at_ms", "expires_at_ms",
-            "command_id", "city_tier", "channel",
+            "command_id", "city_tier", "channel", "device_id",
         ),
         lambda fold: fold.vouchers,
     ),
@@ -63,9 +68,14 @@ TABLES = (
         "reservation",
         (
             "user_id", "order_id", "voucher_id", "campaign_id", "merchant_id", "category", "city_tier", "amount_minor",
-            "discount_minor", "state", "reserved_at_ms", "expires_at_ms", "closing_reason",
+            "discount_minor", "state", "reserved_at_ms", "expires_at_ms", "closing_reason", "more_voucher_ids",
+            "voucher_discounts_minor",
         ),
         lambda fold: fold.reservations,
+        {
+            column: f"array_to_string(t.{column}, chr({_ORD_OF_JOIN}))"
+            for column in ("more_voucher_ids", "voucher_discounts_minor")
+        },
     ),
     ComparedTable(
         "payment",
@@ -85,7 +95,7 @@ TABLES = (
     ),
     ComparedTable(
         "waiting_place",
-        ("user_id", "place_key", "command_id", "city_tier", "channel", "queued_at_ms"),
+        ("user_id", "place_key", "command_id", "city_tier", "channel", "queued_at_ms", "device_id"),
         lambda fold: fold.waiting.places,
         {"place_key": "concat_ws('/', t.campaign_id, t.partition, t.ticket)"},
     ),

@@ -17,6 +17,7 @@ HASHED: dict[str, str] = {
     "reservation": "SELECT to_jsonb(t) - '{version,swept}'::text[] AS row FROM books.reservation t",
     "payment": "SELECT to_jsonb(t) - '{version}'::text[] AS row FROM books.payment t",
     "refund": "SELECT to_jsonb(t) AS row FROM books.refund t",
+    "limit_count": "SELECT to_jsonb(t) AS row FROM books.limit_count t",
     "waiting_line": "SELECT to_jsonb(t) AS row FROM books.waiting_line t",
     "waiting_place": "SELECT to_jsonb(t) AS row FROM books.waiting_place t",
     "account": """

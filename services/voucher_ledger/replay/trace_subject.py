@@ -23,11 +23,16 @@ _BOUNDS = f"SET LOCAL statement_timeout = '{READ_MINUTES_MAX}min'; SET LOCAL ena
 
 _VOUCHERS_BY = {
     "voucher": "SELECT * FROM ledger.voucher WHERE voucher_id = %s",
+    "order": """
+        SELECT v.* FROM ledger.voucher v JOIN ledger.reservation_voucher r USING (voucher_id) WHERE r.order_id = %s
+        ORDER BY r.place""",
     "user": "SELECT * FROM ledger.voucher WHERE user_id = %s ORDER BY granted_at, voucher_id",
 }
 _ORDERS_BY = {
     "order": "SELECT * FROM ledger.reservation WHERE order_id = %s",
-    "voucher": "SELECT * FROM ledger.reservation WHERE voucher_id = %s ORDER BY reserved_at, order_id",
+    "voucher": """
+        SELECT r.* FROM ledger.reservation r JOIN ledger.reservation_voucher v USING (order_id) WHERE v.voucher_id = %s
+        ORDER BY r.reserved_at, order_id""",
     "user": "SELECT * FROM ledger.reservation WHERE user_id = %s ORDER BY reserved_at, order_id",
 }
 _PAYMENTS = "SELECT * FROM ledger.payment WHERE order_id = ANY(%s) ORDER BY settled_at, payment_id"
@@ -116,8 +121,7 @@ def _event(cursor: psycopg.Cursor[dict[str, Any]], key: str, cause: Cause) -> Su
 
 def _complete(cursor: psycopg.Cursor[dict[str, Any]], subject: Subject) -> Subject:
     if subject.kind == "order":
-        for voucher_id in dict.fromkeys(row["voucher_id"] for row in subject.orders):
-            subject.vouchers += _rows(cursor, _VOUCHERS_BY["voucher"], voucher_id)
+        subject.vouchers = _rows(cursor, _VOUCHERS_BY["order"], subject.key)
     voucher_ids = [row["voucher_id"] for row in subject.vouchers]
     subject.payments = _rows(cursor, _PAYMENTS, [row["order_id"] for row in subject.orders])
     if subject.kind == "order":
