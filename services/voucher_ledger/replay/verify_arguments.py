@@ -71,7 +71,8 @@ def verify(
     one bucket of users at a time); what is put aside meanwhile takes about 100 bytes an event of temporary disk.
 
     [bold]Not told by events[/], and so not compared: which shard's accounts a voucher went through; how pool, leases
-    and loss share what was not granted (their sum is); transfers, which `voucher-ledger audit` proves from SQL.
+    and loss share what was not granted (their sum is); the rules of campaigns. Transfers and the counts of limits are
+    proven by `voucher-ledger audit` from SQL: run both.
 
     [bold]Exit codes[/]  0 equal; 1 not; 2 usage, or no ledger or topics; 3 Kafka or Postgres cannot be reached.
     """
