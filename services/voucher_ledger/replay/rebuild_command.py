@@ -14,8 +14,8 @@ from voucher_ledger.replay.table_hash import table_hashes
 from voucher_ledger.replay.topic_reader import Unread
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.single import stop_on_signals
-from voucher_ledger.runtime import postgres
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime import migrations, postgres
+from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.settings import Settings
 
 HASH_MINUTES_MAX = 60
@@ -32,6 +32,8 @@ def run(
         Postgres stops answering meanwhile.
     """
     try:
+        if compare:
+            _refuse_another_version(settings.postgres)
         report = rebuild(settings, target, stop_on_signals(), apply=apply, spill_directory=spill_directory)
     except (Refused, Unread) as error:
         sys.stderr.write(f"rebuild: {error}\n")
@@ -47,6 +49,17 @@ def run(
     else:
         _show(report, original, Console() if sys.stdout.isatty() else Console(width=120))
     return ExitCode.DONE if report.hashes == original else ExitCode.CHECK_FAILED
+
+
+def _refuse_another_version(dsn: str) -> None:
+    """A column that one of the two ledgers lacks would make every hash of its table another."""
+    with postgres.connect(dsn, application="rebuild") as connection:
+        try:
+            rows = connection.execute("SELECT name FROM public.voucher_ledger_migration").fetchall()
+        except psycopg.ProgrammingError as error:
+            raise without_tables(error) from error
+    if {name for (name,) in rows} != {path.name for path in migrations.files()}:
+        raise Refused("the ledger to compare with is of another version: run `voucher-ledger migrate` on it first")
 
 
 def _hashes_of(dsn: str) -> dict[str, str]:
