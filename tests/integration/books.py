@@ -211,5 +211,21 @@ def write_history(books: Books) -> None:
         books.claims, 0, START_MS + DAY_MS, ("voucher.expire", "expire-4", expire), ("voucher.admit", "admit-1", admit)
     )
     write_several(books)
+    _write_limited(books)
     # The first batch's row is pruned, as it is once its events are known to be published.
     books.connection.execute("DELETE FROM books.outbox WHERE topic = 'claim.commands' AND first_offset = 0")
+
+
+def _write_limited(books: Books) -> None:
+    """A campaign in which a device and a channel are at their limit, and a user on both sides of midnight in China."""
+    limits = {"per_user_day": 1, "per_device": 2, "channel_quotas": {"app": 3}, "day_utc_offset_minutes": 480}
+    open_campaign(books, "limited", limits=limits)
+    midnight_ms = START_MS + 16 * 3_600_000
+    for at_ms, user_id, more in [
+        (midnight_ms - 1, "early", {"device_id": "shared", "channel": "app"}),
+        (midnight_ms, "early", {"device_id": "shared", "channel": "app"}),
+        (midnight_ms, "late", {"device_id": "other", "channel": "app"}),
+        (midnight_ms, "plain", {"channel": "web"}),
+    ]:
+        data = {"campaign_id": "limited", "user_id": user_id, **more}
+        books.when(books.claims, 1, at_ms, ("voucher.claim", f"claim-{user_id}-{at_ms}", data))

@@ -145,6 +145,42 @@ FROM books.voucher v LEFT JOIN books.campaign c USING (campaign_id)
 GROUP BY v.campaign_id, v.user_id, c.per_user_limit
 HAVING c.per_user_limit IS NULL OR count(*) > c.per_user_limit;
 
+-- name: day_limits_are_kept
+-- No user was granted more vouchers of a campaign in one of its days than it allows.
+WITH limited AS (
+    SELECT campaign_id, (limits ->> 'per_user_day')::integer AS per_user_day,
+           (limits ->> 'day_utc_offset_minutes')::integer AS offset_minutes
+    FROM books.campaign WHERE limits ->> 'per_user_day' IS NOT NULL
+), granted AS (
+    SELECT campaign_id, v.user_id, l.per_user_day,
+           to_char(to_timestamp(v.granted_at_ms / 1000.0 + l.offset_minutes * 60) AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day
+    FROM books.voucher v JOIN limited l USING (campaign_id)
+)
+SELECT campaign_id, user_id, day, count(*) AS vouchers, per_user_day
+FROM granted GROUP BY campaign_id, user_id, day, per_user_day HAVING count(*) > per_user_day;
+
+-- name: device_and_channel_limits_are_kept
+-- The count of each device and channel that a campaign limits is that of its vouchers, and not past the limit.
+WITH limited AS (
+    SELECT campaign_id, limits FROM books.campaign WHERE limits IS NOT NULL
+), counted AS (
+    SELECT 'device'::books.limit_kind AS kind, campaign_id, v.device_id AS name, count(*) AS vouchers
+    FROM books.voucher v JOIN limited l USING (campaign_id)
+    WHERE v.device_id IS NOT NULL AND l.limits ->> 'per_device' IS NOT NULL GROUP BY campaign_id, v.device_id
+    UNION ALL
+    SELECT 'channel', campaign_id, v.channel, count(*)
+    FROM books.voucher v JOIN limited l USING (campaign_id)
+    WHERE l.limits -> 'channel_quotas' ->> v.channel IS NOT NULL GROUP BY campaign_id, v.channel
+), compared AS (
+    SELECT kind, campaign_id, name, n.vouchers, n.vouchers_max, c.vouchers AS counted_vouchers,
+           CASE kind WHEN 'device' THEN l.limits ->> 'per_device' ELSE l.limits -> 'channel_quotas' ->> name END AS most
+    FROM books.limit_count n FULL JOIN counted c USING (kind, campaign_id, name) LEFT JOIN limited l USING (campaign_id)
+)
+SELECT kind::text AS kind, campaign_id, name, vouchers, counted_vouchers, vouchers_max, most AS campaign_max
+FROM compared
+WHERE coalesce(vouchers, 0) <> coalesce(counted_vouchers, 0) OR vouchers > vouchers_max
+   OR vouchers_max IS DISTINCT FROM most::bigint;
+
 -- name: reservations_equal_held_vouchers
 -- Each held reservation holds its vouchers, of its own user and campaign, and each held voucher has one reservation.
 WITH held AS (
@@ -277,18 +313,24 @@ WHERE p.ticket >= l.head GROUP BY p.campaign_id, p.user_id HAVING count(*) > 1;
 
 -- name: who_left_a_line_was_served
 -- Of those whom a line has let go, as many have a voucher by their claim as it has admitted, and nobody has none at all
--- before the campaign's end.
+-- before the campaign's end, but for those whose device or channel had all that it may have.
 WITH left_line AS (
-    SELECT p.campaign_id, p.partition, p.user_id, p.command_id FROM books.waiting_place p
+    SELECT p.campaign_id, p.partition, p.user_id, p.command_id, p.device_id, p.channel FROM books.waiting_place p
     JOIN books.waiting_line l USING (campaign_id, partition) WHERE p.ticket < l.head
 ), held AS (
-    SELECT f.campaign_id, f.partition, f.user_id, f.command_id,
+    SELECT f.campaign_id, f.partition, f.user_id, f.command_id, f.device_id, f.channel,
            count(v.voucher_id) FILTER (WHERE v.command_id = f.command_id) AS by_claim, count(v.voucher_id) AS vouchers
     FROM left_line f LEFT JOIN books.voucher v ON v.user_id = f.user_id AND v.campaign_id = f.campaign_id
-    GROUP BY f.campaign_id, f.partition, f.user_id, f.command_id
+    GROUP BY f.campaign_id, f.partition, f.user_id, f.command_id, f.device_id, f.channel
+), reached AS (
+    SELECT kind, campaign_id, name FROM books.limit_count WHERE vouchers >= vouchers_max
 ), served AS (
-    SELECT campaign_id, partition, sum(by_claim) AS by_claim, count(*) FILTER (WHERE vouchers = 0) AS without
-    FROM held GROUP BY campaign_id, partition
+    SELECT h.campaign_id, h.partition, sum(h.by_claim) AS by_claim,
+           count(*) FILTER (WHERE h.vouchers = 0 AND d.name IS NULL AND c.name IS NULL) AS without
+    FROM held h
+    LEFT JOIN reached d ON d.kind = 'device' AND d.campaign_id = h.campaign_id AND d.name = h.device_id
+    LEFT JOIN reached c ON c.kind = 'channel' AND c.campaign_id = h.campaign_id AND c.name = h.channel
+    GROUP BY h.campaign_id, h.partition
 )
 SELECT l.campaign_id, l.partition, l.head, l.admitted, s.by_claim, s.without
 FROM books.waiting_line l JOIN books.campaign c USING (campaign_id) LEFT JOIN served s USING (campaign_id, partition)

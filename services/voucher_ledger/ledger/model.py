@@ -1,6 +1,7 @@
 """The rows that decisions read, as plain objects. No IO: every decide.py may import this."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 RoleName = Literal["funding", "pool", "lease", "granted", "held", "spent", "loss"]
@@ -28,6 +29,33 @@ Tranche = tuple[int, int]
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
 
 
+LimitKind = Literal["device", "channel"]
+# As in the database's enum books.limit_kind: the order in which counts are locked.
+LIMIT_KINDS: tuple[LimitKind, ...] = get_args(LimitKind)
+# (kind, campaign_id, device_id or channel): whose vouchers are counted.
+LimitKey = tuple[LimitKind, str, str]
+
+_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on a campaign's claims beside `per_user_limit`: those that are None, and channels without quota, are none.
+
+    `day_utc_offset_minutes` says how far the clock by which a day begins is ahead of UTC: a fixed number, for the rules
+    of a time zone change, and a replay must decide the same.
+    """
+
+    per_user_day: int | None = None
+    per_device: int | None = None
+    channel_quotas: Mapping[str, int] = field(default_factory=dict)
+    day_utc_offset_minutes: int = 0
+
+    def day(self, time_ms: int) -> int:
+        """The number of the day in which a moment lies (milliseconds since 1970)."""
+        return (time_ms + self.day_utc_offset_minutes * _MINUTE_MS) // _DAY_MS
+
+
 @dataclass(slots=True)
 class Campaign:
     """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`.
@@ -35,6 +63,7 @@ class Campaign:
     `overspend`: claims past quota or budget are refused (`forbid`), or granted against `loss` (`honour`).
     `when_empty`: a claim that finds nothing is refused (`reject`), or waits (`queue`).
     `tranches` are in the order of their times; one order may use `vouchers_per_order_max` of its vouchers.
+    `limits` is None where there are none beside `per_user_limit`.
     """
 
     campaign_id: str
@@ -54,6 +83,7 @@ class Campaign:
     when_empty: str = "reject"
     tranches: tuple[Tranche, ...] = ()
     vouchers_per_order_max: int = 1
+    limits: Limits | None = None
 
 
 @dataclass(slots=True)
@@ -76,6 +106,7 @@ class Voucher:
     city_tier: int | None
     channel: str | None
     version: int = -1
+    device_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -108,6 +139,7 @@ class Place:
     city_tier: int | None
     channel: str | None
     queued_at_ms: int
+    device_id: str | None = None
 
 
 @dataclass(slots=True)
