@@ -10,6 +10,7 @@ import typer
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.replay.answers import Answers, Cause, Marks
 from voucher_ledger.replay.event_search import find_event
+from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import Fold, is_effective
 from voucher_ledger.replay.manual import manual
 from voucher_ledger.replay.rows import TABLES, differing_columns
@@ -133,6 +134,17 @@ def test_a_spill_gives_back_each_line_of_each_owner_in_order() -> None:
     ]
     assert all(bucket == sorted(bucket) for bucket in buckets)
     assert [bucket_count(commands) for commands in (0, 20_000, 20_001, 10**12)] == [1, 1, 2, 4_096]
+
+
+def test_a_users_events_and_rows_lie_in_one_bucket_whatever_the_id() -> None:
+    (voucher,) = (table for table in TABLES if table.name == "voucher")
+    with Spill(1_000) as spill:
+        EventsAside(spill).take(GRANTED, orjson.dumps(GRANTED))
+        (line,) = voucher.lines(folded(GRANTED))
+        spill.add(line.partition(b"\t")[0], "voucher", line)
+        streams = ("voucher.granted", "voucher")
+        places = [[bucket for bucket in range(1_000) if list(spill.lines(bucket, stream))] for stream in streams]
+    assert places[0] == places[1] != []
 
 
 class Record:
