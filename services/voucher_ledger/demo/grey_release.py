@@ -5,8 +5,8 @@ import time
 from voucher_ledger.demo.figures import Result, read_books, throughput
 from voucher_ledger.demo.stage import Stage
 from voucher_ledger.demo.tables import print_result
+from voucher_ledger.replay.verify import verify
 from voucher_ledger.simulate.scenario import Scenario
-from voucher_ledger.verify.answers import check_answers
 
 CLAIMS = 300_000
 CARDS = 50_000
@@ -40,7 +40,7 @@ class GreyRelease:
             scenario,
             tally,
             read_books(stage.connection, scenario.campaign_id),
-            check_answers(stage.settings, stage.stop),
+            verify(stage.settings, stage.stop),
             throughput(watch.samples, scenario.claims, rate),
             watch.takeover,
             exit_code,

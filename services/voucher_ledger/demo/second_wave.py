@@ -11,11 +11,11 @@ from voucher_ledger.demo.grey_release import require_claimants
 from voucher_ledger.demo.growth import DayOverDay, read_growth
 from voucher_ledger.demo.stage import Stage
 from voucher_ledger.demo.tables import print_faults, tables, text_table, verdicts_table
+from voucher_ledger.replay.verify import verify
 from voucher_ledger.simulate.catalogue import GROWTH
 from voucher_ledger.simulate.scenario import Scenario
 from voucher_ledger.simulate.tally import Tally
 from voucher_ledger.simulate.waiting import WaitingRoom
-from voucher_ledger.verify.answers import check_answers
 
 CLAIMS = 30_000
 CARDS = 9_240
@@ -140,7 +140,7 @@ class SecondWave:
                 second,
                 tally,
                 second_books,
-                check_answers(stage.settings, stage.stop),
+                verify(stage.settings, stage.stop),
                 throughput(watch.samples, self._claims, rate),
                 watch.takeover,
                 exit_code,
