@@ -11,6 +11,7 @@ import typer
 from voucher_ledger import __version__, help_text
 from voucher_ledger.dev.commands import app as dev_app
 from voucher_ledger.plan.arguments import plan
+from voucher_ledger.report.arguments import report
 from voucher_ledger.run import failures
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import logs, settings
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(dev_app, name="dev")
 app.command()(plan)
+app.command()(report)
 
 
 class Process(StrEnum):
