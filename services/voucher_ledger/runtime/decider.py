@@ -6,7 +6,7 @@ from typing import Generic
 import psycopg
 import structlog
 
-from voucher_ledger.core.demand import Outcome
+from voucher_ledger.core.demand import Tally
 from voucher_ledger.core.envelope import encoder
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger.errors import Contended, Straddles
@@ -154,12 +154,13 @@ class Decider(Generic[State]):
         decide, evolve = self._room.decide, self._room.evolve
         partition = items[0].partition
         share, encode = shares[partition], self._encoder(partition)
-        outcomes: dict[int, list[Outcome]] = {number: [] for number in shares}
-        decided = outcomes[partition]
+        topic = self._room.command_topic
+        tallies = {number: Tally(topic, number, one.first_offset) for number, one in shares.items()}
+        count = tallies[partition].add
         for item in items:
             if item.partition != partition:
                 partition = item.partition
-                share, encode, decided = shares[partition], self._encoder(partition), outcomes[partition]
+                share, encode, count = shares[partition], self._encoder(partition), tallies[partition].add
             if isinstance(item, DeadLetter):
                 share.dead_letters.append(item)
                 continue
@@ -174,9 +175,9 @@ class Decider(Generic[State]):
             evolve(state, item, event)
             share.events.append(encode(event, item))
             share.keys.append(item.record.key())
-            decided.append((item.offset, item.time_ms, event))
+            count(item.offset, item.time_ms, event)
         for number, share in shares.items():
-            share.sum_up(self._room.command_topic, outcomes[number])
+            share.sum_up(tallies[number])
 
     def _encoder(self, partition: int) -> Callable[[Event, Command], bytes]:
         found = self._encoders.get(partition)

@@ -4,7 +4,7 @@ import psycopg
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
-from voucher_ledger.core.demand import outcome_of
+from voucher_ledger.core.demand import Tally, outcome_of
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
 from voucher_ledger.runtime.outbox import Outbox, Share
 from voucher_ledger.runtime.positions import Position, Positions
@@ -84,7 +84,10 @@ class Recovery:
         if waiting:
             log.info("publishing again", topic=self._command_topic, partition=partition, batches=len(waiting))
         for share in waiting:
-            share.sum_up(self._command_topic, [outcome_of(event) for event in share.events])
+            tally = Tally(self._command_topic, partition, share.first_offset)
+            for event in share.events:
+                tally.add(*outcome_of(event))
+            share.sum_up(tally)
         return waiting
 
     def _mark_without_offset(self, partition: int, rows: list[Share], next_offset: int) -> int:
