@@ -90,7 +90,7 @@ const breakdowns = (one) => {
 
 const books = (one) => {
   const found = one?.reconciliation;
-  if (!found) return "";
+  if (!found) return one?.facts ? "Demand and ledger are compared once nothing is on its way." : "";
   const text = `Out by demand ${whole(found.counted)}, by the ledger ${whole(found.ledger)}`;
   return found.difference ? element("span", "off", `${text}: ${whole(found.difference)} apart`) : `${text}: they agree.`;
 };
