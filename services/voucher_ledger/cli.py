@@ -11,6 +11,7 @@ import typer
 from voucher_ledger import __version__, help_text
 from voucher_ledger.dev.commands import app as dev_app
 from voucher_ledger.plan.arguments import plan
+from voucher_ledger.replay.commands import app as replay_app
 from voucher_ledger.report.arguments import report
 from voucher_ledger.run import failures
 from voucher_ledger.run.exit_codes import ExitCode
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dev_app, name="dev")
+app.add_typer(replay_app, name="replay")
 app.command()(plan)
 app.command()(report)
 
