@@ -14,7 +14,7 @@ MESSAGES_BY_TOPIC: dict[str, set[str]] = {
     **{str(topic): {str(type_) for type_ in by} for topic, by in messages.EVENTS_BY_TOPIC.items()},
     "ledger.dead-letters": {"dead-letter"},
     "ledger.demand": {"demand-rollup"},
-    "ledger.alerts": set(),
+    "ledger.alerts": {"alert.firing", "alert.resolved"},
 }
 
 
