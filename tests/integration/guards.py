@@ -75,6 +75,13 @@ def _throwing_decision() -> None:
     ClaimsRoom.decide = staticmethod(throw)
 
 
+def _broken_deploy() -> None:
+    def throw(state: Any, command: Command) -> Event:
+        raise ZeroDivisionError("planted")
+
+    ClaimsRoom.decide = staticmethod(throw)
+
+
 def _throwing_evolution() -> None:
     whole = ClaimsRoom.evolve
 
@@ -108,6 +115,7 @@ GUARDS: dict[str, Callable[[], None]] = {
     "prune_after_publish": _prune_before_publish,
 }
 FAULTS: dict[str, Callable[[], None]] = {
+    "broken_deploy": _broken_deploy,
     "throwing_decision": _throwing_decision,
     "throwing_evolution": _throwing_evolution,
     "refused_row": _refused_row,

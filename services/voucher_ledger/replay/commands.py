@@ -2,6 +2,8 @@
 
 import typer
 
+from voucher_ledger.replay.dead_letters_arguments import app as dead_letters_app
+from voucher_ledger.replay.operations_arguments import operations
 from voucher_ledger.replay.verify_arguments import verify
 
 app = typer.Typer(
@@ -14,5 +16,7 @@ app = typer.Typer(
 
 # Verbs that only read.
 app.command()(verify)
+app.command()(operations)
 
 # Verbs that change something: a dry run unless they are told --apply.
+app.add_typer(dead_letters_app, name="dead-letters")
