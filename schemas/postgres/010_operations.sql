@@ -34,6 +34,6 @@ GRANT SELECT ON ledger.operation TO voucher_ledger_reader, voucher_ledger_writer
 GRANT SELECT, INSERT ON books.operation TO voucher_ledger_operator;
 -- `replay seek` books skipped records as a processor books dead letters: it moves a position and fills the outbox.
 -- What a voucher, an order or an account is, it can't touch.
-GRANT UPDATE (next_offset, epoch, instance, record_time_ms, decided, dead_lettered) ON books.position
+GRANT INSERT, UPDATE (next_offset, epoch, instance, record_time_ms, decided, dead_lettered) ON books.position
     TO voucher_ledger_operator;
 GRANT INSERT, DELETE ON books.outbox TO voucher_ledger_operator;

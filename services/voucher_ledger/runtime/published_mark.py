@@ -28,19 +28,28 @@ def published_mark(
     A row is published whole or not at all, so the last published cause tells. Waits until no transaction is open on
     the output. Raises SessionLost where one stays open, or Kafka does not answer.
     """
+    last = last_answered(settings, command_topic, partition, event_topic, dead_partitions)
+    mark = rows[0].first_offset
+    for row in rows:
+        if row.first_offset <= last:
+            mark = row.next_offset
+    return mark
+
+
+def last_answered(
+    settings: Settings, command_topic: str, partition: int, event_topic: str, dead_partitions: int
+) -> int:
+    """The greatest offset of `command_topic`/`partition` that a published event or dead letter answers, -1 where none
+    is: answers are published in the order of what they answer. Waits and raises as `published_mark`.
+    """
     prefix = f"{command_topic}/{partition}/"
-    last = max(
+    return max(
         _last_cause(settings, event_topic, partition, lambda record: _event_cause(record, prefix)),
         _last_cause(
             settings, DEAD_LETTER_TOPIC, partition % dead_partitions,
             lambda record: _dead_letter_cause(record, command_topic, partition),
         ),
     )  # fmt: skip
-    mark = rows[0].first_offset
-    for row in rows:
-        if row.first_offset <= last:
-            mark = row.next_offset
-    return mark
 
 
 def _last_cause(settings: Settings, topic: str, partition: int, cause_of: CauseOf) -> int:
