@@ -2,6 +2,7 @@
 
 import typer
 
+from voucher_ledger.replay.copy_arguments import COPY, copy
 from voucher_ledger.replay.dead_letters_arguments import app as dead_letters_app
 from voucher_ledger.replay.operations_arguments import operations
 from voucher_ledger.replay.seek_arguments import SEEK, seek
@@ -22,3 +23,4 @@ app.command()(operations)
 # Verbs that change something: a dry run unless they are told --apply.
 app.add_typer(dead_letters_app, name="dead-letters")
 app.command(help=SEEK)(seek)
+app.command(help=COPY)(copy)

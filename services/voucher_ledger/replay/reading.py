@@ -38,6 +38,11 @@ def open_reader(settings: Settings) -> Consumer:
     )
 
 
+def is_passing(error: KafkaError) -> bool:
+    """Whether the client gets over this error by itself."""
+    return error.code() in _PASSING or bool(error.retriable())
+
+
 def spans(
     settings: Settings,
     topic: str,
@@ -102,7 +107,7 @@ def records(settings: Settings, parts: Collection[Span]) -> Iterator[Message]:
                         ends.pop(place, None)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     ends.pop(place, None)
-                elif error.code() not in _PASSING and not error.retriable():
+                elif not is_passing(error):
                     raise Unread(f"{place[0]}/{place[1]}: {error.str()}")
             heard_seconds = time.monotonic() if fetched else heard_seconds
     finally:

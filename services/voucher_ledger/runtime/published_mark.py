@@ -44,15 +44,15 @@ def last_answered(
     """
     prefix = f"{command_topic}/{partition}/"
     return max(
-        _last_cause(settings, event_topic, partition, lambda record: _event_cause(record, prefix)),
-        _last_cause(
+        last_cause(settings, event_topic, partition, lambda record: _event_cause(record, prefix)),
+        last_cause(
             settings, DEAD_LETTER_TOPIC, partition % dead_partitions,
             lambda record: _dead_letter_cause(record, command_topic, partition),
         ),
     )  # fmt: skip
 
 
-def _last_cause(settings: Settings, topic: str, partition: int, cause_of: CauseOf) -> int:
+def last_cause(settings: Settings, topic: str, partition: int, cause_of: CauseOf) -> int:
     """The greatest cause among the topic partition's committed records, -1 where there is none: read backwards in
     windows that double.
     """
