@@ -60,12 +60,10 @@ def test_a_copy_is_one_copy_in_order_and_time_though_the_tool_is_killed(
         "original_seconds": CLAIMS - 1, "copy_seconds": (CLAIMS - 1) / 100,
     }  # fmt: skip
 
-    # A second apart and a hundred times as fast, transactions hold some ten records each.
-    tool.kill_in("committed", 2, *copy, *WHY)
-    some = len(world.read("rehearsal.claims"))
-    assert 2 <= some < CLAIMS
+    tool.kill_in("committed", 1, *copy, "--max", "20", *WHY)
     tool.kill_in("before_commit", 1, *copy, *WHY)
-    assert len(world.read("rehearsal.claims")) == some
+    some = len(world.read("rehearsal.claims"))  # what the first run committed: the second has settled that
+    assert 1 <= some <= 20
     assert tool.json(*copy, *WHY)["copied"] == CLAIMS - some
     assert tool.json(*copy, *WHY)["copied"] == 0
 
@@ -99,13 +97,13 @@ def test_a_rehearsal_beside_the_live_campaign_does_not_touch_its_books(world: Wo
     def pairs(*topics: str) -> list[str]:
         return [part for topic in topics for part in ("--from-topic", topic, "--to-topic", topic)]
 
-    world.send("campaign.commands", [campaign_open(quota=20, budget_minor=20 * 2_500)])
+    world.send("campaign.commands", [campaign_open(quota=CLAIMS)])
     world.spawn("campaigns")
     world.wait_answered("campaign.commands", 1)
     world.send("claim.commands", [claim(number) for number in range(CLAIMS)])
     world.spawn("claims")
-    granted = [event["data"] for event in world.outcomes("claim", CLAIMS) if event["type"] == "voucher.granted"]
-    world.send("order.commands", [reserve(f"order-{n}", voucher) for n, voucher in enumerate(granted)])
+    granted = [event["data"] for event in world.outcomes("claim", CLAIMS)]
+    world.send("order.commands", [reserve(f"order-{n}", voucher) for n, voucher in enumerate(granted[:20])])
     world.spawn("orders")
     world.wait_answered("order.commands", 20)
     before = world.balances()
@@ -130,7 +128,7 @@ def test_a_rehearsal_beside_the_live_campaign_does_not_touch_its_books(world: Wo
 
     assert world.balances() == before
     rehearsed = world.balances("again-grey")
-    assert (rehearsed["held", "VOUCHER"], rehearsed["granted", "VOUCHER"]) == (20, 0)
+    assert (rehearsed["held", "VOUCHER"], rehearsed["granted", "VOUCHER"]) == (20, CLAIMS - 20)
     names = [row[0] for row in world.connection.execute("SELECT order_id FROM ledger.reservation").fetchall()]
     assert sorted(names) == sorted(f"{prefix}order-{n}" for prefix in ("", "again-") for n in range(20))
     now = world.connection.execute("SELECT * FROM ledger.voucher ORDER BY voucher_id").fetchall()

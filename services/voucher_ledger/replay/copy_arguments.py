@@ -63,8 +63,9 @@ def copy(
     count_max: Annotated[int | None, typer.Option("--max", min=1, help="At most so many records in this run.")] = None,
     campaign_prefix: Annotated[str | None, typer.Option(help="Such as rehearsal-: puts it before ids.")] = None,
     pseudonyms: Annotated[Path | None, typer.Option(metavar="KEYFILE", help="Pseudonymise users.")] = None,
-    pseudonyms_env: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The same, with the key in this environment variable.")
+    pseudonyms_variable: Annotated[
+        str | None,
+        typer.Option("--pseudonyms-env", metavar="NAME", help="The same, with the key in this environment variable."),
     ] = None,
     apply: Apply = False,
     reason: Reason = None,
@@ -86,7 +87,7 @@ def copy(
         raise typer.BadParameter(str(error), param_hint="--from-topic") from error
     request = command.Request(
         name, copied, bound_of(since, "--from"), bound_of(until, "--to"), frozenset(partition or ()), to_kafka, speed,
-        rate, count_max, campaign_prefix, _key(pseudonyms, pseudonyms_env), times is Times.ORIGINAL,
+        rate, count_max, campaign_prefix, _key(pseudonyms, pseudonyms_variable), times is Times.ORIGINAL,
     )  # fmt: skip
     loaded = settings.load()
     raise typer.Exit(
