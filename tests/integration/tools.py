@@ -15,6 +15,8 @@ from voucher_ledger import cli
 
 CHILD = Path(__file__).with_name("tool_child.py")
 KILLED = -9
+# What a killed tool leaves open is waited for by readers; the default is 10 s.
+SHORT_TRANSACTIONS = {"VOUCHER_LEDGER_TRANSACTION_TIMEOUT_MS": "3000"}
 
 
 class Tool:
@@ -44,7 +46,7 @@ class Tool:
         """Run it in a process of its own, which dies in the window."""
         ended = subprocess.run(
             [sys.executable, str(CHILD), window, str(nth), "replay", *arguments],
-            env={**os.environ, **self._world.variables()}, stdin=subprocess.DEVNULL, capture_output=True,
+            env={**os.environ, **self._world.variables(), **SHORT_TRANSACTIONS}, stdin=subprocess.DEVNULL, capture_output=True,
             timeout=WAIT_SECONDS_MAX, check=False,
         )  # fmt: skip
         assert ended.returncode == KILLED, ended.stdout + ended.stderr
