@@ -46,8 +46,8 @@ class Tool:
         """Run it in a process of its own, which dies in the window."""
         ended = subprocess.run(
             [sys.executable, str(CHILD), window, str(nth), "replay", *arguments],
-            env={**os.environ, **self._world.variables(), **SHORT_TRANSACTIONS}, stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=WAIT_SECONDS_MAX, check=False,
+            env={**os.environ, **self._world.variables(), **SHORT_TRANSACTIONS}, stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=WAIT_SECONDS_MAX, check=False,
         )  # fmt: skip
         assert ended.returncode == KILLED, ended.stdout + ended.stderr
 
