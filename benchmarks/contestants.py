@@ -67,10 +67,13 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A room of the ledger in `processes` processes, started by the command line, with all that it checks."""
+    """A room of the ledger in `processes` processes, started by the command line, with all that it checks; and with the
+    `sweeper`, where the measurement needs one.
+    """
 
     room: str
     processes: int
+    sweeper: bool = False
 
     @contextmanager
     def running(self, world: World) -> Iterator[Running]:
@@ -79,13 +82,18 @@ class Ledger:
         topic = f"{stem}.commands"
         names = [f"{self.room}-{number}" for number in range(self.processes)]
         crew = _Crew("python", kafka.group_of(self.room), topic, f"{stem}.events", world)
+        before = world.connection.execute("SELECT max(epoch) FROM books.position WHERE topic = %s", (topic,)).fetchone()
+        epoch = (before and before[0]) or 0
         with crew.stopped_at_the_end() as running:
             for name in names:
                 crew.start([sys.executable, "-m", "voucher_ledger", "run", self.room, "--instance", name], name)
+            if self.sweeper:
+                crew.start([sys.executable, "-m", "voucher_ledger", "run", "sweeper"], "sweeper")
 
             def shared_out() -> bool:
                 row = world.connection.execute(
-                    "SELECT count(*), count(DISTINCT instance) FROM books.position WHERE topic = %s", (topic,)
+                    "SELECT count(*), count(DISTINCT instance) FROM books.position WHERE topic = %s AND epoch > %s",
+                    (topic, epoch),
                 ).fetchone()
                 return row == (PARTITIONS, self.processes)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-Part = Literal["claims", "orders", "payments", "latency", "peers"]
+Part = Literal["claims", "orders", "payments", "rules", "latency", "peers"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 CLAIMS_QUICK, CLAIMS_FULL = 200_000, 500_000
@@ -14,6 +14,9 @@ ROW_AT_A_TIME_CLAIMS_MAX = 20_000
 WARM_UP_CLAIMS_MAX = 50_000
 # Out of a hundred claims in the sold-out regime, so many are granted.
 SOLD_OUT_PERCENT = 1
+# Beside the one hot campaign.
+MANY_CAMPAIGNS = 100
+WAITING_QUICK, WAITING_FULL = 200_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class Plan:
     def side_rounds(self) -> int:
         """Rounds of what is measured beside the main figures."""
         return 1 if self.quick else self.rounds
+
+    @property
+    def waiting(self) -> int:
+        """How many wait, to be admitted."""
+        return WAITING_QUICK if self.quick else WAITING_FULL
 
     @property
     def quota_when_sold_out(self) -> int:

@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import latency, steps
-from benchmarks.results import median_cpu, median_per_second, ratio
+from benchmarks.plan import MANY_CAMPAIGNS
+from benchmarks.results import median_cpu, median_per_second, ratio, rules_ratios
 from benchmarks.suite import PROCESSES, Findings
 from benchmarks.throughput import Round
 
@@ -12,6 +13,9 @@ TITLES = {
     "claims": f"claims, {PROCESSES} processes",
     "claims_1_process": "claims, 1 process",
     "claims_sold_out": "claims, 99 % sold out",
+    "claims_many_campaigns": f"claims, {MANY_CAMPAIGNS} campaigns",
+    "queued": "claims that wait",
+    "admitted": "admissions, sweeper included",
     "orders": f"orders, {PROCESSES} processes",
     "payments": f"payments, {PROCESSES} processes",
     "kafka_streams_rocksdb": "Kafka Streams, RocksDB",
@@ -35,7 +39,9 @@ def show(console: Console, findings: Findings) -> None:
         console.print(_throughput(findings))
         console.print(_cpu(findings))
         if (found := ratio(findings)) is not None:
-            console.print(f"Claims: ours / Kafka Streams (RocksDB) = [bold]{found:.2f}[/bold]\n")
+            console.print(f"Claims: ours / Kafka Streams (RocksDB) = [bold]{found:.2f}[/bold]")
+        for title, share in rules_ratios(findings).items():
+            console.print(f"{title} = [bold]{share:.2f}[/bold]")
     if findings.latencies:
         console.print(_latency(findings.latencies))
         console.print(_stages(findings.latencies))

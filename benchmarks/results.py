@@ -29,6 +29,12 @@ def to_json(plan: Plan, machine: dict[str, Any], findings: Findings, took_second
             "row_at_a_time": summaries.get("row_at_a_time"),
             "steps": {name: asdict(step) for name, step in findings.steps.items()} or None,
         },
+        "rules": {
+            "many_campaigns": summaries.get("claims_many_campaigns"),
+            "queued": summaries.get("queued"),
+            "admitted": summaries.get("admitted"),
+            **rules_ratios(findings),
+        },
         "orders": summaries.get("orders"),
         "payments": summaries.get("payments"),
         "latency": [asdict(found) for found in findings.latencies] or None,
@@ -41,6 +47,20 @@ def ratio(findings: Findings) -> float | None:
     if not ours or not streams:
         return None
     return round(median_per_second(ours) / median_per_second(streams), 3)
+
+
+def rules_ratios(findings: Findings) -> dict[str, float]:
+    """What the campaign rules are held to, by their titles: those that were measured."""
+    rounds, found = findings.rounds, {}
+    if "claims" in rounds and "claims_many_campaigns" in rounds:
+        hot, many = (median_per_second(rounds[label]) for label in ("claims", "claims_many_campaigns"))
+        found["claims of one campaign / of many"] = round(hot / many, 3)
+    if "claims" in rounds and "admitted" in rounds:
+        admitted, claimed = (median_per_second(rounds[label]) for label in ("admitted", "claims"))
+        found["admissions / claims"] = round(admitted / claimed, 3)
+    if findings.lease_draws_per_thousand_claims:
+        found["lease draws for 1,000 claims"] = round(statistics.median(findings.lease_draws_per_thousand_claims), 3)
+    return found
 
 
 def median_per_second(rounds: list[Round]) -> float:

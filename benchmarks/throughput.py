@@ -56,7 +56,7 @@ def measure(
     preload: Callable[[], int],
     expected: Callable[[int], dict[str, int]],
 ) -> Round:
-    """Let the contestant answer what `preload` puts into its topic; check every answer afterwards.
+    """Let the contestant answer what `preload` puts into its topic (or lets it be sent); check every answer afterwards.
 
     `expected` says how many events of each type answer that many records.
     Raises ContestantFailed, TimeoutError, and RuntimeError where the answers are not what they must be.
@@ -66,10 +66,11 @@ def measure(
         records = preload()
         world.connection.execute("CHECKPOINT")
         progress = Progress(world.settings, running.group, running.command_topic)
+        before = progress.answered()
         released_at = time.monotonic()
         running.thaw()
-        first_count, first = _wait_for(world, running, progress, 1, records)
-        _, last = _wait_for(world, running, progress, records, records)
+        first_count, first = _wait_for(world, running, progress, before, 1, records)
+        _, last = _wait_for(world, running, progress, before, records, records)
         progress.close()
         peaks = cost.resident_peak_mib(running)
         _verify(world, running, expected(records))
@@ -88,12 +89,12 @@ def audited(world: World) -> None:
 
 
 def _wait_for(
-    world: World, running: Running, progress: Progress, count: int, records: int
+    world: World, running: Running, progress: Progress, before: int, count: int, records: int
 ) -> tuple[int, cost.Snapshot]:
-    """Look until `count` records are answered: how many are, and what was spent by then."""
+    """Look until `count` records more than `before` are answered: how many are, and what was spent by then."""
     deadline = time.monotonic() + max(SECONDS_MIN, records / RECORDS_PER_SECOND_MIN)
     while True:
-        answered = progress.answered()
+        answered = progress.answered() - before
         if answered >= count:
             return answered, cost.snapshot(running, world.servers)
         running.check()

@@ -33,14 +33,17 @@ def command(type_: str, command_id: str, user_id: str, data: dict[str, Any]) -> 
     return user_id.encode(), orjson.dumps(envelope)
 
 
-def campaign_open(quota: int) -> Record:
-    """The campaign: `quota` free orders, a voucher a user, open for as long as anyone measures."""
+def campaign_open(quota: int, campaign_id: str = CAMPAIGN, *, budget: int | None = None, queue: bool = False) -> Record:
+    """A campaign: `quota` free orders, a voucher a user, open for as long as anyone measures. Its budget is for
+    `budget` of them (None: for the quota); with `queue` claims wait where it is empty.
+    """
     data = {
-        "campaign_id": CAMPAIGN,
+        "campaign_id": campaign_id,
         "name": "Benchmark",
         "currency": "CNY",
         "quota": quota,
-        "budget_minor": quota * FACE_MINOR,
+        "budget_minor": (quota if budget is None else budget) * FACE_MINOR,
+        "when_empty": "queue" if queue else "reject",
         "voucher": {"kind": "free_order", "face_value_minor": FACE_MINOR},
         "starts_at": "2020-01-01T00:00:00Z",
         "ends_at": "2100-01-01T00:00:00Z",
@@ -48,29 +51,54 @@ def campaign_open(quota: int) -> Record:
         "voucher_ttl_s": 86_400,
         "hold_ttl_s": 43_200,
     }
+    return _campaign_command("open", campaign_id, data)
+
+
+def campaign_top_up(quota: int) -> Record:
+    """So many vouchers more, for which the budget is there already."""
+    data = {
+        "campaign_id": CAMPAIGN,
+        "quota": quota,
+        "budget_minor": 0,
+        "approved_by": "benchmark",
+        "reason": "measured",
+    }
+    return _campaign_command("top_up", CAMPAIGN, data)
+
+
+def _campaign_command(verb: str, campaign_id: str, data: dict[str, Any]) -> Record:
     envelope = {
         "specversion": "1.0",
-        "id": "open",
+        "id": verb,
         "source": "benchmark",
-        "type": "campaign.open",
+        "type": f"campaign.{verb}",
         "time": COMMAND_TIME,
         "data": data,
     }
-    return CAMPAIGN.encode(), orjson.dumps(envelope)
+    return campaign_id.encode(), orjson.dumps(envelope)
 
 
-def claim(command_id: str, number: int) -> Record:
+def claim(command_id: str, number: int, campaign_id: str = CAMPAIGN) -> Record:
     """The claim of user `number`."""
     # Multiplied by a number prime to 10^9: users come in no order, as they do, and the index on them feels it.
     user_id = f"u{number * 387_420_489 % 1_000_000_000:09d}"
     return command(
-        "voucher.claim", command_id, user_id, {"campaign_id": CAMPAIGN, "city_tier": 1 + number % 6, "channel": "app"}
+        "voucher.claim",
+        command_id,
+        user_id,
+        {"campaign_id": campaign_id, "city_tier": 1 + number % 6, "channel": "app"},
     )
 
 
-def claims(count: int) -> Iterator[Record]:
-    """Claims of `count` users, one each."""
-    return (claim(f"c-{number}", number) for number in range(count))
+def campaign_ids(campaigns: int) -> list[str]:
+    """So many campaigns; one alone is CAMPAIGN."""
+    return [CAMPAIGN] if campaigns == 1 else [f"{CAMPAIGN}-{number:03d}" for number in range(campaigns)]
+
+
+def claims(count: int, campaigns: int = 1) -> Iterator[Record]:
+    """Claims of `count` users, one each, of so many campaigns in turn."""
+    ids = campaign_ids(campaigns)
+    return (claim(f"c-{number}", number, ids[number % campaigns]) for number in range(count))
 
 
 def orders(connection: psycopg.Connection) -> Iterator[Record]:

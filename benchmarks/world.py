@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +60,11 @@ class World:
     variables: dict[str, str]
     connection: psycopg.Connection
 
-    def open_campaign(self, quota: int) -> None:
-        """Open the campaign as anyone would: by a command, decided by the campaigns room."""
-        traffic.preload(self.settings, CampaignsRoom.command_topic, [traffic.campaign_open(quota)])
+    def change_campaigns(self, commands: Sequence[traffic.Record]) -> None:
+        """Open or change campaigns as anyone would: by commands, decided by the campaigns room."""
+        progress = Progress(self.settings, kafka.group_of("campaigns"), CampaignsRoom.command_topic)
+        decided = progress.answered() + len(commands)
+        traffic.preload(self.settings, CampaignsRoom.command_topic, commands)
         stopping, failures = threading.Event(), list[BaseException]()
 
         def decide() -> None:
@@ -75,14 +77,13 @@ class World:
         thread = threading.Thread(target=decide, name="campaigns", daemon=True)
         thread.start()
         try:
-            progress = Progress(self.settings, kafka.group_of("campaigns"), CampaignsRoom.command_topic)
             deadline = time.monotonic() + WAIT_SECONDS_MAX
-            while progress.answered() < 1:
+            while progress.answered() < decided:
                 if failures or time.monotonic() > deadline:
-                    raise RuntimeError("the campaign was not opened") from (failures[0] if failures else None)
+                    raise RuntimeError("the campaigns did not change") from (failures[0] if failures else None)
                 time.sleep(LOOK_AGAIN_SECONDS)
-            progress.close()
         finally:
+            progress.close()
             stopping.set()
             thread.join(WAIT_SECONDS_MAX)
 
@@ -131,8 +132,8 @@ def servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def fresh_world(running: Servers, quota: int) -> Iterator[World]:
-    """New topics, no groups, a new database with the campaign open; the database is dropped at the end."""
+def fresh_world(running: Servers, *openings: traffic.Record) -> Iterator[World]:
+    """New topics, no groups, a new database with these campaigns open; the database is dropped at the end."""
     name = f"benchmark_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(running.endpoints.postgres, autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{name}"')
@@ -153,7 +154,7 @@ def fresh_world(running: Servers, quota: int) -> Iterator[World]:
         # Set for the session: counting half a million rows may take longer than a processor's statement.
         connection.execute("SET statement_timeout = '10min'")
         world = World(running, settings, variables, connection)
-        world.open_campaign(quota)
+        world.change_campaigns(openings)
         yield world
     finally:
         connection.close()

@@ -165,5 +165,20 @@ def write_history(books: Books) -> None:
     *_, last = books.claim(1, "within", "past-1", "past-2", campaign_id="past")
     expire = {"campaign_id": "past", "user_id": "past-2", "voucher_id": last}
     books.when(books.claims, 1, START_MS + DAY_MS, ("voucher.expire", "expire-3", expire))
+    # Two users wait for the one voucher of a campaign; it expires, and the first of them is admitted.
+    open_campaign(
+        books, "line", quota=1, budget_minor=2_500, ends_at=rfc3339(START_MS + 2 * DAY_MS), when_empty="queue"
+    )
+    (only,) = books.claim(0, "served", campaign_id="line")
+    waits = [
+        ("voucher.claim", f"claim-{user_id}", {"campaign_id": "line", "user_id": user_id})
+        for user_id in ("admitted", "waits")
+    ]
+    books.when(books.claims, 0, START_MS + 1, *waits)
+    expire = {"campaign_id": "line", "user_id": "served", "voucher_id": only}
+    admit = {"campaign_id": "line", "user_id": "admitted", "claim_id": "claim-admitted"}
+    books.when(
+        books.claims, 0, START_MS + DAY_MS, ("voucher.expire", "expire-4", expire), ("voucher.admit", "admit-1", admit)
+    )
     # The first batch's row is pruned, as it is once its events are known to be published.
     books.connection.execute("DELETE FROM books.outbox WHERE topic = 'claim.commands' AND first_offset = 0")

@@ -52,6 +52,9 @@ REFUNDS = "refunds_equal_payments"
 CATEGORY = "category_budgets_are_kept"
 CAUSE = "transfers_have_a_cause"
 TWICE = "no_cause_twice"
+LINES = "lines_are_kept"
+WAITS = "nobody_waits_twice"
+SERVED = "who_left_a_line_was_served"
 MOVEMENT = "movements_are_those_of_the_design"
 OUTBOX = "positions_match_their_outbox"
 
@@ -203,3 +206,13 @@ _plant(
     "UPDATE books.campaign SET release_at_ms = '{1770336000002}', release_quota = '{10}' WHERE campaign_id = 'grey'",
     TRANCHES, ("released", 2),
 )  # fmt: skip
+_plant("a place lost", "DELETE FROM books.waiting_place WHERE user_id = 'waits'", LINES, ("last_ticket", 0))
+_plant("a line lost", "DELETE FROM books.waiting_line", LINES, ("places", 2))
+_plant("a ticket twice", """ALTER TABLE books.waiting_place DROP CONSTRAINT waiting_place_key;
+       UPDATE books.waiting_place SET ticket = 1""", LINES, ("first_ticket", 1), SERVED)  # fmt: skip
+_plant("a user who waits twice", """UPDATE books.waiting_place SET user_id = 'waits', ordinal = 2 WHERE ticket = 0;
+       UPDATE books.waiting_line SET head = 0, admitted = 0""", WAITS, ("places", 2))  # fmt: skip
+_plant("a user passed over", "UPDATE books.waiting_line SET head = 2", SERVED, ("without", 1))
+_plant(
+    "a user admitted without a voucher", "UPDATE books.waiting_line SET head = 2, admitted = 2", SERVED, ("admitted", 2)
+)

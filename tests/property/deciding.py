@@ -34,6 +34,8 @@ _PICTURES = {
     "reservations": "SELECT to_jsonb(t) - '{version,swept}'::text[] FROM books.reservation t",
     "payments": "SELECT to_jsonb(t) - '{version}'::text[] FROM books.payment t",
     "refunds": "SELECT to_jsonb(t) FROM books.refund t",
+    "lines": "SELECT to_jsonb(t) FROM books.waiting_line t",
+    "places": "SELECT to_jsonb(t) FROM books.waiting_place t",
     "category budgets": "SELECT to_jsonb(t) FROM books.category_budget t",
     "balances": """
         SELECT jsonb_build_array(campaign_id, replace(role::text, 'lease', 'pool'), sum(vouchers), sum(amount_minor))
@@ -43,7 +45,19 @@ _PICTURES = {
         SELECT to_jsonb(t) - '{debit_shard,credit_shard}'::text[] FROM books.transfer t WHERE credit_role <> 'lease'""",
 }
 _TABLES = (
-    *("outbox", "position", "transfer", "refund", "payment", "reservation", "voucher", "category_budget", "account"),
+    *(
+        "waiting_place",
+        "waiting_line",
+        "outbox",
+        "position",
+        "transfer",
+        "refund",
+        "payment",
+        "reservation",
+        "voucher",
+        "category_budget",
+        "account",
+    ),
     *("campaign_command", "campaign"),
 )
 

@@ -92,16 +92,17 @@ def outcome(
 ) -> Event:
     """Decide and apply `asked`, holding what is true of every outcome.
 
-    The event keeps its schema and names its command; deciding changes nothing, nor does a refusal or a duplicate;
-    the journal sums to zero in both units.
+    The event keeps its schema and names its command (an admission's the claim that waited); deciding changes nothing,
+    nor does a refusal (unless it ends the waiting) or a duplicate; the journal sums to zero in both units.
     """
     before = _picture(state)
     event = decide(state, asked)
     assert _picture(state) == before, "the decision itself changed the working set"
     evolve(state, asked, event)
-    if event.type.endswith(".rejected") or "duplicate" in event.data:
+    ends_waiting = asked.type == "voucher.admit" and event.data.get("reason") in ("ended", "user_limit")
+    if (event.type.endswith(".rejected") and not ends_waiting) or "duplicate" in event.data:
         assert _picture(state) == before, "a refusal or a duplicate changed the working set"
-    assert event.data["command_id"] == asked.id
+    assert event.data["command_id"] == asked.data.get("claim_id", asked.id)
     assert_fits_schema(event, asked)
     deltas = state.journal.deltas().values()
     assert (sum(delta[0] for delta in deltas), sum(delta[1] for delta in deltas)) == (0, 0)

@@ -126,7 +126,6 @@ def test_the_same_id_with_another_type_is_a_conflict(opened: Room) -> None:
     [
         {"release": [{"at": "2026-02-06T00:00:00Z", "quota": 50_000}, {"at": "2026-02-06T01:00:00Z", "quota": 1}]},
         {"release": [{"at": "2026-02-06T06:00:00Z", "quota": 1}]},
-        {"when_empty": "queue"},
     ],
 )
 def test_what_claims_would_not_honour_is_refused_clearly(room: Room, asked: dict[str, Any]) -> None:
@@ -148,7 +147,8 @@ def test_a_campaign_that_honours_overspending_is_funded_as_any_other(room: Room)
 
 
 def test_a_refusal_is_not_remembered(room: Room) -> None:
-    assert room.when("campaign.open", {**OPEN, "when_empty": "queue"}, "open-1").type == "campaign.rejected"
+    too_late = {"release": [{"at": "2026-02-06T06:00:00Z", "quota": 1}]}
+    assert room.when("campaign.open", {**OPEN, **too_late}, "open-1").type == "campaign.rejected"
     event = room.when("campaign.open", OPEN, "open-1")
     assert event.type == "campaign.opened"
     assert "duplicate" not in event.data

@@ -93,7 +93,7 @@ def test_a_line_of_the_greatest_length_is_taken() -> None:
 def test_a_chosen_topic_refuses_the_types_of_others() -> None:
     (bad,) = items(pause(), topic="claim.commands")
     assert isinstance(bad, BadLine)
-    assert "claim.commands takes voucher.claim, voucher.expire" in bad.reason
+    assert "claim.commands takes voucher.claim, voucher.admit, voucher.expire" in bad.reason
 
 
 @given(st.lists(st.binary().filter(lambda line: b"\n" not in line)))

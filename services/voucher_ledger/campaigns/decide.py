@@ -56,18 +56,11 @@ def _open(campaign: CampaignBook | None, command: Command) -> Event:
     data = command.data
     if campaign is not None:
         return _refused(command, "conflict", f"the campaign was opened by the command {campaign.command_id}")
-    unfit = _unsupported(data) or _unfit_release(data)
+    unfit = _unfit_release(data)
     if unfit is not None:
         return _refused(command, "conflict", unfit)
     accepted = {field: value for field, value in data.items() if field in _OPENED}
     return Event("campaign.opened", {**accepted, "command_id": command.id})
-
-
-def _unsupported(data: dict[str, Any]) -> str | None:
-    """What the campaign asks for that claims would not honour: refused, since ignoring it would break a promise."""
-    if data.get("when_empty", "reject") != "reject":
-        return "a waiting room is not supported: leave `when_empty` out to refuse claims once the pool is empty"
-    return None
 
 
 def _unfit_release(data: dict[str, Any]) -> str | None:

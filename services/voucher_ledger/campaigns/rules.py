@@ -25,6 +25,7 @@ def opened_rules(data: dict[str, Any]) -> Campaign:
         hold_ttl_ms=data["hold_ttl_s"] * 1_000,
         categories=None if categories is None else frozenset(categories),
         overspend=data.get("overspend", "forbid"),
+        when_empty=data.get("when_empty", "reject"),
         # A tranche of nothing would only put claims off until its time.
         tranches=tuple(
             sorted((milliseconds(part["at"]), part["quota"]) for part in data.get("release", ()) if part["quota"] > 0)

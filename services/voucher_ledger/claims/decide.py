@@ -1,6 +1,9 @@
-"""Claims and expiries: who gets a voucher. Pure: the state and the command in, the event out, nothing changed."""
+"""Claims, admissions and expiries: who gets a voucher. Pure: state and command in, event out, nothing changed."""
+
+from typing import Any
 
 from voucher_ledger.claims.state import Claims, Lease, LeaseShort
+from voucher_ledger.claims.waiting import behind, position, queued, waits_already, waits_by
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
 from voucher_ledger.ledger.model import Campaign, Voucher
@@ -8,18 +11,20 @@ from voucher_ledger.ledger.release import next_release_ms
 
 
 def decide(state: Claims, command: Command) -> Event:
-    """The outcome of a `voucher.claim` or `voucher.expire`.
+    """The outcome of a `voucher.claim`, `voucher.admit` or `voucher.expire`.
 
     Raises LeaseShort where the lease can't answer and nobody has proven that there is no more.
     """
     if command.type == "voucher.claim":
         return _claim(state, command)
+    if command.type == "voucher.admit":
+        return _admit(state, command)
     return _expire(state, command)
 
 
 def voucher_id_of(command: Command) -> str:
-    """The id of the voucher that a claim is granted: made from the claim's place, so that it is unique, and new rows
-    mostly go to the end of the index.
+    """The id of the voucher that a command is granted: made from the command's place, so that it is unique, and new
+    rows mostly go to the end of the index.
     """
     return f"v{command.partition}-{command.offset}"
 
@@ -34,68 +39,133 @@ def _claim(state: Claims, command: Command) -> Event:
         for voucher in earlier:
             if voucher.command_id == command.id:
                 return _again(campaign, voucher, command)
-    now_ms = command.time_ms
-    if campaign.state == "closed" or now_ms >= campaign.ends_at_ms:
-        return rejected("voucher.rejected", command, "ended", data)
-    if now_ms < campaign.starts_at_ms:
-        return rejected("voucher.rejected", command, "not_started", data)
-    if campaign.state == "paused":
-        return rejected("voucher.rejected", command, "paused", data)
-    if earlier is not None and len(earlier) >= campaign.per_user_limit:
-        return rejected("voucher.rejected", command, "user_limit", data)
-    lease = state.leases[campaign.campaign_id]
-    face_minor = campaign.face_value_minor
-    if (lease.vouchers < 1 or lease.amount_minor < face_minor) and not lease.pays_with_returns(face_minor):
-        # To honour a claim takes the proof too: without it, `loss` would tell of an overspend that is none.
-        if not lease.everything:
-            raise LeaseShort(campaign.campaign_id)
-        refusal = _empty(campaign, lease, command)
-        if refusal is not None:
-            return refusal
-    return Event(
-        "voucher.granted",
-        {
-            **data,
-            "command_id": command.id,
-            "voucher_id": voucher_id_of(command),
-            "face_value_minor": face_minor,
-            "expires_at": rfc3339(now_ms + campaign.voucher_ttl_ms),
-        },
+    queue = state.queues.get(campaign.campaign_id)
+    if queue is not None and waits_by(queue, command):
+        return waits_already(queue, command)
+    reason = _barred(campaign, command.time_ms) or (
+        "user_limit" if earlier is not None and len(earlier) >= campaign.per_user_limit else None
     )
+    if reason is not None:
+        return rejected("voucher.rejected", command, reason, data)
+    if queue is not None:
+        standing = behind(queue, command)
+        if standing is not None:
+            return standing
+    reason = _shortage(campaign, state.leases[campaign.campaign_id])
+    if reason is not None and not _honours(campaign, command.time_ms):
+        return _refusal(campaign, reason, command) if queue is None else queued(queue, command)
+    return _granted(campaign, command, {**data, "command_id": command.id})
 
 
-def _empty(campaign: Campaign, lease: Lease, command: Command) -> Event | None:
-    """The refusal where nothing is left, until the next tranche if there is one; None where the claim is honoured.
+def _barred(campaign: Campaign, now_ms: int) -> str | None:
+    """Why nobody may claim now, whoever he is."""
+    if campaign.state == "closed" or now_ms >= campaign.ends_at_ms:
+        return "ended"
+    if now_ms < campaign.starts_at_ms:
+        return "not_started"
+    return "paused" if campaign.state == "paused" else None
 
-    None is honoured while a tranche is to come: else nothing would pace the campaign.
+
+def _admit(state: Claims, command: Command) -> Event:
+    """The turn of a waiting user, answered as his claim: by its id. Only the head of a line is served, so that none is
+    overtaken in it.
     """
-    gone = lease.vouchers + lease.returned_vouchers < 1
-    reason = lease.refusal or ("sold_out" if gone else "budget_exhausted")
+    data = command.data
+    campaign = state.campaigns.get(data["campaign_id"])
+    if campaign is None:
+        return _unfit(command, "unknown_campaign")
+    earlier = state.by_user.get((data["campaign_id"], data["user_id"]), ())
+    by_claim = next((voucher for voucher in earlier if voucher.command_id == data["claim_id"]), None)
+    queue = state.queues.get(campaign.campaign_id)
+    place = None if queue is None else queue.places.get(data["user_id"])
+    if queue is None or place is None or place.command_id != data["claim_id"]:
+        if by_claim is not None:
+            return _granted_before(by_claim, campaign, _named(data, by_claim.city_tier, by_claim.channel))
+        return _unfit(command, "conflict", f"the user does not wait by the claim {data['claim_id']}")
+    if place.partition != command.partition:
+        return _unfit(command, "conflict", f"the user waits in partition {place.partition}: send it there")
+    answer = {**_named(data, place.city_tier, place.channel), "command_id": place.command_id}
+    if place.ticket == queue.lines[place.partition].head:
+        barred = _barred(campaign, command.time_ms)
+        if barred == "ended":
+            return Event("voucher.rejected", {**answer, "reason": "ended"})
+        # Through another partition he came by a voucher meanwhile, by the same claim even.
+        if by_claim is not None or len(earlier) >= campaign.per_user_limit:
+            return Event("voucher.rejected", {**answer, "reason": "user_limit"})
+        if barred is None:
+            reason = _shortage(campaign, state.leases[campaign.campaign_id])
+            if reason is None or _honours(campaign, command.time_ms):
+                return _granted(campaign, command, answer)
+    return Event("voucher.queued", {**answer, "queue_position": position(queue, place), "duplicate": True})
+
+
+def _shortage(campaign: Campaign, lease: Lease) -> str | None:
+    """Why nothing is left to grant; None where the lease pays for a voucher. Raises LeaseShort where it does not and
+    nobody has seen that nothing else can: to honour a claim takes that proof too, without it `loss` would tell of an
+    overspend that is none.
+    """
+    face_minor = campaign.face_value_minor
+    if (lease.vouchers >= 1 and lease.amount_minor >= face_minor) or lease.pays_with_returns(face_minor):
+        return None
+    if not lease.everything:
+        raise LeaseShort(campaign.campaign_id)
+    return lease.refusal or ("sold_out" if lease.vouchers + lease.returned_vouchers < 1 else "budget_exhausted")
+
+
+def _honours(campaign: Campaign, now_ms: int) -> bool:
+    """Whether a claim is granted past the end. Not while a tranche is to come: else nothing would pace the campaign."""
+    return campaign.overspend == "honour" and next_release_ms(campaign, now_ms) is None
+
+
+def _refusal(campaign: Campaign, reason: str, command: Command) -> Event:
     next_ms = next_release_ms(campaign, command.time_ms)
-    if next_ms is None:
-        if campaign.overspend == "honour":
-            return None
-    elif reason == "sold_out":
+    if next_ms is not None and reason == "sold_out":
         until = {**command.data, "next_release_at": rfc3339(next_ms)}
         return rejected("voucher.rejected", command, "not_released", until)
     return rejected("voucher.rejected", command, reason, command.data)
+
+
+def _granted(campaign: Campaign, command: Command, answer: dict[str, Any]) -> Event:
+    answer["voucher_id"] = voucher_id_of(command)
+    answer["face_value_minor"] = campaign.face_value_minor
+    answer["expires_at"] = rfc3339(command.time_ms + campaign.voucher_ttl_ms)
+    return Event("voucher.granted", answer)
 
 
 def _again(campaign: Campaign, voucher: Voucher, command: Command) -> Event:
     data = command.data
     if data.get("city_tier") != voucher.city_tier or data.get("channel") != voucher.channel:
         return rejected("voucher.rejected", command, "conflict", data)
+    return _granted_before(voucher, campaign, data)
+
+
+def _granted_before(voucher: Voucher, campaign: Campaign, answer: dict[str, Any]) -> Event:
     return Event(
         "voucher.granted",
         {
-            **data,
-            "command_id": command.id,
+            **answer,
+            "command_id": voucher.command_id,
             "voucher_id": voucher.voucher_id,
             "face_value_minor": campaign.face_value_minor,
             "expires_at": rfc3339(voucher.expires_at_ms),
             "duplicate": True,
         },
     )
+
+
+def _named(data: dict[str, Any], city_tier: int | None = None, channel: str | None = None) -> dict[str, Any]:
+    """What the outcome of an admission repeats: the campaign, the user, and what the claim gave of itself."""
+    named = {"campaign_id": data["campaign_id"], "user_id": data["user_id"]}
+    if city_tier is not None:
+        named["city_tier"] = city_tier
+    if channel is not None:
+        named["channel"] = channel
+    return named
+
+
+def _unfit(command: Command, reason: str, detail: str | None = None) -> Event:
+    answer = {**_named(command.data), "command_id": command.data["claim_id"], "reason": reason}
+    return Event("voucher.rejected", answer if detail is None else {**answer, "detail": detail})
 
 
 def _expire(state: Claims, command: Command) -> Event:

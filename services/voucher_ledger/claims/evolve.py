@@ -1,26 +1,39 @@
-"""How an accepted claim or expiry changes the working set: vouchers, leases and the journal. No IO."""
+"""How an accepted claim, admission or expiry changes the working set: vouchers, lines, leases, the journal. No IO."""
 
 from voucher_ledger.claims.state import Claims, Lease
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.ledger.model import Role, Voucher
+from voucher_ledger.ledger.model import Line, Place, Role, Voucher
+
+# Refusals of an admission after which nobody waits any more: the others (`conflict`) say that nobody did.
+ENDS_WAITING = frozenset(["ended", "user_limit"])
 
 
 def evolve(state: Claims, command: Command, event: Event) -> None:
-    """Apply `event`, the outcome of `command`; refusals and duplicates change nothing."""
-    if event.type == "voucher.granted" and "duplicate" not in event.data:
+    """Apply `event`, the outcome of `command`; refusals and duplicates change nothing, but for a refusal that ends a
+    user's waiting.
+    """
+    if "duplicate" in event.data:
+        return
+    if event.type == "voucher.granted":
         _grant(state, command, event)
-    elif event.type == "voucher.expired" and "duplicate" not in event.data:
+        if command.type == "voucher.admit":
+            _leave(state, command, admitted=True)
+    elif event.type == "voucher.queued":
+        _join(state, command)
+    elif event.type == "voucher.expired":
         _expire(state, command)
+    elif command.type == "voucher.admit" and event.data["reason"] in ENDS_WAITING:
+        _leave(state, command, admitted=False)
 
 
 def _grant(state: Claims, command: Command, event: Event) -> None:
-    data = command.data
-    campaign_id = data["campaign_id"]
+    answer = event.data
+    campaign_id = answer["campaign_id"]
     campaign = state.campaigns[campaign_id]
-    owner = (campaign_id, data["user_id"])
+    owner = (campaign_id, answer["user_id"])
     earlier = state.by_user.get(owner)
     voucher = Voucher(
-        event.data["voucher_id"],
+        answer["voucher_id"],
         campaign_id,
         owner[1],
         1 if earlier is None else len(earlier) + 1,
@@ -29,9 +42,9 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
         campaign.face_value_minor,
         command.time_ms,
         command.time_ms + campaign.voucher_ttl_ms,
-        command.id,
-        data.get("city_tier"),
-        data.get("channel"),
+        answer["command_id"],
+        answer.get("city_tier"),
+        answer.get("channel"),
     )
     if earlier is None:
         state.by_user[owner] = [voucher]
@@ -40,6 +53,42 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
     state.by_id[voucher.voucher_id] = voucher
     state.granted.append(voucher)
     _pay(state, command, campaign_id, voucher)
+
+
+def _join(state: Claims, command: Command) -> None:
+    data = command.data
+    campaign_id, user_id = data["campaign_id"], data["user_id"]
+    queue = state.queues[campaign_id]
+    line = queue.lines.get(command.partition)
+    if line is None:
+        line = queue.lines[command.partition] = Line(campaign_id, command.partition)
+    ordinal = queue.places_had[user_id] = queue.places_had.get(user_id, 0) + 1
+    place = Place(
+        campaign_id,
+        command.partition,
+        line.next_ticket,
+        user_id,
+        ordinal,
+        command.id,
+        data.get("city_tier"),
+        data.get("channel"),
+        command.time_ms,
+    )
+    line.next_ticket += 1
+    line.changed = True
+    queue.waiting += 1
+    queue.places[user_id] = place
+    state.queued.append(place)
+
+
+def _leave(state: Claims, command: Command, *, admitted: bool) -> None:
+    """Let the line of the admitted, who is its head, move on by one."""
+    queue = state.queues[command.data["campaign_id"]]
+    line = queue.lines[queue.places.pop(command.data["user_id"]).partition]
+    line.head += 1
+    line.admitted += admitted
+    queue.waiting -= 1
+    line.changed = True
 
 
 def _pay(state: Claims, command: Command, campaign_id: str, voucher: Voucher) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal, Movement
-from voucher_ledger.ledger.model import Campaign, Voucher
+from voucher_ledger.ledger.model import Campaign, Line, Place, Voucher
 
 
 class LeaseShort(Contended):
@@ -38,13 +38,27 @@ class Lease:
 
 
 @dataclass(slots=True)
+class Queue:
+    """The waiting room of a campaign: its lines by partition, how many wait in all of them, the places of the batch's
+    users who wait, and how many places each of them has had so far.
+    """
+
+    lines: dict[int, Line] = field(default_factory=dict)
+    waiting: int = 0
+    places: dict[str, Place] = field(default_factory=dict)
+    places_had: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Claims:
     """The working set: loaded by the store, changed by `evolve`, written back by the store."""
 
     journal: Journal
     campaigns: dict[str, Campaign] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
     by_user: dict[tuple[str, str], list[Voucher]] = field(default_factory=dict)
     by_id: dict[str, Voucher] = field(default_factory=dict)
     granted: list[Voucher] = field(default_factory=list)
     changed: dict[str, Voucher] = field(default_factory=dict)
+    queued: list[Place] = field(default_factory=list)

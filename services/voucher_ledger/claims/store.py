@@ -1,31 +1,34 @@
 """The claims room's part of the books."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import psycopg
 
 from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.evolve import evolve
-from voucher_ledger.claims.state import Claims, Lease
+from voucher_ledger.claims.state import Claims, Lease, Queue
 from voucher_ledger.core.records import Command
-from voucher_ledger.ledger import accounts, campaigns, leases, vouchers
+from voucher_ledger.ledger import accounts, campaigns, leases, vouchers, waiting
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
-from voucher_ledger.ledger.model import Campaign, Role
+from voucher_ledger.ledger.model import Campaign, Line, Role
 from voucher_ledger.ledger.release import turn, unreleased
 
 
-def _grantable(campaign: Campaign, commands: Sequence[Command]) -> int:
-    """How many claims of a batch the campaign's state and hours let through to its lease."""
+def _grantable(campaign: Campaign, queue: Queue | None, commands: Sequence[Command]) -> int:
+    """How many claims and admissions of a batch the campaign's state and hours let through to its lease."""
     if campaign.state != "open":
         return 0
-    return sum(
-        command.type == "voucher.claim"
-        and command.data["campaign_id"] == campaign.campaign_id
-        and campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms
+    by_type = Counter(
+        command.type
         for command in commands
+        if command.data["campaign_id"] == campaign.campaign_id
+        and campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms
     )
+    admissions = by_type["voucher.admit"]
+    # Claims go behind those who wait, and come to the lease only if the batch may admit all of these.
+    return admissions if queue is not None and queue.waiting > admissions else admissions + by_type["voucher.claim"]
 
 
 def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
@@ -44,6 +47,32 @@ def _lock_vouchers(connection: psycopg.Connection, commands: Sequence[Command]) 
     vouchers.load_by_id(connection, due, lock=True)
 
 
+def _open_queues(connection: psycopg.Connection, state: Claims) -> None:
+    """The waiting rooms as they are before the batch: its own lines change by this process only."""
+    queueing = [campaign_id for campaign_id, campaign in state.campaigns.items() if campaign.when_empty == "queue"]
+    if not queueing:
+        return
+    state.queues = {campaign_id: Queue() for campaign_id in queueing}
+    for line in waiting.load_lines(connection, queueing):
+        queue = state.queues[line.campaign_id]
+        queue.lines[line.partition] = line
+        queue.waiting += line.next_ticket - line.head
+
+
+def _find_places(connection: psycopg.Connection, state: Claims, owners: Iterable[tuple[str, str]]) -> None:
+    keys = [owner for owner in owners if owner[0] in state.queues]
+    if not keys:
+        return
+    for place in waiting.load_places(connection, keys):
+        queue = state.queues[place.campaign_id]
+        # Another partition's line may have come to be since the lines were read.
+        behind_it = Line(place.campaign_id, place.partition, 0, place.ticket + 1)
+        line = queue.lines.setdefault(place.partition, behind_it)
+        queue.places_had[place.user_id] = max(place.ordinal, queue.places_had.get(place.user_id, 0))
+        if place.ticket >= line.head:
+            queue.places[place.user_id] = place
+
+
 def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequence[Command]) -> None:
     """The leases, and before them the pools that the batch returns to: who gathers from leases holds the pool."""
     keys: set[AccountKey] = {(campaign_id, Role.LEASE, lease.shard) for campaign_id, lease in state.leases.items()}
@@ -60,7 +89,7 @@ def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
 
 
 class ClaimsRoom:
-    """Claims and voucher expiries; `shards` is the number of partitions that share a campaign's pool."""
+    """Claims, admissions and voucher expiries; `shards` is the number of partitions that share a campaign's pool."""
 
     name = "claims"
     command_topic = "claim.commands"
@@ -84,7 +113,7 @@ class ClaimsRoom:
             # voucher by another partition: the locks are taken first, and `load` reads what they hold.
             _lock_vouchers(connection, commands)
         state = Claims(Journal(self.command_topic))
-        claims = [command for command in commands if command.type == "voucher.claim"]
+        claims = [command for command in commands if command.type != "voucher.expire"]
         wanted = Counter([command.data["campaign_id"] for command in claims])
         if not wanted:
             return state
@@ -100,11 +129,12 @@ class ClaimsRoom:
                 _part_at_tranches(campaign, claims)
             lead = leads[campaign_id]
             state.leases[campaign_id] = Lease(lead.partition, 0, 0, held_back=unreleased(campaign, lead.time_ms))
+        _open_queues(connection, state)
         self._read_leases(connection, state)
         for campaign_id, campaign in sorted(state.campaigns.items()):
             lease, count = state.leases[campaign_id], wanted[campaign_id]
             if lease.vouchers < count or lease.amount_minor < count * campaign.face_value_minor:
-                count = _grantable(campaign, commands)
+                count = _grantable(campaign, state.queues.get(campaign_id), commands)
                 if count:
                     returns = campaign_id in expiring
                     need = leases.Need(
@@ -132,7 +162,7 @@ class ClaimsRoom:
             lease.everything = lease.vouchers >= held_vouchers and lease.amount_minor >= held_minor
 
     def load(self, connection: psycopg.Connection, state: Claims, commands: Sequence[Command], *, lock: bool) -> None:
-        """The vouchers of the batch's users, and the leases as they are now."""
+        """The vouchers of the batch's users, their places in a waiting room, and the leases as they are now."""
         if state.leases:
             if lock:
                 _lock_leases(connection, state, commands)
@@ -141,6 +171,7 @@ class ClaimsRoom:
         for voucher in vouchers.load_by_user(connection, owners, lock=False):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)
             state.by_id[voucher.voucher_id] = voucher
+        _find_places(connection, state, owners)
         missing = {
             command.data["voucher_id"]
             for command in commands
@@ -151,7 +182,11 @@ class ClaimsRoom:
                 state.by_id[voucher.voucher_id] = voucher
 
     def write(self, connection: psycopg.Connection, state: Claims) -> None:
-        """New vouchers, changed vouchers, and last the journal with the accounts."""
+        """New vouchers, changed vouchers, the lines, and last the journal with the accounts."""
         vouchers.insert(connection, state.granted)
         vouchers.update(connection, list(state.changed.values()))
+        if state.queues:
+            waiting.insert(connection, state.queued)
+            queues = state.queues.values()
+            waiting.write_lines(connection, [line for queue in queues for line in queue.lines.values() if line.changed])
         accounts.write_journal(connection, state.journal)

@@ -20,6 +20,7 @@ from voucher_ledger.core.messages_campaigns import (
 )
 from voucher_ledger.core.messages_claims import (
     ClaimReason,
+    VoucherAdmit,
     VoucherClaim,
     VoucherExpire,
     VoucherExpired,
@@ -54,6 +55,7 @@ CommandType = Literal[
     "campaign.resume",
     "campaign.close",
     "voucher.claim",
+    "voucher.admit",
     "voucher.expire",
     "order.reserve",
     "order.cancel",
@@ -115,7 +117,9 @@ COMMANDS_BY_TOPIC: Mapping[CommandTopic, Mapping[CommandType, type]] = MappingPr
                 "campaign.close": CampaignChange,
             }
         ),
-        "claim.commands": MappingProxyType({"voucher.claim": VoucherClaim, "voucher.expire": VoucherExpire}),
+        "claim.commands": MappingProxyType(
+            {"voucher.claim": VoucherClaim, "voucher.admit": VoucherAdmit, "voucher.expire": VoucherExpire}
+        ),
         "order.commands": MappingProxyType(
             {"order.reserve": OrderReserve, "order.cancel": OrderRelease, "order.expire": OrderRelease}
         ),

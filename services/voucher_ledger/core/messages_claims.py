@@ -28,6 +28,14 @@ class VoucherClaim(TypedDict):
     channel: NotRequired[str]
 
 
+class VoucherAdmit(TypedDict):
+    """`voucher.admit`: `claim_id` is the `id` of the claim by which the user waits."""
+
+    campaign_id: str
+    user_id: str
+    claim_id: str
+
+
 class VoucherExpire(TypedDict):
     """`voucher.expire`."""
 

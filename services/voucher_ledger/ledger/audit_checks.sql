@@ -231,6 +231,44 @@ WHERE p.next_offset IS NULL OR t.cause_offset < 0
 SELECT cause_topic, cause_partition, cause_offset, cause_index, count(*) AS transfers
 FROM books.transfer GROUP BY cause_topic, cause_partition, cause_offset, cause_index HAVING count(*) > 1;
 
+-- name: lines_are_kept
+-- The places of each line have its tickets, from the first to the last that was given out, each once.
+WITH placed AS (
+    SELECT campaign_id, partition, count(*) AS places, min(ticket) AS first_ticket, max(ticket) AS last_ticket
+    FROM books.waiting_place GROUP BY campaign_id, partition
+)
+SELECT campaign_id, partition, l.head, l.next_ticket, p.places, p.first_ticket, p.last_ticket
+FROM books.waiting_line l FULL JOIN placed p USING (campaign_id, partition)
+WHERE l.next_ticket IS NULL OR l.next_ticket <> coalesce(p.places, 0) OR p.first_ticket <> 0
+   OR p.last_ticket <> l.next_ticket - 1;
+
+-- name: nobody_waits_twice
+-- No user has two places in the lines of a campaign.
+SELECT p.campaign_id, p.user_id, count(*) AS places
+FROM books.waiting_place p JOIN books.waiting_line l USING (campaign_id, partition)
+WHERE p.ticket >= l.head GROUP BY p.campaign_id, p.user_id HAVING count(*) > 1;
+
+-- name: who_left_a_line_was_served
+-- Of those whom a line has let go, as many have a voucher by their claim as it has admitted, and nobody has none at all
+-- before the campaign's end.
+WITH left_line AS (
+    SELECT p.campaign_id, p.partition, p.user_id, p.command_id FROM books.waiting_place p
+    JOIN books.waiting_line l USING (campaign_id, partition) WHERE p.ticket < l.head
+), held AS (
+    SELECT f.campaign_id, f.partition, f.user_id, f.command_id,
+           count(v.voucher_id) FILTER (WHERE v.command_id = f.command_id) AS by_claim, count(v.voucher_id) AS vouchers
+    FROM left_line f LEFT JOIN books.voucher v ON v.user_id = f.user_id AND v.campaign_id = f.campaign_id
+    GROUP BY f.campaign_id, f.partition, f.user_id, f.command_id
+), served AS (
+    SELECT campaign_id, partition, sum(by_claim) AS by_claim, count(*) FILTER (WHERE vouchers = 0) AS without
+    FROM held GROUP BY campaign_id, partition
+)
+SELECT l.campaign_id, l.partition, l.head, l.admitted, s.by_claim, s.without
+FROM books.waiting_line l JOIN books.campaign c USING (campaign_id) LEFT JOIN served s USING (campaign_id, partition)
+WHERE coalesce(s.by_claim, 0) < l.admitted
+   OR (s.without > 0 AND c.state <> 'closed'
+       AND c.ends_at_ms > (SELECT max(record_time_ms) FROM books.position WHERE topic = 'claim.commands'));
+
 -- name: movements_are_those_of_the_design
 -- Each transfer is a movement that a command of its topic may cause, of one voucher where it is a voucher's.
 WITH allowed (cause_topic, debit_role, credit_role, index_min, index_max, vouchers, of_voucher, of_order) AS (VALUES

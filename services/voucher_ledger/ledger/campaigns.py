@@ -8,7 +8,7 @@ from voucher_ledger.ledger.model import Campaign
 
 _LOAD = """
 SELECT campaign_id, state::text, currency, voucher_kind, face_value_minor, percent_bp, min_spend_minor, starts_at_ms,
-    ends_at_ms, per_user_limit, voucher_ttl_ms, hold_ttl_ms, categories, overspend,
+    ends_at_ms, per_user_limit, voucher_ttl_ms, hold_ttl_ms, categories, overspend, when_empty,
     release_at_ms, release_quota
 FROM books.campaign WHERE campaign_id = ANY(%s)"""
 

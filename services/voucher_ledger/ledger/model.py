@@ -33,6 +33,7 @@ class Campaign:
     """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`.
 
     `overspend`: claims past quota or budget are refused (`forbid`), or granted against `loss` (`honour`).
+    `when_empty`: a claim that finds nothing is refused (`reject`), or waits (`queue`).
     `tranches` are in the order of their times.
     """
 
@@ -50,6 +51,7 @@ class Campaign:
     hold_ttl_ms: int
     categories: frozenset[str] | None
     overspend: str = "forbid"
+    when_empty: str = "reject"
     tranches: tuple[Tranche, ...] = ()
 
 
@@ -73,6 +75,38 @@ class Voucher:
     city_tier: int | None
     channel: str | None
     version: int = -1
+
+
+@dataclass(slots=True)
+class Line:
+    """Who waits for a campaign in one claims partition: the tickets from `head` to below `next_ticket`.
+
+    Of those before `head`, `admitted` were granted a voucher. `changed` tells that it must be written.
+    """
+
+    campaign_id: str
+    partition: int
+    head: int = 0
+    next_ticket: int = 0
+    admitted: int = 0
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class Place:
+    """A user's place in a line, by the claim `command_id`; `ordinal` counts the places that the user ever had in the
+    campaign.
+    """
+
+    campaign_id: str
+    partition: int
+    ticket: int
+    user_id: str
+    ordinal: int
+    command_id: str
+    city_tier: int | None
+    channel: str | None
+    queued_at_ms: int
 
 
 @dataclass(slots=True)

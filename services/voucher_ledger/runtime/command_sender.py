@@ -12,6 +12,7 @@ from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, prod
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
 
+PARTITION_UA = -1  # librdkafka: the partitioner chooses
 DELIVERY_SECONDS_MAX = 10.0
 TOPIC_SEEN_SECONDS_MAX = 5.0
 _TOPIC_SEEN_WAIT_SECONDS = 0.1
@@ -21,13 +22,14 @@ _QUEUE_FULL_WAIT_SECONDS = 0.05
 
 class OutgoingCommand(NamedTuple):
     """A command record. `time_ms` is its timestamp in milliseconds since 1970, which a topic with LogAppendTime
-    replaces by its own.
+    replaces by its own. Without a `partition` the key tells it.
     """
 
     topic: str
     key: bytes
     value: bytes
     time_ms: int
+    partition: int = PARTITION_UA
 
 
 class CommandSender:
@@ -39,13 +41,15 @@ class CommandSender:
             producer_config(settings, client_id=f"voucher-ledger-{client}", delivery_timeout_ms=delivery_ms)
         )
         self._failures: list[KafkaError] = []
+        self._last_offsets: dict[tuple[str, int], int] = {}
 
-    def send(self, commands: Sequence[OutgoingCommand]) -> None:
-        """Produce `commands` and wait until each is acknowledged.
+    def send(self, commands: Sequence[OutgoingCommand]) -> dict[tuple[str, int], int]:
+        """Produce `commands` and wait until each is acknowledged; the last offset in each (topic, partition).
 
         Raises SessionLost where one was not: which of them arrived is then unknown.
         """
         deadline = time.monotonic() + 2 * DELIVERY_SECONDS_MAX
+        self._last_offsets = {}
         for command in commands:
             self._produce(command, deadline)
         waiting = self._producer.flush(max(0.0, deadline - time.monotonic()))
@@ -53,6 +57,7 @@ class CommandSender:
             cause = self._failures[0].str() if self._failures else "no answer"
             count = len(self._failures) + waiting
             raise SessionLost(f"Kafka: {count} of {len(commands)} commands were not acknowledged: {cause}")
+        return self._last_offsets
 
     def close(self) -> None:
         """Drop what was not sent; never waits."""
@@ -63,7 +68,12 @@ class CommandSender:
         while True:
             try:
                 self._producer.produce(
-                    command.topic, command.value, command.key, timestamp=command.time_ms, on_delivery=self._delivered
+                    command.topic,
+                    command.value,
+                    command.key,
+                    partition=command.partition,
+                    timestamp=command.time_ms,
+                    on_delivery=self._delivered,
                 )
                 self._producer.poll(0)
                 return
@@ -74,9 +84,13 @@ class CommandSender:
             except KafkaException as error:
                 raise SessionLost(f"Kafka: {error.args[0].str()}") from error
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._failures.append(error)
+            return
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if topic is not None and partition is not None and offset is not None:
+            self._last_offsets[topic, partition] = max(offset, self._last_offsets.get((topic, partition), -1))
 
 
 def stamped_by_broker(settings: Settings, topics: Sequence[str]) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""The sweeper's loop: look for what is due, send its commands, wait. One sweeper acts; others stand by."""
+"""The sweeper's loop: look for what is due and whose turn it is, send the commands, wait. One acts; others stand by."""
 
 import threading
 import time
@@ -12,14 +12,19 @@ from voucher_ledger.runtime.processor import lost_setup
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.sweeper.plan import DueRow, RecentlySent, plan
 from voucher_ledger.sweeper.store import DueStore
+from voucher_ledger.sweeper.turns import Underway, admission, turns
 
 CLAIM_TOPIC = "claim.commands"
 ORDER_TOPIC = "order.commands"
 
 ROUND_SECONDS = 0.5
+# While a waiting room empties, rounds follow each other as the admissions are decided.
+ADMITTING_ROUND_SECONDS = 0.05
 STANDBY_SECONDS = 1.0
 # The most commands of a topic that wait to be decided: a backlog of due rows is worked off at the rooms' pace.
 DUE_ROWS_MAX = 10_000
+# As many admissions as the claims room decides in about half a second: more would only put its claims off.
+ADMISSIONS_UNDERWAY_MAX = 20_000
 AGAIN_AFTER_SECONDS = 30.0
 # The broker that stamps a command may be this much behind our clock: its record must not be early by it.
 CLOCK_MARGIN_MS = 250
@@ -35,6 +40,7 @@ class Sweep:
     def __init__(self, settings: Settings, recently_sent: RecentlySent) -> None:
         """Connect to both. Raises Unreachable, NotSetUp."""
         self._recently_sent = recently_sent
+        self._underway = Underway(round(ROUND_SECONDS * 1000))
         self._by_broker = stamped_by_broker(settings, [CLAIM_TOPIC, ORDER_TOPIC])
         self._store = DueStore(settings)
         self._sender = CommandSender(settings, "sweeper")
@@ -46,8 +52,11 @@ class Sweep:
                 return
         log.info("sweeping")
         while not stopping.is_set():
+            next_round = time.monotonic() + ROUND_SECONDS
             self.round()
-            stopping.wait(ROUND_SECONDS)
+            while self.admit() and time.monotonic() < next_round:
+                stopping.wait(ADMITTING_ROUND_SECONDS)
+            stopping.wait(max(0.0, next_round - time.monotonic()))
 
     def round(self) -> int:
         """Send the commands of what is due and not yet asked for; how many. Holds first: theirs become due vouchers."""
@@ -57,6 +66,30 @@ class Sweep:
         sent += self._send(self._store.due_vouchers(due_claim_ms, DUE_ROWS_MAX), claim_ms)
         self._store.mark_swept(min(due_order_ms, due_claim_ms), DUE_ROWS_MAX)
         return sent
+
+    def admit(self) -> bool:
+        """Send the admissions of those whose turn has come in the waiting rooms; whether some are underway now."""
+        lines = self._store.waiting_lines()
+        if not lines:
+            return False
+        record_time_ms, due_ms = self._times_ms(CLAIM_TOPIC)
+        rules = self._store.campaigns({line.campaign_id for line in lines})
+        standings = self._underway.standings(lines, time.monotonic_ns() // 1_000_000)
+        found = turns(lines, rules, standings, due_ms, ADMISSIONS_UNDERWAY_MAX)
+        commands = [
+            OutgoingCommand(
+                CLAIM_TOPIC,
+                waiting.user_id.encode(),
+                admission(turn, waiting, record_time_ms),
+                record_time_ms,
+                turn.line.partition,
+            )
+            for turn in found
+            for waiting in self._store.places(turn)
+        ]
+        offsets = self._sender.send(commands)
+        self._underway.remember(found, {partition: offset for (_, partition), offset in offsets.items()})
+        return bool(self._underway)
 
     def close(self) -> None:
         """Leave everything behind."""

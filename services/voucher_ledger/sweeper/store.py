@@ -1,14 +1,17 @@
-"""What the sweeper reads of the books: due rows, by the partial indexes voucher_due and reservation_due."""
+"""What the sweeper reads of the books: due rows, by the partial indexes voucher_due and reservation_due, and lines."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import psycopg
 
+from voucher_ledger.ledger import campaigns
+from voucher_ledger.ledger.model import Campaign
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import SessionLost, Unreachable, without_tables
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.sweeper.plan import DueHold, DueVoucher
+from voucher_ledger.sweeper.turns import Turn, Waiting, WaitingLine
 
 _ROLE = "voucher_ledger_writer"
 LOCK_NAME = "voucher-ledger-sweeper"
@@ -36,6 +39,22 @@ UPDATE books.reservation SET swept = true WHERE order_id IN (
     SELECT order_id FROM books.reservation
     WHERE NOT swept AND state <> 'held' AND expires_at_ms <= %s
     ORDER BY expires_at_ms LIMIT %s FOR UPDATE SKIP LOCKED)"""
+
+# One statement, so one snapshot: what is underway is told from where lines, supply and positions stand together.
+_LINES = """
+WITH line AS (
+    SELECT campaign_id, partition, head, next_ticket FROM books.waiting_line WHERE head < next_ticket
+), supply AS (
+    SELECT campaign_id, sum(vouchers)::bigint AS vouchers, sum(amount_minor)::bigint AS amount_minor FROM books.account
+    WHERE role IN ('pool', 'lease') AND campaign_id IN (SELECT campaign_id FROM line) GROUP BY campaign_id
+)
+SELECT campaign_id, partition, head, next_ticket, p.next_offset, vouchers, amount_minor
+FROM line JOIN supply USING (campaign_id)
+JOIN books.position p USING (partition) WHERE p.topic = 'claim.commands' ORDER BY campaign_id, partition"""
+
+_PLACES = """
+SELECT ticket, user_id, command_id FROM books.waiting_place
+WHERE campaign_id = %s AND partition = %s AND ticket >= %s AND ticket < %s ORDER BY ticket"""
 
 _RECORD_TIME = "SELECT coalesce(max(record_time_ms), 0) FROM books.position"
 
@@ -78,6 +97,23 @@ class DueStore:
         with _lost_when_broken():
             self._connection.execute(_SWEEP_VOUCHERS, (now_ms, rows_max))
             self._connection.execute(_SWEEP_HOLDS, (now_ms, rows_max))
+
+    def waiting_lines(self) -> list[WaitingLine]:
+        """The lines in which somebody waits, of all campaigns."""
+        with _lost_when_broken():
+            return [WaitingLine(*row) for row in self._connection.execute(_LINES).fetchall()]
+
+    def campaigns(self, campaign_ids: Collection[str]) -> dict[str, Campaign]:
+        """The rules of these campaigns, by id."""
+        with _lost_when_broken():
+            return campaigns.load(self._connection, campaign_ids)
+
+    def places(self, turn: Turn) -> list[Waiting]:
+        """Who waits with the tickets of `turn`, in their order."""
+        line = turn.line
+        tickets = (line.campaign_id, line.partition, turn.ticket, turn.ticket + turn.places)
+        with _lost_when_broken():
+            return [Waiting(*row) for row in self._connection.execute(_PLACES, tickets).fetchall()]
 
     def record_time_ms(self) -> int:
         """The latest record time that any room has decided, 0 before the first."""
