@@ -50,8 +50,10 @@ class Rewriter:
         of_a_user = _KEY_FIELDS.get(topic, "user_id") == "user_id"
         if self.pseudonym_key is not None and of_a_user and not isinstance(data.get("user_id"), str):
             return self._unreadable(topic, key, value)
-        new_key = self._key(topic, key, data)
+        user_id = data.get("user_id")
         self._rename(data)
+        # Almost every key is the user's id, whose other name is known by now.
+        new_key = data["user_id"].encode() if _is(user_id, key) else self._key(topic, key, document["data"])
         return new_key, orjson.dumps({**document, TAG: self.name, "data": data})
 
     def headers(self, headers: list[Header], source: str) -> list[Header]:
@@ -60,6 +62,8 @@ class Rewriter:
 
     def awaited(self, value: bytes | None) -> tuple[int, int] | None:
         """The claim whose copy must be known before this record can be rewritten, as partition and offset."""
+        if value is None or b"voucher_id" not in value:
+            return None
         data = (_document(value) or {}).get("data")
         voucher_id = data.get("voucher_id") if isinstance(data, dict) else None
         return self.vouchers.place_of(voucher_id) if isinstance(voucher_id, str) else None
@@ -102,7 +106,7 @@ def _document(value: bytes | None) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _is(held: object, key: bytes) -> bool:
+def _is(held: object, key: bytes | None) -> bool:
     return isinstance(held, str) and held.encode() == key
 
 
