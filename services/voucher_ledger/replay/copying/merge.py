@@ -89,7 +89,7 @@ class Merge:
 
     def _hold_back(self, consumer: Consumer) -> None:
         ahead = {place for place in self._ends if len(self._buffers[place]) >= BUFFERED_MAX}
-        resumed = {place for place in self._paused if len(self._buffers[place]) < BUFFERED_MAX // 2}
+        resumed = {place for place in self._paused if len(self._buffers[place]) <= BUFFERED_MAX // 2}
         if ahead - self._paused:
             consumer.pause([TopicPartition(*place) for place in ahead - self._paused])
         if resumed:
