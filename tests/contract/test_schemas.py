@@ -40,7 +40,7 @@ def validator(folder: str, type_: str) -> jsonschema_rs.Draft202012Validator:
 def objects(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Paths of all objects within an example whose fields are fixed."""
     if isinstance(value, dict):
-        if path and path[-1] != "category_budgets_minor":
+        if path and path[-1] not in ("category_budgets_minor", "channel_quotas"):
             yield path
         for name, child in value.items():
             yield from objects(child, (*path, name))

@@ -74,6 +74,7 @@ class FieldLost(TypedDict):
     campaign_id: str
     user_id: str
     city_tier: NotRequired[int]
+    device_id: NotRequired[str]
 
 
 class FieldAdded(VoucherClaim):
@@ -85,6 +86,7 @@ class RequirednessDrifted(TypedDict):
     user_id: str
     city_tier: int
     channel: NotRequired[str]
+    device_id: NotRequired[str]
 
 
 class TypeDrifted(TypedDict):
@@ -92,6 +94,7 @@ class TypeDrifted(TypedDict):
     user_id: str
     city_tier: NotRequired[str]
     channel: NotRequired[str]
+    device_id: NotRequired[str]
 
 
 class BooleanForInteger(TypedDict):
@@ -99,6 +102,7 @@ class BooleanForInteger(TypedDict):
     user_id: str
     city_tier: NotRequired[bool]
     channel: NotRequired[str]
+    device_id: NotRequired[str]
 
 
 @pytest.mark.parametrize("drifted", [FieldLost, FieldAdded, RequirednessDrifted, TypeDrifted, BooleanForInteger])

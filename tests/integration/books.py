@@ -123,6 +123,36 @@ def open_campaign(books: Books, campaign_id: str, **changed: object) -> None:
     books.when(CampaignsRoom(), 0, START_MS, ("campaign.open", f"open-{campaign_id}", data))
 
 
+def write_several(books: Books) -> None:
+    """Orders of several vouchers, by partitions of their own: three held, three spent, two given back by a refund."""
+    open_campaign(books, "stacked", quota=20, budget_minor=50_000, per_user_limit=3, vouchers_per_order_max=3)
+    orders = [("stacks-holds", 3, 7_000), ("stacks-pays", 3, 6_000), ("stacks-back", 2, 5_500)]
+    for user_id, count, amount_minor in orders:
+        first, *more = books.claim(0, *[user_id] * count, campaign_id="stacked")
+        order = {
+            "order_id": f"order-{user_id}",
+            "user_id": user_id,
+            "voucher_id": first,
+            "more_voucher_ids": more,
+            "merchant_id": "m",
+            "category": "hotel",
+            "amount_minor": amount_minor,
+        }
+        books.when(OrdersRoom(), 1, START_MS + 2, ("order.reserve", f"reserve-{user_id}", order))
+    for user_id, paid_minor in [("stacks-pays", 0), ("stacks-back", 500)]:
+        payment = {"order_id": f"order-{user_id}", "user_id": user_id, "paid_minor": paid_minor}
+        settle = ("payment.settle", f"settle-{user_id}", {**payment, "payment_id": f"payment-{user_id}"})
+        books.when(PaymentsRoom(), 1, START_MS + 3, settle)
+    refund = {
+        "refund_id": "refund-stacks-back",
+        "payment_id": "payment-stacks-back",
+        "order_id": "order-stacks-back",
+        "user_id": "stacks-back",
+        "amount_minor": 500,
+    }
+    books.when(PaymentsRoom(), 1, START_MS + 4, ("payment.refund", "refund-stacks-back", refund))
+
+
 def write_history(books: Books) -> None:
     """A history in which every state of vouchers, reservations and payments occurs: see the users' names."""
     open_campaign(books, "grey")
@@ -180,5 +210,22 @@ def write_history(books: Books) -> None:
     books.when(
         books.claims, 0, START_MS + DAY_MS, ("voucher.expire", "expire-4", expire), ("voucher.admit", "admit-1", admit)
     )
+    write_several(books)
+    _write_limited(books)
     # The first batch's row is pruned, as it is once its events are known to be published.
     books.connection.execute("DELETE FROM books.outbox WHERE topic = 'claim.commands' AND first_offset = 0")
+
+
+def _write_limited(books: Books) -> None:
+    """A campaign in which a device and a channel are at their limit, and a user on both sides of midnight in China."""
+    limits = {"per_user_day": 1, "per_device": 2, "channel_quotas": {"app": 3}, "day_utc_offset_minutes": 480}
+    open_campaign(books, "limited", limits=limits)
+    midnight_ms = START_MS + 16 * 3_600_000
+    for at_ms, user_id, more in [
+        (midnight_ms - 1, "early", {"device_id": "shared", "channel": "app"}),
+        (midnight_ms, "early", {"device_id": "shared", "channel": "app"}),
+        (midnight_ms, "late", {"device_id": "other", "channel": "app"}),
+        (midnight_ms, "plain", {"channel": "web"}),
+    ]:
+        data = {"campaign_id": "limited", "user_id": user_id, **more}
+        books.when(books.claims, 1, at_ms, ("voucher.claim", f"claim-{user_id}-{at_ms}", data))

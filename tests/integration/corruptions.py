@@ -44,12 +44,16 @@ LOSS = "loss_is_of_honoured_claims"
 BALANCES = "vouchers_equal_balances"
 TRAIL = "vouchers_equal_their_postings"
 LIMIT = "user_limits_are_kept"
+DAY_LIMIT = "day_limits_are_kept"
+COUNTS = "device_and_channel_limits_are_kept"
 HELD = "reservations_equal_held_vouchers"
 PAYMENTS = "reservations_equal_payments"
 SPENT = "payments_equal_spent_vouchers"
 SPENT_BALANCE = "payments_equal_spent_balance"
 REFUNDS = "refunds_equal_payments"
 CATEGORY = "category_budgets_are_kept"
+ALLOWED = "several_vouchers_are_allowed"
+TOGETHER = "several_vouchers_move_together"
 CAUSE = "transfers_have_a_cause"
 TWICE = "no_cause_twice"
 LINES = "lines_are_kept"
@@ -127,6 +131,30 @@ _plant(
 )  # fmt: skip
 _plant("a limit passed", "UPDATE books.campaign SET per_user_limit = 1 WHERE campaign_id = 'grey'",
        LIMIT, ("user_id", "twice"))  # fmt: skip
+_plant(
+    "a day's limit passed",
+    """UPDATE books.campaign SET limits = jsonb_set(limits, '{day_utc_offset_minutes}', '479')
+    WHERE campaign_id = 'limited'""",
+    DAY_LIMIT, ("day", "2026-02-06"),
+)  # fmt: skip
+_plant("a device counted short", "UPDATE books.limit_count SET vouchers = 1 WHERE name = 'shared'",
+       COUNTS, ("counted_vouchers", 2))  # fmt: skip
+_plant("a channel's count lost", "DELETE FROM books.limit_count WHERE name = 'app'",
+       COUNTS, ("counted_vouchers", 3))  # fmt: skip
+_plant(
+    "a channel that the campaign does not limit",
+    "INSERT INTO books.limit_count VALUES ('channel', 'limited', 'web', 1, 9)",
+    COUNTS, ("name", "web"),
+)  # fmt: skip
+_plant("a limit that is not the campaign's", "UPDATE books.limit_count SET vouchers_max = 9 WHERE name = 'other'",
+       COUNTS, ("vouchers_max", 9))  # fmt: skip
+_plant(
+    "a channel past its quota",
+    """ALTER TABLE books.limit_count DROP CONSTRAINT limit_not_passed;
+    UPDATE books.limit_count SET vouchers_max = 2 WHERE name = 'app';
+    UPDATE books.campaign SET limits = jsonb_set(limits, '{channel_quotas,app}', '2') WHERE campaign_id = 'limited'""",
+    COUNTS, ("campaign_max", 2),
+)  # fmt: skip
 _plant("a hold that nobody has", "UPDATE books.reservation SET state = 'cancelled' WHERE order_id = 'order-holds'",
        HELD, ("voucher_user_id", "holds"), CATEGORY)  # fmt: skip
 _plant(

@@ -149,7 +149,8 @@ def good(draw: st.DrawFn) -> Sent:
         st.sampled_from(list("\\.\"'%,{}[]|;:NULLntrx\u2028\u00a0漢🎁-- ")), min_size=1, max_size=10
     )  # fmt: skip
     number = next(_numbers)
-    command = claim(number, user_id=f"{number}{draw(legal)}", channel=draw(legal), city_tier=draw(st.integers(1, 6)))
+    odd = {"user_id": f"{number}{draw(legal)}", "channel": draw(legal), "device_id": draw(legal)}
+    command = claim(number, city_tier=draw(st.integers(1, 6)), **odd)
     command["id"] = f"{draw(legal)}{number}"
     return Sent("claim.commands", _key("claim.commands", command), orjson.dumps(command), draw(headers), is_good=True)
 

@@ -9,8 +9,8 @@ from threading import Thread
 import psycopg
 import pytest
 
+from tests.integration import corruptions, corruptions_several
 from tests.integration.books import START_MS, Books, write_history
-from tests.integration.corruptions import CORRUPTIONS
 from voucher_ledger.dev.cluster import Endpoints
 from voucher_ledger.ledger import audit_command
 from voucher_ledger.ledger.audit import ROWS_SHOWN_MAX, audit, load_checks, run_checks
@@ -18,6 +18,8 @@ from voucher_ledger.runtime import migrations
 from voucher_ledger.runtime.postgres import connect
 
 pytestmark = pytest.mark.integration
+
+CORRUPTIONS = {**corruptions.CORRUPTIONS, **corruptions_several.CORRUPTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def test_the_command_tells_and_exits_by_the_contract(ledger: str, capsys: pytest
     assert audit_command.run(ledger, json=True) == 0
     assert json.loads(capsys.readouterr().out)["passed"] is True
     with psycopg.connect(ledger, autocommit=True) as connection:
-        connection.execute("UPDATE books.campaign SET per_user_limit = 1")
+        connection.execute("UPDATE books.campaign SET per_user_limit = 1 WHERE campaign_id = 'grey'")
     assert audit_command.run(ledger, json=False) == 1
     assert "campaign_id=grey, user_id=twice, vouchers=2, per_user_limit=1" in capsys.readouterr().out
     assert audit_command.run(ledger, json=True) == 1

@@ -74,21 +74,25 @@ def check_untouched(letter: Message, record: Sent) -> None:
 
 def check_granted(world: World, goods: list[Sent]) -> None:
     """Each good claim has its voucher, with ids and channel as they were sent."""
-    stored = set(world.connection.execute("SELECT command_id, user_id, channel, city_tier FROM books.voucher"))
+    stored = set(
+        world.connection.execute("SELECT command_id, user_id, channel, device_id, city_tier FROM books.voucher")
+    )
     told = {
-        (event["data"]["command_id"], event["data"]["user_id"], event["data"].get("channel"))
+        tuple(event["data"].get(name) for name in ("command_id", "user_id", "channel", "device_id"))
         for event in world.outcomes("claim")
         if event["type"] == "voucher.granted"
     }
     for record in goods:
         command = orjson.loads(record.value or b"")
         data = command["data"]
-        assert (command["id"], data["user_id"], data["channel"], data["city_tier"]) in stored
-        assert (command["id"], data["user_id"], data["channel"]) in told
+        sent = (command["id"], data["user_id"], data["channel"], data["device_id"])
+        assert (*sent, data["city_tier"]) in stored
+        assert sent in told
 
 
 def test_commands_in_are_outcomes_and_dead_letters(world: World) -> None:
-    world.open_campaign(quota=100_000, budget_minor=100_000 * 2_500)
+    # Odd devices are counted too.
+    world.open_campaign(quota=100_000, budget_minor=100_000 * 2_500, limits={"per_device": 100_000})
     processors = [world.spawn(topic.removesuffix(".commands") + "s") for topic in COMMAND_TOPICS]
     sent: dict[Place, Sent] = {}
 

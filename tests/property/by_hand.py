@@ -27,9 +27,9 @@ def campaign_open(**changes: Any) -> dict[str, Any]:
     return envelope("campaign.open", "open-1", {**data, **changes})
 
 
-def claim(command_id: str, user_id: str = "u-1") -> dict[str, Any]:
+def claim(command_id: str, user_id: str = "u-1", **more: Any) -> dict[str, Any]:
     """A claim of `spring-1`."""
-    return envelope("voucher.claim", command_id, {"campaign_id": "spring-1", "user_id": user_id})
+    return envelope("voucher.claim", command_id, {"campaign_id": "spring-1", "user_id": user_id, **more})
 
 
 def expire(user_id: str, voucher_id: str) -> dict[str, Any]:

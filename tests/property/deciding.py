@@ -36,6 +36,7 @@ _PICTURES = {
     "refunds": "SELECT to_jsonb(t) FROM books.refund t",
     "lines": "SELECT to_jsonb(t) FROM books.waiting_line t",
     "places": "SELECT to_jsonb(t) FROM books.waiting_place t",
+    "limit counts": "SELECT to_jsonb(t) FROM books.limit_count t",
     "category budgets": "SELECT to_jsonb(t) FROM books.category_budget t",
     "balances": """
         SELECT jsonb_build_array(campaign_id, replace(role::text, 'lease', 'pool'), sum(vouchers), sum(amount_minor))
@@ -45,20 +46,9 @@ _PICTURES = {
         SELECT to_jsonb(t) - '{debit_shard,credit_shard}'::text[] FROM books.transfer t WHERE credit_role <> 'lease'""",
 }
 _TABLES = (
-    *(
-        "waiting_place",
-        "waiting_line",
-        "outbox",
-        "position",
-        "transfer",
-        "refund",
-        "payment",
-        "reservation",
-        "voucher",
-        "category_budget",
-        "account",
-    ),
-    *("campaign_command", "campaign"),
+    *("waiting_place", "waiting_line"),
+    *("outbox", "position", "transfer", "refund", "payment", "reservation", "voucher", "limit_count"),
+    *("category_budget", "account", "campaign_command", "campaign"),
 )
 
 

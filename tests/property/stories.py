@@ -6,14 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.property.by_hand import (
-    FACE_MINOR,
-    HOLD_S,
-    OPEN_S,
-    START_MS,
-    TTL_S,
-    envelope,
-)
+from tests.property.by_hand import FACE_MINOR, HOLD_S, OPEN_S, START_MS, TTL_S, envelope
 from tests.property.deciding import PARTITIONS, Step
 from voucher_ledger.core.clock import rfc3339
 
@@ -137,6 +130,8 @@ class Teller:
         if overspend is not None:
             data["overspend"] = overspend
         if self.draw(st.booleans()):
+            data["limits"] = self._limits()
+        if self.draw(st.booleans()):
             data["categories"] = list(CATEGORIES)
             data["category_budgets_minor"] = {"tea": self.pick((700, 2_000, 0))}
         # With tranches to come nothing is honoured: test_release.py tells of both together.
@@ -144,6 +139,16 @@ class Teller:
             data["release"] = self._release(quota)
         self.campaigns.setdefault(data["campaign_id"], data)
         return data
+
+    def _limits(self) -> dict[str, Any]:
+        """Limits that few claims reach; midnight is the moment at which all began, or the one at which much ends."""
+        limits: dict[str, Any] = {"day_utc_offset_minutes": self.pick((480, 240, 479))}
+        for name, choices in (("per_user_day", (2, 1)), ("per_device", (3, 2, 1))):
+            if self.draw(st.booleans()):
+                limits[name] = self.pick(choices)
+        if self.draw(st.booleans()):
+            limits["channel_quotas"] = {"app": self.pick((4, 2, 0))}
+        return limits
 
     def _release(self, quota: int) -> list[dict[str, Any]]:
         """One tranche or two, of a part of the quota or all of it, at moments at which much else happens."""
@@ -165,6 +170,8 @@ class Teller:
         data: dict[str, Any] = {"campaign_id": self._campaign_id(), "user_id": self.name("u", 3)}
         if self.rarely():
             data |= {"city_tier": 3, "channel": "app\\n"}
+        elif self.draw(st.booleans()):
+            data |= {"channel": "app", "device_id": self.name("d", 2)}
         return data
 
     def _voucher(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from tests.property.by_hand import FACE_MINOR, START_MS, campaign_open, claim, step
 from tests.property.deciding import PARTITIONS, Ledger, Processor, item_of
 from tests.property.properties import booked_in
+from tests.property.stacks import stacks
 from tests.property.stories import Batch, Story, Teller, stories
 from voucher_ledger.claims.state import LeaseShort
 from voucher_ledger.core.records import Command
@@ -63,6 +64,15 @@ def rushes(draw: st.DrawFn) -> tuple[Story, list[list[Batch]]]:
     teller = Teller(draw, now_ms=START_MS + 1)
     opening = [teller.say("campaigns", "campaign.open")]
     return [opening], _by_team([[teller.say("claims", "voucher.claim") for _ in range(draw(st.integers(4, 24)))]])
+
+
+@st.composite
+def stack_races(draw: st.DrawFn) -> tuple[Story, list[list[Batch]]]:
+    """Two users' orders of up to four vouchers each, through both processors of a room at once."""
+    told = draw(stacks(commands_max=30))
+    size = draw(st.integers(1, 4))
+    batches = [told.steps[place : place + size] for place in range(0, len(told.steps), size)]
+    return told.ahead, _by_team(batches)
 
 
 def _by_team(story: Story) -> list[list[Batch]]:
@@ -146,6 +156,14 @@ def all_is_answered(ledger: Ledger, teams: list[Processor], ahead: Story, shares
 @given(told=races())
 @RACING
 def test_rooms_at_once_answer_each_command_once_and_leave_clean_books(
+    ledger: Ledger, teams: list[Processor], told: tuple[Story, list[list[Batch]]]
+) -> None:
+    all_is_answered(ledger, teams, *told)
+
+
+@given(told=stack_races())
+@settings(RACING, max_examples=20)
+def test_orders_of_several_vouchers_at_once_hold_all_of_them_or_none(
     ledger: Ledger, teams: list[Processor], told: tuple[Story, list[list[Batch]]]
 ) -> None:
     all_is_answered(ledger, teams, *told)

@@ -1,6 +1,7 @@
 """Claims and expiries of vouchers, given / when / then: every reason, every duplicate, every movement."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -23,9 +24,9 @@ PACED = campaign(tranches=((NOW_MS, 5), (NOW_MS + 1_000, 5)))
 
 
 def given(*vouchers: Voucher, rules: Campaign | None = None, lease: Lease | None = None) -> Claims:
-    found = campaign() if rules is None else rules
+    found = campaign() if rules is None else replace(rules)
     state = Claims(Journal("claim.commands"), {found.campaign_id: found})
-    state.leases["spring"] = Lease(PARTITION, 10, 25_000) if lease is None else lease
+    state.leases["spring"] = Lease(PARTITION, 10, 25_000) if lease is None else replace(lease)
     for held in vouchers:
         state.by_id[held.voucher_id] = held
         state.by_user.setdefault((held.campaign_id, held.user_id), []).append(held)

@@ -11,7 +11,7 @@ from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.state import Claims, Lease, LeaseShort, Queue
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.ledger.model import Campaign, Line, Place, Voucher
+from voucher_ledger.ledger.model import Campaign, Limits, Line, Place, Voucher
 
 QUEUES = campaign(when_empty="queue")
 SOME = Lease(PARTITION, 2, 5_000)
@@ -201,3 +201,15 @@ def test_a_user_who_waits_again_gets_another_ordinal() -> None:
     state = waiting(place(1, 3, ordinal=1), lease=EMPTY)
     assert when(state, claim(9, user_id="u-1")).data["queue_position"] == 1
     assert state.queued[0].ordinal == 2
+
+
+def test_who_passes_a_limit_by_now_leaves_the_line_and_is_told_which() -> None:
+    rules = campaign(when_empty="queue", limits=Limits(per_device=1))
+    state = waiting(place(1, 7, device_id="shared"), place(2, 8, device_id="shared"), lease=SOME, rules=rules)
+    assert when(state, admit(1)).data["device_id"] == "shared"
+    event = when(state, admit(2))
+    assert (event.data["reason"], event.data["detail"]) == ("user_limit", "device")
+    assert state.queues["spring"].lines[PARTITION] == Line("spring", PARTITION, 9, 9, 1, changed=True)
+    assert state.limit_added == {("device", "spring", "shared"): 1}
+    # A claim that is past its limit does not begin to wait.
+    assert when(state, claim(60, user_id="u-3", device_id="shared")).data["reason"] == "user_limit"

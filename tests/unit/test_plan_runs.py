@@ -36,6 +36,11 @@ def test_cards_run_out_with_the_last_one() -> None:
     assert (found.last_card_ms, found.available_ms) == (5 * MINUTE_MS, 5 * MINUTE_MS)
 
 
+def test_limits_bound_no_planned_claim_as_each_is_a_user_of_its_own_without_device_or_channel() -> None:
+    limits = {"per_user_day": 1, "per_device": 1, "channel_quotas": {"app": 0}}
+    assert run(campaign(quota=2, limits=limits), 1, 5, 6, 7) == run(campaign(quota=2), 1, 5, 6, 7)
+
+
 def test_cards_that_are_left_last() -> None:
     found = run(campaign(quota=3), 1, 5)
     assert (found.last_card_ms, found.available_ms) == (None, 120 * MINUTE_MS)

@@ -42,7 +42,8 @@ def value_for(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if schema["type"] == "integer":
         return st.integers(schema["minimum"], schema["maximum"])
     if schema["type"] == "array":
-        return st.lists(value_for(schema["items"]), min_size=schema.get("minItems", 0), max_size=3)
+        unique = schema.get("uniqueItems", False)
+        return st.lists(value_for(schema["items"]), min_size=schema.get("minItems", 0), max_size=3, unique=unique)
     if "properties" in schema:
         return object_for(schema)
     if schema["type"] == "object":
@@ -70,6 +71,8 @@ def agreeing(value: dict[str, Any]) -> dict[str, Any]:
         value["starts_at"], value["ends_at"] = "2026-02-06T00:00:00Z", "2026-02-06T06:00:00.5+00:00"
     if "categories" in value and "category_budgets_minor" in value:
         value["categories"] = list(value["category_budgets_minor"])
+    if value.get("voucher_id") in value.get("more_voucher_ids", ()):
+        del value["more_voucher_ids"]
     return value
 
 

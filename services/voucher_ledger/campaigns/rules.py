@@ -3,7 +3,7 @@
 from typing import Any
 
 from voucher_ledger.core.clock import milliseconds
-from voucher_ledger.ledger.model import Campaign
+from voucher_ledger.ledger.model import Campaign, Limits
 
 
 def opened_rules(data: dict[str, Any]) -> Campaign:
@@ -30,4 +30,13 @@ def opened_rules(data: dict[str, Any]) -> Campaign:
         tranches=tuple(
             sorted((milliseconds(part["at"]), part["quota"]) for part in data.get("release", ()) if part["quota"] > 0)
         ),
+        vouchers_per_order_max=data.get("vouchers_per_order_max", 1),
+        limits=_limits(data.get("limits", {})),
     )
+
+
+def _limits(given: dict[str, Any]) -> Limits | None:
+    """The limits that were given; None where nothing is limited, so that claims then look for nothing to count."""
+    limits = Limits(**given)
+    unlimited = limits.per_user_day is None and limits.per_device is None and not limits.channel_quotas
+    return None if unlimited else limits

@@ -36,12 +36,12 @@ JOIN books.campaign_command a USING (campaign_id, command_id)"""
 _INSERT = """
 INSERT INTO books.campaign (campaign_id, command_id, state, name, currency, quota, budget_minor, voucher_kind,
     face_value_minor, percent_bp, min_spend_minor, starts_at_ms, ends_at_ms, per_user_limit, voucher_ttl_ms,
-    hold_ttl_ms, categories, overspend, when_empty, release_at_ms, release_quota)
+    hold_ttl_ms, categories, overspend, when_empty, release_at_ms, release_quota, vouchers_per_order_max, limits)
 SELECT * FROM jsonb_to_recordset(%s::jsonb) AS r (campaign_id text, command_id text, state books.campaign_state,
     name text, currency text, quota bigint, budget_minor bigint, voucher_kind text, face_value_minor bigint,
     percent_bp integer, min_spend_minor bigint, starts_at_ms bigint, ends_at_ms bigint, per_user_limit integer,
     voucher_ttl_ms bigint, hold_ttl_ms bigint, categories text[], overspend text, when_empty text,
-    release_at_ms bigint[], release_quota bigint[])
+    release_at_ms bigint[], release_quota bigint[], vouchers_per_order_max integer, limits jsonb)
 ORDER BY campaign_id COLLATE "C\""""
 
 # One statement locks its rows in no order of ours: they are locked in order first.

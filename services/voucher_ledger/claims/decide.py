@@ -1,12 +1,14 @@
 """Claims, admissions and expiries: who gets a voucher. Pure: state and command in, event out, nothing changed."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from voucher_ledger.claims import limits
 from voucher_ledger.claims.state import Claims, Lease, LeaseShort
 from voucher_ledger.claims.waiting import behind, position, queued, waits_already, waits_by
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
-from voucher_ledger.ledger.model import Campaign, Voucher
+from voucher_ledger.ledger.model import Campaign, Place, Voucher
 from voucher_ledger.ledger.release import next_release_ms
 
 
@@ -42,11 +44,12 @@ def _claim(state: Claims, command: Command) -> Event:
     queue = state.queues.get(campaign.campaign_id)
     if queue is not None and waits_by(queue, command):
         return waits_already(queue, command)
-    reason = _barred(campaign, command.time_ms) or (
-        "user_limit" if earlier is not None and len(earlier) >= campaign.per_user_limit else None
-    )
-    if reason is not None:
-        return rejected("voucher.rejected", command, reason, data)
+    barred = _barred(campaign, command.time_ms)
+    if barred is not None:
+        return rejected("voucher.rejected", command, barred, data)
+    passed = _limit_passed(state, campaign, earlier or (), data, command.time_ms)
+    if passed is not None:
+        return Event("voucher.rejected", {**data, "command_id": command.id, **passed})
     if queue is not None:
         standing = behind(queue, command)
         if standing is not None:
@@ -66,6 +69,21 @@ def _barred(campaign: Campaign, now_ms: int) -> str | None:
     return "paused" if campaign.state == "paused" else None
 
 
+def _limit_passed(
+    state: Claims, campaign: Campaign, earlier: Sequence[Voucher], claimed: dict[str, Any], now_ms: int
+) -> dict[str, Any] | None:
+    """What the refusal says where a voucher more would pass a limit; `earlier` are the user's vouchers, `claimed` names
+    user, device and channel.
+    """
+    if len(earlier) >= campaign.per_user_limit:
+        return {"reason": "user_limit"}
+    if campaign.limits is None:
+        return None
+    device_id, channel = claimed.get("device_id"), claimed.get("channel")
+    detail = limits.refusal(state, campaign, claimed["user_id"], device_id, channel, now_ms)
+    return None if detail is None else {"reason": "user_limit", "detail": detail}
+
+
 def _admit(state: Claims, command: Command) -> Event:
     """The turn of a waiting user, answered as his claim: by its id. Only the head of a line is served, so that none is
     overtaken in it.
@@ -80,18 +98,19 @@ def _admit(state: Claims, command: Command) -> Event:
     place = None if queue is None else queue.places.get(data["user_id"])
     if queue is None or place is None or place.command_id != data["claim_id"]:
         if by_claim is not None:
-            return _granted_before(by_claim, campaign, _named(data, by_claim.city_tier, by_claim.channel))
+            return _granted_before(by_claim, campaign, _named(data, by_claim))
         return _unfit(command, "conflict", f"the user does not wait by the claim {data['claim_id']}")
     if place.partition != command.partition:
         return _unfit(command, "conflict", f"the user waits in partition {place.partition}: send it there")
-    answer = {**_named(data, place.city_tier, place.channel), "command_id": place.command_id}
+    answer = {**_named(data, place), "command_id": place.command_id}
     if place.ticket == queue.lines[place.partition].head:
         barred = _barred(campaign, command.time_ms)
         if barred == "ended":
             return Event("voucher.rejected", {**answer, "reason": "ended"})
-        # Through another partition he came by a voucher meanwhile, by the same claim even.
-        if by_claim is not None or len(earlier) >= campaign.per_user_limit:
-            return Event("voucher.rejected", {**answer, "reason": "user_limit"})
+        # Through another partition he came by a voucher meanwhile, by the same claim even; or others by what he shares.
+        passed = _limit_passed(state, campaign, earlier, answer, command.time_ms)
+        if by_claim is not None or passed is not None:
+            return Event("voucher.rejected", {**answer, **(passed or {"reason": "user_limit"})})
         if barred is None:
             reason = _shortage(campaign, state.leases[campaign.campaign_id])
             if reason is None or _honours(campaign, command.time_ms):
@@ -134,7 +153,8 @@ def _granted(campaign: Campaign, command: Command, answer: dict[str, Any]) -> Ev
 
 def _again(campaign: Campaign, voucher: Voucher, command: Command) -> Event:
     data = command.data
-    if data.get("city_tier") != voucher.city_tier or data.get("channel") != voucher.channel:
+    content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
+    if content != (voucher.city_tier, voucher.channel, voucher.device_id):
         return rejected("voucher.rejected", command, "conflict", data)
     return _granted_before(voucher, campaign, data)
 
@@ -153,13 +173,12 @@ def _granted_before(voucher: Voucher, campaign: Campaign, answer: dict[str, Any]
     )
 
 
-def _named(data: dict[str, Any], city_tier: int | None = None, channel: str | None = None) -> dict[str, Any]:
+def _named(data: dict[str, Any], claimed: Voucher | Place | None = None) -> dict[str, Any]:
     """What the outcome of an admission repeats: the campaign, the user, and what the claim gave of itself."""
     named = {"campaign_id": data["campaign_id"], "user_id": data["user_id"]}
-    if city_tier is not None:
-        named["city_tier"] = city_tier
-    if channel is not None:
-        named["channel"] = channel
+    if claimed is not None:
+        given = {"city_tier": claimed.city_tier, "channel": claimed.channel, "device_id": claimed.device_id}
+        named |= {name: value for name, value in given.items() if value is not None}
     return named
 
 

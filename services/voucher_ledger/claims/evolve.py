@@ -1,5 +1,6 @@
 """How an accepted claim, admission or expiry changes the working set: vouchers, lines, leases, the journal. No IO."""
 
+from voucher_ledger.claims import limits
 from voucher_ledger.claims.state import Claims, Lease
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger.model import Line, Place, Role, Voucher
@@ -45,6 +46,7 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
         answer["command_id"],
         answer.get("city_tier"),
         answer.get("channel"),
+        device_id=answer.get("device_id"),
     )
     if earlier is None:
         state.by_user[owner] = [voucher]
@@ -52,6 +54,8 @@ def _grant(state: Claims, command: Command, event: Event) -> None:
         earlier.append(voucher)
     state.by_id[voucher.voucher_id] = voucher
     state.granted.append(voucher)
+    if campaign.limits is not None:
+        limits.count(state, campaign, voucher.device_id, voucher.channel)
     _pay(state, command, campaign_id, voucher)
 
 
@@ -73,6 +77,7 @@ def _join(state: Claims, command: Command) -> None:
         data.get("city_tier"),
         data.get("channel"),
         command.time_ms,
+        data.get("device_id"),
     )
     line.next_ticket += 1
     line.changed = True

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal, Movement
-from voucher_ledger.ledger.model import Campaign, Line, Place, Voucher
+from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Place, Voucher
 
 
 class LeaseShort(Contended):
@@ -51,7 +51,11 @@ class Queue:
 
 @dataclass(slots=True)
 class Claims:
-    """The working set: loaded by the store, changed by `evolve`, written back by the store."""
+    """The working set: loaded by the store, changed by `evolve`, written back by the store.
+
+    `limit_counts` are the vouchers granted by device and by channel, those of this batch (`limit_added`) among them,
+    where the campaign limits them.
+    """
 
     journal: Journal
     campaigns: dict[str, Campaign] = field(default_factory=dict)
@@ -62,3 +66,5 @@ class Claims:
     granted: list[Voucher] = field(default_factory=list)
     changed: dict[str, Voucher] = field(default_factory=dict)
     queued: list[Place] = field(default_factory=list)
+    limit_counts: dict[LimitKey, int] = field(default_factory=dict)
+    limit_added: dict[LimitKey, int] = field(default_factory=dict)

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
+from voucher_ledger.claims import limits
 from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.evolve import evolve
 from voucher_ledger.claims.state import Claims, Lease, Queue
 from voucher_ledger.core.records import Command
-from voucher_ledger.ledger import accounts, campaigns, leases, vouchers, waiting
+from voucher_ledger.ledger import accounts, campaigns, leases, limit_counts, vouchers, waiting
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
-from voucher_ledger.ledger.model import Campaign, Line, Role
+from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Role
 from voucher_ledger.ledger.release import turn, unreleased
 
 
@@ -81,6 +82,39 @@ def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequen
     accounts.lock(connection, keys)
 
 
+def _limited(state: Claims, commands: Sequence[Command]) -> dict[LimitKey, int]:
+    """The devices and channels of a batch that their campaigns limit, each with the most it may be granted: of claims
+    those that they name, of admissions those of the claims by which their users wait.
+    """
+    limited = {name: campaign for name, campaign in state.campaigns.items() if campaign.limits is not None}
+    found: dict[LimitKey, int] = {}
+    if not limited:
+        return found
+    for command in commands:
+        data = command.data
+        campaign = limited.get(data["campaign_id"])
+        if campaign is None or command.type == "voucher.expire":
+            continue
+        device_id, channel = data.get("device_id"), data.get("channel")
+        if command.type == "voucher.admit":
+            queue = state.queues.get(campaign.campaign_id)
+            place = None if queue is None else queue.places.get(data["user_id"])
+            if place is None:
+                continue
+            device_id, channel = place.device_id, place.channel
+        for key in limits.counted(campaign, device_id, channel):
+            found[key] = limits.most(campaign, key)
+    return found
+
+
+def _lock_counts(connection: psycopg.Connection, state: Claims, claims: Sequence[Command]) -> None:
+    """Hold what bounds the claims of a batch before it draws anything, for accounts are the last that it locks."""
+    if all(campaign.limits is None for campaign in state.campaigns.values()):
+        return
+    _find_places(connection, state, {(command.data["campaign_id"], command.data["user_id"]) for command in claims})
+    state.limit_counts = limit_counts.lock(connection, _limited(state, claims))
+
+
 def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
     own = [command for command in claims if command.data["campaign_id"] == campaign.campaign_id]
     place = turn(campaign, [command.time_ms for command in own])
@@ -124,12 +158,14 @@ class ClaimsRoom:
                 leads[command.data["campaign_id"]] = command
         expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
         state.campaigns = campaigns.load(connection, wanted)
+        _open_queues(connection, state)
+        if lock:
+            _lock_counts(connection, state, claims)
         for campaign_id, campaign in state.campaigns.items():
             if campaign.tranches:
                 _part_at_tranches(campaign, claims)
             lead = leads[campaign_id]
             state.leases[campaign_id] = Lease(lead.partition, 0, 0, held_back=unreleased(campaign, lead.time_ms))
-        _open_queues(connection, state)
         self._read_leases(connection, state)
         for campaign_id, campaign in sorted(state.campaigns.items()):
             lease, count = state.leases[campaign_id], wanted[campaign_id]
@@ -162,7 +198,9 @@ class ClaimsRoom:
             lease.everything = lease.vouchers >= held_vouchers and lease.amount_minor >= held_minor
 
     def load(self, connection: psycopg.Connection, state: Claims, commands: Sequence[Command], *, lock: bool) -> None:
-        """The vouchers of the batch's users, their places in a waiting room, and the leases as they are now."""
+        """The vouchers of the batch's users, their places in a waiting room, what their claims are counted for, and
+        the leases as they are now.
+        """
         if state.leases:
             if lock:
                 _lock_leases(connection, state, commands)
@@ -172,6 +210,8 @@ class ClaimsRoom:
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)
             state.by_id[voucher.voucher_id] = voucher
         _find_places(connection, state, owners)
+        if not lock:  # else `prepare` holds them
+            state.limit_counts = limit_counts.load(connection, _limited(state, commands))
         missing = {
             command.data["voucher_id"]
             for command in commands
@@ -182,11 +222,14 @@ class ClaimsRoom:
                 state.by_id[voucher.voucher_id] = voucher
 
     def write(self, connection: psycopg.Connection, state: Claims) -> None:
-        """New vouchers, changed vouchers, the lines, and last the journal with the accounts."""
+        """New vouchers, changed vouchers, the lines, transfers, and last what others wait for: counts, accounts."""
         vouchers.insert(connection, state.granted)
         vouchers.update(connection, list(state.changed.values()))
         if state.queues:
             waiting.insert(connection, state.queued)
             queues = state.queues.values()
             waiting.write_lines(connection, [line for queue in queues for line in queue.lines.values() if line.changed])
-        accounts.write_journal(connection, state.journal)
+        accounts.append_transfers(connection, state.journal)
+        most = {key: limits.most(state.campaigns[key[1]], key) for key in state.limit_added}
+        limit_counts.add(connection, state.limit_added, most)
+        accounts.move_balances(connection, state.journal)

@@ -27,7 +27,8 @@ def waits_already(queue: Queue, command: Command) -> Event:
     """The answer to the claim by which a user waits, when it is sent again: where he stands now."""
     data = command.data
     place = queue.places[data["user_id"]]
-    if data.get("city_tier") != place.city_tier or data.get("channel") != place.channel:
+    content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
+    if content != (place.city_tier, place.channel, place.device_id):
         return rejected("voucher.rejected", command, "conflict", data)
     standing = position(queue, place)
     return Event("voucher.queued", {**data, "command_id": command.id, "queue_position": standing, "duplicate": True})

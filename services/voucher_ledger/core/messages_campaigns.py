@@ -24,6 +24,15 @@ class Tranche(TypedDict):
     quota: int
 
 
+class ClaimLimits(TypedDict):
+    """Limits on claims beside `per_user_limit`; those that are absent don't hold."""
+
+    per_user_day: NotRequired[int]
+    per_device: NotRequired[int]
+    channel_quotas: NotRequired[dict[str, int]]
+    day_utc_offset_minutes: NotRequired[int]
+
+
 class CampaignOpen(TypedDict):
     """`campaign.open`: the defaults of absent fields are the schema's to tell and the room's to apply."""
 
@@ -36,6 +45,8 @@ class CampaignOpen(TypedDict):
     starts_at: str
     ends_at: str
     per_user_limit: NotRequired[int]
+    vouchers_per_order_max: NotRequired[int]
+    limits: NotRequired[ClaimLimits]
     voucher_ttl_s: int
     hold_ttl_s: int
     categories: NotRequired[list[str]]

@@ -26,6 +26,7 @@ class VoucherClaim(TypedDict):
     user_id: str
     city_tier: NotRequired[int]
     channel: NotRequired[str]
+    device_id: NotRequired[str]
 
 
 class VoucherAdmit(TypedDict):
@@ -51,6 +52,7 @@ class VoucherGranted(TypedDict):
     user_id: str
     city_tier: NotRequired[int]
     channel: NotRequired[str]
+    device_id: NotRequired[str]
     voucher_id: str
     face_value_minor: int
     expires_at: str
@@ -65,6 +67,7 @@ class VoucherQueued(TypedDict):
     user_id: str
     city_tier: NotRequired[int]
     channel: NotRequired[str]
+    device_id: NotRequired[str]
     queue_position: int
     command_id: str
     duplicate: NotRequired[Literal[True]]
@@ -87,6 +90,7 @@ class VoucherRejected(TypedDict):
     user_id: str
     city_tier: NotRequired[int]
     channel: NotRequired[str]
+    device_id: NotRequired[str]
     voucher_id: NotRequired[str]
     reason: ClaimReason
     next_release_at: NotRequired[str]

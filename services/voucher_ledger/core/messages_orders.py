@@ -19,11 +19,15 @@ OrderReason = Literal[
 
 
 class OrderReserve(TypedDict):
-    """`order.reserve`: `amount_minor` is the order's amount before the discount."""
+    """`order.reserve`: `amount_minor` is the order's amount before the discount.
+
+    `more_voucher_ids`: the vouchers that apply after `voucher_id`, in this order; all of them or none.
+    """
 
     order_id: str
     user_id: str
     voucher_id: str
+    more_voucher_ids: NotRequired[list[str]]
     merchant_id: str
     category: str
     city_tier: NotRequired[int]
@@ -39,17 +43,22 @@ class OrderRelease(TypedDict):
 
 
 class OrderReserved(TypedDict):
-    """`order.reserved`: the voucher is held until `expires_at`."""
+    """`order.reserved`: the voucher is held until `expires_at`.
+
+    Of several vouchers `voucher_discounts_minor` says what each takes off, that of `voucher_id` first.
+    """
 
     order_id: str
     user_id: str
     voucher_id: str
+    more_voucher_ids: NotRequired[list[str]]
     campaign_id: str
     merchant_id: str
     category: str
     city_tier: NotRequired[int]
     amount_minor: int
     discount_minor: int
+    voucher_discounts_minor: NotRequired[list[int]]
     expires_at: str
     command_id: str
     duplicate: NotRequired[Literal[True]]
@@ -61,6 +70,7 @@ class OrderReleased(TypedDict):
     order_id: str
     user_id: str
     voucher_id: str
+    more_voucher_ids: NotRequired[list[str]]
     campaign_id: str
     reason: NotRequired[str]
     command_id: str
@@ -73,6 +83,8 @@ class OrderRejected(TypedDict):
     order_id: str
     user_id: str
     voucher_id: NotRequired[str]
+    more_voucher_ids: NotRequired[list[str]]
+    refused_voucher_id: NotRequired[str]
     campaign_id: NotRequired[str]
     merchant_id: NotRequired[str]
     category: NotRequired[str]

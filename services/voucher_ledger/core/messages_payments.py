@@ -40,9 +40,11 @@ class PaymentSettled(TypedDict):
     order_id: str
     user_id: str
     voucher_id: str
+    more_voucher_ids: NotRequired[list[str]]
     campaign_id: str
     paid_minor: int
     discount_minor: int
+    voucher_discounts_minor: NotRequired[list[int]]
     command_id: str
     duplicate: NotRequired[Literal[True]]
 
@@ -55,6 +57,7 @@ class PaymentRefunded(TypedDict):
     order_id: str
     user_id: str
     voucher_id: str
+    more_voucher_ids: NotRequired[list[str]]
     campaign_id: str
     amount_minor: int
     reason: NotRequired[str]

@@ -139,6 +139,14 @@ def _campaign_open_fault(nested_integers: tuple[Path, ...], data: dict[str, Any]
     return None if stray is None else f"data.category_budgets_minor: {show(stray)} is not one of data.categories"
 
 
+def _order_reserve_fault(_nested_integers: tuple[Path, ...], data: dict[str, Any]) -> str | None:
+    """Check what no schema can say: that no voucher is named by both of two fields."""
+    if "more_voucher_ids" in data and data["voucher_id"] in data["more_voucher_ids"]:
+        return f"data.more_voucher_ids: {show(data['voucher_id'])} is data.voucher_id already"
+    return None
+
+
 _FAULT_BY_TYPE: dict[str, Callable[[tuple[Path, ...], dict[str, Any]], str | None]] = {
-    "campaign.open": _campaign_open_fault
+    "campaign.open": _campaign_open_fault,
+    "order.reserve": _order_reserve_fault,
 }

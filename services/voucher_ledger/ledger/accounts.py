@@ -55,11 +55,25 @@ def ensure(connection: psycopg.Connection, keys: Iterable[AccountKey]) -> None:
 def write_journal(connection: psycopg.Connection, journal: Journal) -> None:
     """Append the batch's transfers, then move the balances by their sums: the last rows that a batch locks.
 
+    Raises as `move_balances` does.
+    """
+    append_transfers(connection, journal)
+    move_balances(connection, journal)
+
+
+def append_transfers(connection: psycopg.Connection, journal: Journal) -> None:
+    """Append the batch's transfers: the greater part of the work, and no other batch waits for it."""
+    if journal.rows:
+        copy_rows(connection, _COPY_TRANSFERS, journal.rows)
+
+
+def move_balances(connection: psycopg.Connection, journal: Journal) -> None:
+    """Move the balances by the sums of the batch's transfers: the last rows that it locks.
+
     Raises psycopg.errors.CheckViolation where an account would be overdrawn, RuntimeError where one does not exist.
     """
     if not journal.rows:
         return
-    copy_rows(connection, _COPY_TRANSFERS, journal.rows)
     deltas = {key: delta for key, delta in journal.deltas().items() if delta != (0, 0)}
     keys = in_lock_order(deltas)
     columns = _columns(keys)

@@ -145,12 +145,48 @@ FROM books.voucher v LEFT JOIN books.campaign c USING (campaign_id)
 GROUP BY v.campaign_id, v.user_id, c.per_user_limit
 HAVING c.per_user_limit IS NULL OR count(*) > c.per_user_limit;
 
+-- name: day_limits_are_kept
+-- No user was granted more vouchers of a campaign in one of its days than it allows.
+WITH limited AS (
+    SELECT campaign_id, (limits ->> 'per_user_day')::integer AS per_user_day,
+           (limits ->> 'day_utc_offset_minutes')::integer AS offset_minutes
+    FROM books.campaign WHERE limits ->> 'per_user_day' IS NOT NULL
+), granted AS (
+    SELECT campaign_id, v.user_id, l.per_user_day,
+           to_char(to_timestamp(v.granted_at_ms / 1000.0 + l.offset_minutes * 60) AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day
+    FROM books.voucher v JOIN limited l USING (campaign_id)
+)
+SELECT campaign_id, user_id, day, count(*) AS vouchers, per_user_day
+FROM granted GROUP BY campaign_id, user_id, day, per_user_day HAVING count(*) > per_user_day;
+
+-- name: device_and_channel_limits_are_kept
+-- The count of each device and channel that a campaign limits is that of its vouchers, and not past the limit.
+WITH limited AS (
+    SELECT campaign_id, limits FROM books.campaign WHERE limits IS NOT NULL
+), counted AS (
+    SELECT 'device'::books.limit_kind AS kind, campaign_id, v.device_id AS name, count(*) AS vouchers
+    FROM books.voucher v JOIN limited l USING (campaign_id)
+    WHERE v.device_id IS NOT NULL AND l.limits ->> 'per_device' IS NOT NULL GROUP BY campaign_id, v.device_id
+    UNION ALL
+    SELECT 'channel', campaign_id, v.channel, count(*)
+    FROM books.voucher v JOIN limited l USING (campaign_id)
+    WHERE l.limits -> 'channel_quotas' ->> v.channel IS NOT NULL GROUP BY campaign_id, v.channel
+), compared AS (
+    SELECT kind, campaign_id, name, n.vouchers, n.vouchers_max, c.vouchers AS counted_vouchers,
+           CASE kind WHEN 'device' THEN l.limits ->> 'per_device' ELSE l.limits -> 'channel_quotas' ->> name END AS most
+    FROM books.limit_count n FULL JOIN counted c USING (kind, campaign_id, name) LEFT JOIN limited l USING (campaign_id)
+)
+SELECT kind::text AS kind, campaign_id, name, vouchers, counted_vouchers, vouchers_max, most AS campaign_max
+FROM compared
+WHERE coalesce(vouchers, 0) <> coalesce(counted_vouchers, 0) OR vouchers > vouchers_max
+   OR vouchers_max IS DISTINCT FROM most::bigint;
+
 -- name: reservations_equal_held_vouchers
--- Each held reservation holds one voucher of its own user and campaign, and each held voucher has one reservation.
+-- Each held reservation holds its vouchers, of its own user and campaign, and each held voucher has one reservation.
 WITH held AS (
     SELECT order_id, voucher_id, campaign_id, user_id, discount_minor,
            count(*) OVER (PARTITION BY voucher_id) AS reservations
-    FROM books.reservation WHERE state = 'held'
+    FROM books.reservation_voucher WHERE state = 'held'
 )
 SELECT voucher_id, r.order_id, v.user_id AS voucher_user_id, r.user_id AS order_user_id, v.face_value_minor,
        r.discount_minor, r.reservations
@@ -168,11 +204,11 @@ WHERE r.state IS NULL OR p.state IS NULL OR r.state::text <> p.state OR r.user_i
    OR r.discount_minor <> p.discount_minor OR p.paid_minor <> r.amount_minor - r.discount_minor;
 
 -- name: payments_equal_spent_vouchers
--- Each spent voucher was spent by one settled order, and is worth that order's discount.
+-- Each spent voucher was spent by one settled order, and is worth what it took off that order.
 WITH settled AS (
     SELECT order_id, voucher_id, campaign_id, user_id, discount_minor,
            count(*) OVER (PARTITION BY voucher_id) AS reservations
-    FROM books.reservation WHERE state = 'settled'
+    FROM books.reservation_voucher WHERE state = 'settled'
 )
 SELECT voucher_id, r.order_id, v.user_id AS voucher_user_id, r.user_id AS order_user_id, v.face_value_minor,
        r.discount_minor, r.reservations
@@ -181,17 +217,18 @@ WHERE r.order_id IS NULL OR v.user_id IS NULL OR r.reservations > 1 OR r.user_id
    OR r.campaign_id <> v.campaign_id OR r.discount_minor <> v.face_value_minor;
 
 -- name: payments_equal_spent_balance
--- Number and discounts of the payments that were not wholly refunded are the balance `spent`.
+-- Vouchers and discounts of the payments that were not wholly refunded are the balance `spent`.
 WITH paid AS (
-    SELECT r.campaign_id, count(*) AS payments, sum(p.discount_minor) AS discount_minor
+    SELECT r.campaign_id, sum(1 + coalesce(cardinality(r.more_voucher_ids), 0)) AS vouchers,
+           sum(p.discount_minor) AS discount_minor
     FROM books.payment p LEFT JOIN books.reservation r USING (order_id) WHERE p.state = 'settled' GROUP BY r.campaign_id
 ), spent AS (
     SELECT campaign_id, sum(vouchers) AS vouchers, sum(amount_minor) AS amount_minor
     FROM books.account WHERE role = 'spent' GROUP BY campaign_id
 )
-SELECT campaign_id, s.vouchers AS spent_vouchers, p.payments, s.amount_minor AS spent_minor, p.discount_minor
+SELECT campaign_id, s.vouchers AS spent_vouchers, p.vouchers AS paid_vouchers, s.amount_minor AS spent_minor, p.discount_minor
 FROM spent s FULL JOIN paid p USING (campaign_id)
-WHERE coalesce(s.vouchers, 0) <> coalesce(p.payments, 0)
+WHERE coalesce(s.vouchers, 0) <> coalesce(p.vouchers, 0)
    OR coalesce(s.amount_minor, 0) <> coalesce(p.discount_minor, 0);
 
 -- name: refunds_equal_payments
@@ -216,6 +253,32 @@ WITH committed AS (
 SELECT campaign_id, category, b.budget_minor, b.committed_minor, r.discount_minor AS reserved_minor
 FROM books.category_budget b LEFT JOIN committed r USING (campaign_id, category)
 WHERE b.committed_minor <> coalesce(r.discount_minor, 0) OR b.committed_minor NOT BETWEEN 0 AND b.budget_minor;
+
+-- name: several_vouchers_are_allowed
+-- An order of several vouchers has no more than its campaign allows, each once, and their discounts are the order's.
+SELECT r.order_id, r.campaign_id, r.voucher_id, r.more_voucher_ids, c.vouchers_per_order_max, r.discount_minor,
+       r.voucher_discounts_minor
+FROM books.reservation r LEFT JOIN books.campaign c USING (campaign_id)
+WHERE r.more_voucher_ids IS NOT NULL AND (c.campaign_id IS NULL
+   OR 1 + cardinality(r.more_voucher_ids) > c.vouchers_per_order_max OR 0 >= ANY (r.voucher_discounts_minor)
+   OR r.discount_minor <> (SELECT sum(d.minor) FROM unnest(r.voucher_discounts_minor) AS d (minor))
+   OR 1 + cardinality(r.more_voucher_ids) <> (
+       SELECT count(DISTINCT s.voucher_id) FROM unnest(r.voucher_id || r.more_voucher_ids) AS s (voucher_id)));
+
+-- name: several_vouchers_move_together
+-- What moved a voucher of an order of several moved all of them, each once: none was applied or given back alone.
+WITH moved AS (
+    SELECT t.cause_topic, t.cause_partition, t.cause_offset, t.order_id, t.debit_role, t.credit_role,
+           array_agg(t.voucher_id ORDER BY t.cause_index) AS voucher_ids
+    FROM books.transfer t JOIN books.reservation r USING (order_id)
+    WHERE r.more_voucher_ids IS NOT NULL AND t.vouchers > 0
+    GROUP BY t.cause_topic, t.cause_partition, t.cause_offset, t.order_id, t.debit_role, t.credit_role
+)
+SELECT order_id, m.cause_topic, m.cause_partition, m.cause_offset, m.debit_role::text AS debit_role,
+       m.credit_role::text AS credit_role, m.voucher_ids AS moved_voucher_ids,
+       r.voucher_id || r.more_voucher_ids AS voucher_ids
+FROM moved m JOIN books.reservation r USING (order_id)
+WHERE m.voucher_ids <> r.voucher_id || r.more_voucher_ids;
 
 -- name: transfers_have_a_cause
 -- Each transfer comes from a record that was decided. (A lease is drawn for a batch just before it is decided: its
@@ -250,18 +313,24 @@ WHERE p.ticket >= l.head GROUP BY p.campaign_id, p.user_id HAVING count(*) > 1;
 
 -- name: who_left_a_line_was_served
 -- Of those whom a line has let go, as many have a voucher by their claim as it has admitted, and nobody has none at all
--- before the campaign's end.
+-- before the campaign's end, but for those whose device or channel had all that it may have.
 WITH left_line AS (
-    SELECT p.campaign_id, p.partition, p.user_id, p.command_id FROM books.waiting_place p
+    SELECT p.campaign_id, p.partition, p.user_id, p.command_id, p.device_id, p.channel FROM books.waiting_place p
     JOIN books.waiting_line l USING (campaign_id, partition) WHERE p.ticket < l.head
 ), held AS (
-    SELECT f.campaign_id, f.partition, f.user_id, f.command_id,
+    SELECT f.campaign_id, f.partition, f.user_id, f.command_id, f.device_id, f.channel,
            count(v.voucher_id) FILTER (WHERE v.command_id = f.command_id) AS by_claim, count(v.voucher_id) AS vouchers
     FROM left_line f LEFT JOIN books.voucher v ON v.user_id = f.user_id AND v.campaign_id = f.campaign_id
-    GROUP BY f.campaign_id, f.partition, f.user_id, f.command_id
+    GROUP BY f.campaign_id, f.partition, f.user_id, f.command_id, f.device_id, f.channel
+), reached AS (
+    SELECT kind, campaign_id, name FROM books.limit_count WHERE vouchers >= vouchers_max
 ), served AS (
-    SELECT campaign_id, partition, sum(by_claim) AS by_claim, count(*) FILTER (WHERE vouchers = 0) AS without
-    FROM held GROUP BY campaign_id, partition
+    SELECT h.campaign_id, h.partition, sum(h.by_claim) AS by_claim,
+           count(*) FILTER (WHERE h.vouchers = 0 AND d.name IS NULL AND c.name IS NULL) AS without
+    FROM held h
+    LEFT JOIN reached d ON d.kind = 'device' AND d.campaign_id = h.campaign_id AND d.name = h.device_id
+    LEFT JOIN reached c ON c.kind = 'channel' AND c.campaign_id = h.campaign_id AND c.name = h.channel
+    GROUP BY h.campaign_id, h.partition
 )
 SELECT l.campaign_id, l.partition, l.head, l.admitted, s.by_claim, s.without
 FROM books.waiting_line l JOIN books.campaign c USING (campaign_id) LEFT JOIN served s USING (campaign_id, partition)
@@ -279,12 +348,13 @@ WITH allowed (cause_topic, debit_role, credit_role, index_min, index_max, vouche
     ('claim.commands', 'lease', 'granted', 0, 0, 1, true, false),
     ('claim.commands', 'loss', 'granted', 0, 0, 1, true, false),  -- honoured past quota or budget
     ('claim.commands', 'granted', 'pool', 0, 0, 1, true, false),
-    ('order.commands', 'granted', 'held', 0, 0, 1, true, true),
-    ('order.commands', 'held', 'granted', 0, 0, 1, true, true),
-    ('payment.commands', 'held', 'spent', 0, 0, 1, true, true),
-    ('payment.commands', 'held', 'pool', 1, 1, 0, true, true),
-    ('payment.commands', 'spent', 'granted', 0, 0, 1, true, true),
-    ('payment.commands', 'spent', 'pool', 0, 0, 1, true, true)
+    -- Of the vouchers of one order, at most ten: settlement counts two for each, spent and unused.
+    ('order.commands', 'granted', 'held', 0, 9, 1, true, true),
+    ('order.commands', 'held', 'granted', 0, 9, 1, true, true),
+    ('payment.commands', 'held', 'spent', 0, 18, 1, true, true),
+    ('payment.commands', 'held', 'pool', 1, 19, 0, true, true),
+    ('payment.commands', 'spent', 'granted', 0, 9, 1, true, true),
+    ('payment.commands', 'spent', 'pool', 0, 9, 1, true, true)
 )
 SELECT t.cause_topic, t.cause_partition, t.cause_offset, t.cause_index, t.campaign_id, t.debit_role::text AS debit_role,
        t.credit_role::text AS credit_role, t.vouchers, t.amount_minor, t.voucher_id, t.order_id

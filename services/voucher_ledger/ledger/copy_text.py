@@ -1,6 +1,6 @@
 """How values travel to Postgres as text, in COPY and in parameters. No IO."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # An empty field: no key and no reason is ever the empty string (the schemas ask for at least one character).
 NULL = ""
@@ -18,3 +18,11 @@ def lines(values: Iterable[str]) -> str:
 def lines_or_null(values: Iterable[str | None]) -> str:
     """As `lines`, where some may be missing."""
     return "\n".join([value or NULL for value in values])
+
+
+def array(values: Sequence[str | int]) -> str:
+    """Values as one array in COPY, each in quotes; NULL where there are none."""
+    if not values:
+        return NULL
+    quoted = [str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values]
+    return '{"' + '","'.join(quoted) + '"}'

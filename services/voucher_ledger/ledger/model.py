@@ -1,7 +1,8 @@
 """The rows that decisions read, as plain objects. No IO: every decide.py may import this."""
 
-from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
 
 RoleName = Literal["funding", "pool", "lease", "granted", "held", "spent", "loss"]
 
@@ -28,13 +29,41 @@ Tranche = tuple[int, int]
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
 
 
+LimitKind = Literal["device", "channel"]
+# As in the database's enum books.limit_kind: the order in which counts are locked.
+LIMIT_KINDS: tuple[LimitKind, ...] = get_args(LimitKind)
+# (kind, campaign_id, device_id or channel): whose vouchers are counted.
+LimitKey = tuple[LimitKind, str, str]
+
+_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on a campaign's claims beside `per_user_limit`: those that are None, and channels without quota, are none.
+
+    `day_utc_offset_minutes` says how far the clock by which a day begins is ahead of UTC: a fixed number, for the rules
+    of a time zone change, and a replay must decide the same.
+    """
+
+    per_user_day: int | None = None
+    per_device: int | None = None
+    channel_quotas: Mapping[str, int] = field(default_factory=dict)
+    day_utc_offset_minutes: int = 0
+
+    def day(self, time_ms: int) -> int:
+        """The number of the day in which a moment lies (milliseconds since 1970)."""
+        return (time_ms + self.day_utc_offset_minutes * _MINUTE_MS) // _DAY_MS
+
+
 @dataclass(slots=True)
 class Campaign:
     """A campaign's rules: times in milliseconds since 1970, money in minor units of `currency`.
 
     `overspend`: claims past quota or budget are refused (`forbid`), or granted against `loss` (`honour`).
     `when_empty`: a claim that finds nothing is refused (`reject`), or waits (`queue`).
-    `tranches` are in the order of their times.
+    `tranches` are in the order of their times; one order may use `vouchers_per_order_max` of its vouchers.
+    `limits` is None where there are none beside `per_user_limit`.
     """
 
     campaign_id: str
@@ -53,6 +82,8 @@ class Campaign:
     overspend: str = "forbid"
     when_empty: str = "reject"
     tranches: tuple[Tranche, ...] = ()
+    vouchers_per_order_max: int = 1
+    limits: Limits | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +106,7 @@ class Voucher:
     city_tier: int | None
     channel: str | None
     version: int = -1
+    device_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -107,11 +139,16 @@ class Place:
     city_tier: int | None
     channel: str | None
     queued_at_ms: int
+    device_id: str | None = None
 
 
 @dataclass(slots=True)
 class Reservation:
-    """An order's hold on a voucher; `closing_reason` is the reason of the cancel that ended it."""
+    """An order's hold on a voucher; `closing_reason` is the reason of the cancel that ended it.
+
+    An order of several vouchers holds those of `more_voucher_ids` too, in the order in which they apply, and
+    `voucher_discounts_minor` says what each takes off, that of `voucher_id` first: together `discount_minor`.
+    """
 
     order_id: str
     voucher_id: str
@@ -127,6 +164,24 @@ class Reservation:
     expires_at_ms: int
     closing_reason: str | None = None
     version: int = -1
+    more_voucher_ids: tuple[str, ...] = ()
+    voucher_discounts_minor: tuple[int, ...] = ()
+
+    def shares(self) -> tuple[tuple[str, int], ...]:
+        """(voucher_id, discount_minor) of each voucher, in the order in which they apply."""
+        if not self.more_voucher_ids:
+            return ((self.voucher_id, self.discount_minor),)
+        return tuple(zip((self.voucher_id, *self.more_voucher_ids), self.voucher_discounts_minor, strict=True))
+
+    def known(self) -> dict[str, Any]:
+        """The order's vouchers and campaign, as events name them."""
+        more = {"more_voucher_ids": list(self.more_voucher_ids)} if self.more_voucher_ids else {}
+        return {"voucher_id": self.voucher_id, **more, "campaign_id": self.campaign_id}
+
+    def discounts(self) -> dict[str, Any]:
+        """What the vouchers take off, together and each of several, as events name it."""
+        each = {"voucher_discounts_minor": list(self.voucher_discounts_minor)} if self.more_voucher_ids else {}
+        return {"discount_minor": self.discount_minor, **each}
 
 
 @dataclass(slots=True)

@@ -5,24 +5,25 @@ from collections.abc import Iterable, Sequence
 import psycopg
 
 from voucher_ledger.ledger.copy import copy_rows
-from voucher_ledger.ledger.copy_text import NULL, lines, lines_or_null
+from voucher_ledger.ledger.copy_text import NULL, array, lines, lines_or_null
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.model import Reservation
 
 _LOAD = """
 SELECT r.order_id, r.voucher_id, r.campaign_id, r.user_id, r.merchant_id, r.category, r.city_tier, r.amount_minor,
-    r.discount_minor, r.state::text, r.reserved_at_ms, r.expires_at_ms, r.closing_reason, r.version
+    r.discount_minor, r.state::text, r.reserved_at_ms, r.expires_at_ms, r.closing_reason, r.version, r.more_voucher_ids,
+    r.voucher_discounts_minor
 FROM unnest(string_to_array(%s, E'\\n')) AS k (order_id) JOIN books.reservation r USING (order_id)"""
 
 _IN_ORDER_LOCKED = " ORDER BY r.order_id FOR UPDATE OF r"
 
 _VOUCHER_IDS = """
-SELECT r.voucher_id FROM unnest(string_to_array(%s, E'\\n')) AS k (order_id)
+SELECT unnest(array_prepend(r.voucher_id, r.more_voucher_ids)) FROM unnest(string_to_array(%s, E'\\n')) AS k (order_id)
 JOIN books.reservation r USING (order_id)"""
 
 _COPY = """
 COPY books.reservation (order_id, voucher_id, campaign_id, user_id, merchant_id, category, city_tier, amount_minor,
-    discount_minor, state, reserved_at_ms, expires_at_ms, closing_reason)"""
+    discount_minor, state, reserved_at_ms, expires_at_ms, closing_reason, more_voucher_ids, voucher_discounts_minor)"""
 
 _UPDATE = """
 UPDATE books.reservation r SET state = d.state, closing_reason = d.closing_reason, version = r.version + 1
@@ -35,15 +36,30 @@ WHERE r.order_id = d.order_id AND r.version = d.version"""
 def load(connection: psycopg.Connection, order_ids: Iterable[str], *, lock: bool) -> dict[str, Reservation]:
     """The reservations with these ids, those that exist, by id; `lock` holds them to the end of the transaction."""
     rows = connection.execute(_LOAD + (_IN_ORDER_LOCKED if lock else ""), (lines(order_ids),))
-    return {row[0]: Reservation(*row) for row in rows}
+    found: dict[str, Reservation] = {}
+    for *row, more_voucher_ids, voucher_discounts_minor in rows:
+        reservation = found[row[0]] = Reservation(*row)
+        if more_voucher_ids is not None:
+            reservation.more_voucher_ids = tuple(more_voucher_ids)
+            reservation.voucher_discounts_minor = tuple(voucher_discounts_minor)
+    return found
 
 
 def voucher_ids(connection: psycopg.Connection, order_ids: Iterable[str]) -> set[str]:
-    """The vouchers of these orders, read without locks: a reservation never changes its voucher.
+    """The vouchers of these orders, read without locks: a reservation never changes its vouchers.
 
     For a transaction that locks: vouchers are locked before the reservations that name them.
     """
     return {row[0] for row in connection.execute(_VOUCHER_IDS, (lines(order_ids),))}
+
+
+def vouchers_of(reservations: Iterable[Reservation]) -> set[str]:
+    """The ids of the vouchers of reservations that were loaded, all of them where an order has several."""
+    found: set[str] = set()
+    for reservation in reservations:
+        found.add(reservation.voucher_id)
+        found.update(reservation.more_voucher_ids)
+    return found
 
 
 def insert(connection: psycopg.Connection, reservations: Sequence[Reservation]) -> None:
@@ -57,7 +73,7 @@ def insert(connection: psycopg.Connection, reservations: Sequence[Reservation]) 
         f"{r.order_id}\t{r.voucher_id}\t{r.campaign_id}\t{r.user_id}"
         f"\t{r.merchant_id}\t{r.category}\t{r.city_tier or NULL}"
         f"\t{r.amount_minor}\t{r.discount_minor}\t{r.state}\t{r.reserved_at_ms}\t{r.expires_at_ms}"
-        f"\t{r.closing_reason or NULL}\n"
+        f"\t{r.closing_reason or NULL}\t{array(r.more_voucher_ids)}\t{array(r.voucher_discounts_minor)}\n"
         for r in sorted(reservations, key=lambda reservation: reservation.order_id)
     )
     copy_rows(connection, _COPY, rows)

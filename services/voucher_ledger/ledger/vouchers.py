@@ -10,7 +10,8 @@ from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.model import Voucher
 
 _COLUMNS = """v.voucher_id, v.campaign_id, v.user_id, v.ordinal, v.shard, v.state::text, v.face_value_minor,
-    v.granted_at_ms, v.expires_at_ms, v.command_id, v.city_tier, v.channel, v.version"""
+    v.granted_at_ms, v.expires_at_ms, v.command_id, v.city_tier, v.channel, v.version,
+    v.device_id"""
 
 _BY_ID = (
     f"SELECT {_COLUMNS} FROM unnest(string_to_array(%s, E'\\n')) AS k (voucher_id) "  # noqa: S608 (a constant of this file)
@@ -27,7 +28,7 @@ _IN_ORDER_LOCKED = " ORDER BY v.voucher_id FOR UPDATE OF v"
 
 _COPY = """
 COPY books.voucher (user_id, campaign_id, ordinal, voucher_id, shard, state, face_value_minor, granted_at_ms,
-    expires_at_ms, command_id, city_tier, channel)"""
+    expires_at_ms, command_id, city_tier, channel, device_id)"""
 
 _UPDATE = """
 UPDATE books.voucher v SET state = d.state, face_value_minor = d.face_value_minor, version = v.version + 1,
@@ -64,7 +65,7 @@ def rows_of(vouchers: Sequence[Voucher]) -> list[str]:
     return [
         f"{v.user_id}\t{v.campaign_id}\t{v.ordinal}\t{v.voucher_id}\t{v.shard}\t{v.state}"
         f"\t{v.face_value_minor}\t{v.granted_at_ms}\t{v.expires_at_ms}\t{v.command_id}"
-        f"\t{v.city_tier or NULL}\t{v.channel or NULL}\n"
+        f"\t{v.city_tier or NULL}\t{v.channel or NULL}\t{v.device_id or NULL}\n"
         for v in vouchers
     ]
 

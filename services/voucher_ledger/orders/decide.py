@@ -5,6 +5,8 @@ from typing import Any
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
 from voucher_ledger.ledger.model import Campaign, Reservation, Voucher
+from voucher_ledger.orders.discount import discount_of, discounts_of
+from voucher_ledger.orders.several import Misfit, idle, misfit, voucher_ids
 from voucher_ledger.orders.state import Orders
 
 
@@ -20,19 +22,14 @@ def decide(state: Orders, command: Command) -> Event:
     return _expire(reservation, command)
 
 
-def discount_of(campaign: Campaign, value_minor: int, amount_minor: int) -> int:
-    """What a voucher worth `value_minor` takes off an order of `amount_minor`; a share is rounded down."""
-    if campaign.voucher_kind == "percent_off":
-        amount_minor = amount_minor * (campaign.percent_bp or 0) // 10_000
-    return min(amount_minor, value_minor)
-
-
 def _reserve(state: Orders, command: Command) -> Event:
     data = command.data
     voucher = state.vouchers.get(data["voucher_id"])
     earlier = state.reservations.get(data["order_id"])
     if earlier is not None:
         return _reserve_again(earlier, voucher, command)
+    if "more_voucher_ids" in data:
+        return _reserve_several(state, command)
     if voucher is None:
         return rejected("order.rejected", command, "unknown_voucher", data)
     campaign = state.campaigns[voucher.campaign_id]
@@ -40,13 +37,45 @@ def _reserve(state: Orders, command: Command) -> Event:
     reason = _unusable(voucher, command) or _unfit(state, campaign, data, discount_minor)
     if reason is not None:
         return _refused(command, reason, voucher)
+    return _reserved(command, campaign, {"discount_minor": discount_minor})
+
+
+def _reserve_several(state: Orders, command: Command) -> Event:
+    """All of the vouchers are held or none: the first that can't be used refuses the order."""
+    data = command.data
+    named = voucher_ids(data)
+    first = state.vouchers.get(named[0])
+    vouchers: list[Voucher] = []
+    for voucher_id in named:
+        voucher = state.vouchers.get(voucher_id)
+        reason = "unknown_voucher" if voucher is None else _unusable(voucher, command)
+        if voucher is None or reason is not None:
+            unusable = Misfit(f"for the voucher {voucher_id}; none of the {len(named)} is held", voucher_id)
+            return _refused_several(command, reason or "unknown_voucher", first, unusable)
+        vouchers.append(voucher)
+    campaign = state.campaigns[vouchers[0].campaign_id]
+    discounts_minor = discounts_of(campaign, vouchers, data["amount_minor"])
+    apart = misfit(campaign, vouchers)
+    if apart is not None:
+        return _refused_several(command, "conflict", first, apart)
+    reason = _unfit(state, campaign, data, sum(discounts_minor))
+    if reason is not None:
+        return _refused(command, reason, first)
+    needless = idle(vouchers, discounts_minor)
+    if needless is not None:
+        return _refused_several(command, "conflict", first, needless)
+    discounts = {"discount_minor": sum(discounts_minor), "voucher_discounts_minor": discounts_minor}
+    return _reserved(command, campaign, discounts)
+
+
+def _reserved(command: Command, campaign: Campaign, discounts: dict[str, Any]) -> Event:
     return Event(
         "order.reserved",
         {
-            **data,
+            **command.data,
             "command_id": command.id,
             "campaign_id": campaign.campaign_id,
-            "discount_minor": discount_minor,
+            **discounts,
             "expires_at": rfc3339(command.time_ms + campaign.hold_ttl_ms),
         },
     )
@@ -81,6 +110,7 @@ def _reserve_again(earlier: Reservation, voucher: Voucher | None, command: Comma
     if not (
         data["user_id"] == earlier.user_id
         and data["voucher_id"] == earlier.voucher_id
+        and tuple(data.get("more_voucher_ids", ())) == earlier.more_voucher_ids
         and data["amount_minor"] == earlier.amount_minor
         and data["category"] == earlier.category
         and data["merchant_id"] == earlier.merchant_id
@@ -93,7 +123,7 @@ def _reserve_again(earlier: Reservation, voucher: Voucher | None, command: Comma
             **data,
             "command_id": command.id,
             "campaign_id": earlier.campaign_id,
-            "discount_minor": earlier.discount_minor,
+            **earlier.discounts(),
             "expires_at": rfc3339(earlier.expires_at_ms),
             "duplicate": True,
         },
@@ -123,12 +153,7 @@ def _expire(reservation: Reservation, command: Command) -> Event:
 
 
 def _released(type_: str, reservation: Reservation, command: Command, *, duplicate: bool = False) -> Event:
-    data: dict[str, Any] = {
-        **command.data,
-        "command_id": command.id,
-        "voucher_id": reservation.voucher_id,
-        "campaign_id": reservation.campaign_id,
-    }
+    data: dict[str, Any] = {**command.data, "command_id": command.id, **reservation.known()}
     if duplicate:
         # An expiry is the same outcome whatever reason is sent with it, so the answer gives the first one's.
         data.pop("reason", None)
@@ -146,3 +171,11 @@ def _refused(command: Command, reason: str, known: Voucher | Reservation | None,
     if detail is not None:
         data = {**data, "detail": detail}
     return rejected("order.rejected", command, reason, data)
+
+
+def _refused_several(command: Command, reason: str, first: Voucher | None, why: Misfit) -> Event:
+    """A refusal of several vouchers at once, that names the one at fault where it is one."""
+    refused = _refused(command, reason, first, why.detail)
+    if why.voucher_id is not None:
+        refused.data["refused_voucher_id"] = why.voucher_id
+    return refused

@@ -10,6 +10,7 @@ from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal
 from voucher_ledger.orders.decide import decide
 from voucher_ledger.orders.evolve import evolve
+from voucher_ledger.orders.several import voucher_ids
 from voucher_ledger.orders.state import Orders
 
 
@@ -32,14 +33,17 @@ class OrdersRoom:
         Raises Contended where, while locking, a reservation came to be whose voucher is not among those locked.
         """
         order_ids = {command.data["order_id"] for command in commands}
-        wanted = {command.data["voucher_id"] for command in commands if command.type == "order.reserve"}
+        wanted: set[str] = set()
+        for command in commands:
+            if command.type == "order.reserve":
+                wanted.update(voucher_ids(command.data))
         if lock:
             wanted |= reservations.voucher_ids(connection, order_ids)
         # Vouchers first: a reservation made between the two reads is then seen, and its order answered as a duplicate.
         if wanted:
             state.vouchers = {v.voucher_id: v for v in vouchers.load_by_id(connection, wanted, lock=lock)}
         state.reservations = reservations.load(connection, order_ids, lock=lock)
-        missing = {r.voucher_id for r in state.reservations.values()} - state.vouchers.keys()
+        missing = reservations.vouchers_of(state.reservations.values()) - state.vouchers.keys()
         if missing:
             if lock:
                 raise Contended(f"{len(missing)} vouchers were reserved between the read and the lock")

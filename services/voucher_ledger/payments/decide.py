@@ -34,9 +34,8 @@ def _settle(state: Payments, command: Command) -> Event:
         {
             **data,
             "command_id": command.id,
-            "voucher_id": reservation.voucher_id,
-            "campaign_id": reservation.campaign_id,
-            "discount_minor": reservation.discount_minor,
+            **reservation.known(),
+            **reservation.discounts(),
         },
     )
 
@@ -50,9 +49,8 @@ def _settle_again(payment: Payment, reservation: Reservation | None, command: Co
         {
             **data,
             "command_id": command.id,
-            "voucher_id": reservation.voucher_id,
-            "campaign_id": reservation.campaign_id,
-            "discount_minor": payment.discount_minor,
+            **reservation.known(),
+            **reservation.discounts(),
             "duplicate": True,
         },
     )
@@ -80,12 +78,19 @@ def _refund(state: Payments, command: Command) -> Event:
         {
             **data,
             "command_id": command.id,
-            "voucher_id": reservation.voucher_id,
-            "campaign_id": reservation.campaign_id,
+            **reservation.known(),
             "discount_returned_minor": payment.discount_minor if whole else 0,
-            "voucher_restored": whole and command.time_ms < state.vouchers[reservation.voucher_id].expires_at_ms,
+            "voucher_restored": whole and _restorable(state, reservation, command.time_ms),
         },
     )
+
+
+def _restorable(state: Payments, reservation: Reservation, time_ms: int) -> bool:
+    """Whether the vouchers return to the user: all of them, as long as one of them can still be used.
+
+    None is taken because another one's time has passed; one that returns past its time expires as after a cancel.
+    """
+    return any(time_ms < state.vouchers[voucher_id].expires_at_ms for voucher_id, _ in reservation.shares())
 
 
 def _refund_again(refund: Refund, reservation: Reservation | None, command: Command) -> Event:
@@ -103,8 +108,7 @@ def _refund_again(refund: Refund, reservation: Reservation | None, command: Comm
         {
             **data,
             "command_id": command.id,
-            "voucher_id": reservation.voucher_id,
-            "campaign_id": reservation.campaign_id,
+            **reservation.known(),
             "discount_returned_minor": refund.discount_returned_minor,
             "voucher_restored": refund.voucher_restored,
             "duplicate": True,

@@ -18,27 +18,27 @@ def evolve(state: Payments, command: Command, event: Event) -> None:
 def _settle(state: Payments, command: Command) -> None:
     data = command.data
     reservation = state.reservations[data["order_id"]]
-    voucher = state.vouchers[reservation.voucher_id]
-    discount_minor = reservation.discount_minor
-    unused_minor = voucher.face_value_minor - discount_minor
     payment = Payment(
         data["payment_id"],
         reservation.order_id,
         reservation.user_id,
         data["paid_minor"],
-        discount_minor,
+        reservation.discount_minor,
         0,
         "settled",
         command.time_ms,
     )
     state.payments[payment.payment_id] = payment
     state.settled.append(payment)
-    held = (Role.HELD, voucher.shard)
-    _move(state, command, 0, reservation, (held, (Role.SPENT, voucher.shard)), (1, discount_minor))
-    if unused_minor:
-        _move(state, command, 1, reservation, (held, (Role.POOL, 0)), (0, unused_minor))
+    for place, (voucher_id, discount_minor) in enumerate(reservation.shares()):
+        voucher = state.vouchers[voucher_id]
+        unused_minor = voucher.face_value_minor - discount_minor
+        held = (Role.HELD, voucher.shard)
+        _move(state, command, 2 * place, reservation, voucher, (held, (Role.SPENT, voucher.shard)), (1, discount_minor))
+        if unused_minor:
+            _move(state, command, 2 * place + 1, reservation, voucher, (held, (Role.POOL, 0)), (0, unused_minor))
+        _change_voucher(state, voucher, "spent", discount_minor)
     _close_reservation(state, reservation, "settled")
-    _change_voucher(state, voucher, "spent", discount_minor)
 
 
 def _refund(state: Payments, command: Command, event: Event) -> None:
@@ -66,16 +66,16 @@ def _refund(state: Payments, command: Command, event: Event) -> None:
 
 def _give_back_discount(state: Payments, command: Command, payment: Payment, *, restored: bool) -> None:
     reservation = state.reservations[payment.order_id]
-    voucher = state.vouchers[reservation.voucher_id]
-    discount_minor = payment.discount_minor
-    taker = (Role.GRANTED, voucher.shard) if restored else (Role.POOL, 0)
-    _move(state, command, 0, reservation, ((Role.SPENT, voucher.shard), taker), (1, discount_minor))
+    for place, (voucher_id, discount_minor) in enumerate(reservation.shares()):
+        voucher = state.vouchers[voucher_id]
+        taker = (Role.GRANTED, voucher.shard) if restored else (Role.POOL, 0)
+        _move(state, command, place, reservation, voucher, ((Role.SPENT, voucher.shard), taker), (1, discount_minor))
+        _change_voucher(state, voucher, "granted" if restored else "expired", discount_minor)
     key = (reservation.campaign_id, reservation.category)
     if key in state.category_left_minor:
-        state.category_left_minor[key] += discount_minor
-        state.category_committed_minor[key] = state.category_committed_minor.get(key, 0) - discount_minor
+        state.category_left_minor[key] += payment.discount_minor
+        state.category_committed_minor[key] = state.category_committed_minor.get(key, 0) - payment.discount_minor
     _close_reservation(state, reservation, "refunded")
-    _change_voucher(state, voucher, "granted" if restored else "expired", discount_minor)
 
 
 def _close_reservation(state: Payments, reservation: Reservation, closed_as: str) -> None:
@@ -95,6 +95,7 @@ def _move(
     command: Command,
     index: int,
     reservation: Reservation,
+    voucher: Voucher,
     accounts: tuple[tuple[RoleName, int], tuple[RoleName, int]],
     moved: tuple[int, int],
 ) -> None:
@@ -102,11 +103,11 @@ def _move(
     state.journal.post(
         command,
         index,
-        reservation.campaign_id,
+        voucher.campaign_id,
         accounts[0],
         accounts[1],
         moved[0],
         moved[1],
-        reservation.voucher_id,
+        voucher.voucher_id,
         reservation.order_id,
     )

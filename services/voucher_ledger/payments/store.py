@@ -68,7 +68,7 @@ def _load_orders(connection: psycopg.Connection, state: Payments, order_ids: set
         wanted = reservations.voucher_ids(connection, order_ids)
         state.vouchers = {v.voucher_id: v for v in vouchers.load_by_id(connection, wanted, lock=True)}
     state.reservations = reservations.load(connection, order_ids, lock=lock)
-    missing = {r.voucher_id for r in state.reservations.values()} - state.vouchers.keys()
+    missing = reservations.vouchers_of(state.reservations.values()) - state.vouchers.keys()
     if not missing:
         return
     if lock:

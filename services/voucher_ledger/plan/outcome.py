@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from voucher_ledger.orders.decide import discount_of
+from voucher_ledger.orders.discount import discount_of
 from voucher_ledger.plan.arrivals import Luck, arrivals, draw_luck
 from voucher_ledger.plan.campaign import MINUTE_MS, PlannedCampaign, Tranches
 from voucher_ledger.plan.forecast import Demand

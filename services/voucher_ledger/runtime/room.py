@@ -29,7 +29,7 @@ class Room(Protocol[State]):
         """The batch's working set, with what short transactions of their own must do first.
 
         With `lock`, all is part of the batch's transaction: rows are then locked in the order vouchers, reservations,
-        payments, accounts, so a room that draws on accounts here locks its vouchers before.
+        payments, counts of limits, accounts, so a room that draws on accounts here locks the others before.
         """
 
     def load(self, connection: psycopg.Connection, state: State, commands: Sequence[Command], *, lock: bool) -> None:
