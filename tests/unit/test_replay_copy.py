@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voucher_ledger.core.schema_files import schema_root
 from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.replay.copying import rewrite
 from voucher_ledger.replay.copying.pairs import Pair, pairs, refusal
 from voucher_ledger.replay.copying.rewrite import Rewriter, pseudonym
 from voucher_ledger.replay.copying.schedule import Schedule
@@ -22,12 +24,31 @@ def command(type_: str, data: dict[str, Any]) -> bytes:
     )
 
 
-CLAIM = command("voucher.claim", {"campaign_id": "grey", "user_id": "ana"})
+CLAIM = command("voucher.claim", {"campaign_id": "grey", "user_id": "ana", "device_id": "phone-1"})
 RESERVE = command(
     "order.reserve",
-    {"order_id": "o1", "user_id": "ana", "voucher_id": "v3-20", "merchant_id": "m", "category": "c", "amount_minor": 1},
+    {
+        "order_id": "o1",
+        "user_id": "ana",
+        "voucher_id": "v3-20",
+        "more_voucher_ids": ["v3-11", "v3-99"],
+        "merchant_id": "m",
+        "category": "c",
+        "amount_minor": 1,
+    },
 )
 PAUSE = command("campaign.pause", {"campaign_id": "grey", "approved_by": "me", "reason": "why"})
+
+
+def test_every_id_of_every_command_is_thought_of() -> None:
+    """A field with ids that the copy does not know would go into the live books, or name somebody."""
+    fields = {
+        name
+        for path in (schema_root() / "commands").glob("*.json")
+        for name in orjson.loads(path.read_bytes())["properties"]["data"]["properties"]
+        if name.endswith(("_id", "_ids"))
+    }
+    assert fields == {*rewrite.PREFIXED, rewrite.VOUCHER, rewrite.MORE_VOUCHERS, *rewrite.PERSONAL, *rewrite.KEPT}
 
 
 def places() -> VoucherPlaces:
@@ -42,11 +63,16 @@ def test_a_copy_of_its_own_campaign_names_nothing_of_the_live_one() -> None:
     other = pseudonym("ana", KEY).encode()
     key, value = rewriter.rewrite("claim.commands", b"ana", CLAIM)
     decoded = CommandDecoder("claim.commands").decode(value, key)
-    assert (key, decoded.data) == (other, {"campaign_id": "again-grey", "user_id": other.decode()})
+    device = pseudonym("phone-1", KEY, "d")
+    assert key == other
+    assert decoded.data == {"campaign_id": "again-grey", "user_id": other.decode(), "device_id": device}
 
     key, value = rewriter.rewrite("order.commands", b"ana", RESERVE)
     data = CommandDecoder("order.commands").decode(value, key).data
     assert (data["order_id"], data["voucher_id"], data["user_id"]) == ("again-o1", "v3-122", other.decode())
+    assert data["more_voucher_ids"] == ["v3-111", "again-v3-99"]
+    assert rewriter.awaits(RESERVE)
+    assert not rewriter.awaits(RESERVE.replace(b"v3-99", b"v3-10"))
 
     key, value = rewriter.rewrite("campaign.commands", b"grey", PAUSE)
     assert key == b"again-grey"

@@ -31,8 +31,8 @@ The live books can't be touched: events and ledger.* are no targets, and command
 copied. Such a copy opens its own campaign, from the copied campaign.commands or by hand.
 
 --pseudonyms KEYFILE (or --pseudonyms-env NAME) replaces user ids in keys and in data.user_id by u- and an HMAC-SHA256
-under that key, at least 16 bytes: the same user has the same name in every topic. Values that are no commands with a
-user become as many x. Other fields and headers are not looked into.
+under that key (at least 16 bytes), device ids by d- and one: the same user has the same name in every topic. Values
+that are no commands with a user become as many x. Other fields and headers are not looked into.
 
 A copy is exactly one: it is sent in transactions, and the same command with the same --name goes on after the last
 committed copy, which the copies themselves tell. The live groups are not touched.

@@ -95,8 +95,7 @@ class Copier:
             self._producer.begin()
             self._began_seconds = time.monotonic()
         rewriter, places = self._rewriter, self._rewriter.vouchers
-        claim = rewriter.awaited(record.value())
-        if claim is not None and not places.is_known(*claim):
+        if rewriter.awaits(record.value()):
             self._producer.flush()  # the claim may be on its way: only its acknowledgement says where it lies
         key, value = rewriter.rewrite(topic, record.key(), record.value())
 

@@ -16,14 +16,20 @@ TAG = "rehearsal"
 SOURCE_HEADER = "rehearsal_source"
 PSEUDONYM_KEY_BYTES_MIN = 16
 
-# Ids that are unique in a ledger whatever the campaign.
-_PREFIXED = ("campaign_id", "order_id", "payment_id", "refund_id")
+# What every field of a command that holds ids means for a copy. A test holds these against the schemas: an id that is
+# none of these would be copied as it is, and could name something live, or somebody.
+PREFIXED = ("campaign_id", "order_id", "payment_id", "refund_id")  # unique in a ledger whatever the campaign
+VOUCHER, MORE_VOUCHERS = "voucher_id", "more_voucher_ids"
+PERSONAL = {"user_id": "u", "device_id": "d"}
+KEPT = ("merchant_id", "claim_id")  # means nothing by itself; the command's own id, unique within campaign and user
 _KEY_FIELDS = {str(topic): key_field for topic, key_field in KEY_FIELD_BY_COMMAND_TOPIC.items()}
 
 
-def pseudonym(user_id: str, key: bytes) -> str:
-    """A user's other name: the same for the same key (HMAC-SHA256), and not to be led back without it."""
-    return "u-" + hmac.new(key, user_id.encode(), hashlib.sha256).hexdigest()[:32]
+def pseudonym(name: str, key: bytes, kind: str = "u") -> str:
+    """Another name of a user (or a device, kind `d`): the same for the same key (HMAC-SHA256), and not to be led back
+    without it.
+    """
+    return f"{kind}-{hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:32]}"
 
 
 @dataclass(slots=True)
@@ -60,24 +66,31 @@ class Rewriter:
         """The copy's headers: the original ones, and whose copy it is (`source`: `topic/partition/offset`)."""
         return [*headers, (TAG, self.name.encode()), (SOURCE_HEADER, source.encode())]
 
-    def awaited(self, value: bytes | None) -> tuple[int, int] | None:
-        """The claim whose copy must be known before this record can be rewritten, as partition and offset."""
+    def awaits(self, value: bytes | None) -> bool:
+        """Whether a claim must be known to be copied before this record, which names its voucher, can be rewritten."""
         if value is None or b"voucher_id" not in value:
-            return None
+            return False
         data = (_document(value) or {}).get("data")
-        voucher_id = data.get("voucher_id") if isinstance(data, dict) else None
-        return self.vouchers.place_of(voucher_id) if isinstance(voucher_id, str) else None
+        named = _vouchers(data) if isinstance(data, dict) else []
+        places = [place for place in map(self.vouchers.place_of, named) if place is not None]
+        return any(not self.vouchers.is_known(*place) for place in places)
 
     def _rename(self, data: dict[str, Any]) -> None:
-        for name in _PREFIXED:
+        for name in PREFIXED:
             if isinstance(data.get(name), str):
                 data[name] = self.campaign_prefix + data[name]
-        voucher_id = data.get("voucher_id")
-        if isinstance(voucher_id, str):
-            # A prefix keeps the name of a voucher that was not copied from being that of a live one.
-            data["voucher_id"] = self.vouchers.copied(voucher_id) or self.campaign_prefix + voucher_id
-        if self.pseudonym_key is not None and isinstance(data.get("user_id"), str):
-            data["user_id"] = pseudonym(data["user_id"], self.pseudonym_key)
+        if isinstance(data.get(VOUCHER), str):
+            data[VOUCHER] = self._voucher(data[VOUCHER])
+        if isinstance(data.get(MORE_VOUCHERS), list):
+            data[MORE_VOUCHERS] = [self._voucher(one) if isinstance(one, str) else one for one in data[MORE_VOUCHERS]]
+        if self.pseudonym_key is not None:
+            for name, kind in PERSONAL.items():
+                if isinstance(data.get(name), str):
+                    data[name] = pseudonym(data[name], self.pseudonym_key, kind)
+
+    def _voucher(self, voucher_id: str) -> str:
+        """A prefix keeps the name of a voucher whose claim was not copied from being that of a live one."""
+        return self.vouchers.copied(voucher_id) or self.campaign_prefix + voucher_id
 
     def _key(self, topic: str, key: bytes | None, data: dict[str, Any]) -> bytes | None:
         """Keys follow the ids that they are; one that is no id of its record stays as wrong as it was."""
@@ -96,6 +109,11 @@ class Rewriter:
         campaign = _KEY_FIELDS.get(topic) == "campaign_id"
         new_key = key if key is None or campaign else _hashed(key, self.pseudonym_key)
         return new_key, None if value is None else b"x" * len(value)
+
+
+def _vouchers(data: dict[str, Any]) -> list[str]:
+    more = data.get(MORE_VOUCHERS)
+    return [one for one in (data.get(VOUCHER), *(more if isinstance(more, list) else ())) if isinstance(one, str)]
 
 
 def _document(value: bytes | None) -> dict[str, Any] | None:
