@@ -101,7 +101,7 @@ def test_records_come_in_the_order_of_their_times(
     parts = [Span("night", number, 0, len(own)) for number, own in enumerate(held) if own]
     found: list[Any] = list(Merge(NOWHERE, parts))
     assert [(record.partition(), record.offset()) for _, record in found] == greedy(held)
-    assert [now for now, _ in found] == sorted(now for now, _ in found)
+    assert [time_ms for time_ms, _ in found] == sorted(time_ms for time_ms, _ in found)
     assert consumer.closed is bool(parts)
 
 

@@ -55,7 +55,7 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """Count dead letters by reason, and show the first of them. Changes nothing."""
-    from voucher_ledger.replay.dead_letters import command
+    from voucher_ledger.replay.dead_letters import look
     from voucher_ledger.replay.errors import ended
 
     for one in state or ():
@@ -63,7 +63,7 @@ def list_letters(
             raise typer.BadParameter(f"{one!r} is none of open, redriven, quarantined", param_hint="--state")
     chosen = selection(topic, error, error_regex, key, at, partition, since, until, state)
     loaded = settings.load()
-    raise typer.Exit(ended(lambda: command.list_letters(loaded, chosen, count_max=count_max, json=as_json)))
+    raise typer.Exit(ended(lambda: look.list_letters(loaded, chosen, count_max=count_max, json=as_json)))
 
 
 @app.command(help=manual.SHOW)
@@ -72,12 +72,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one letter whole: headers, key, value, and all that was ever done about it. Changes nothing."""
-    from voucher_ledger.replay.dead_letters import command
+    from voucher_ledger.replay.dead_letters import look
     from voucher_ledger.replay.errors import ended
 
     found = place_of(letter)
     loaded = settings.load()
-    raise typer.Exit(ended(lambda: command.show(loaded, found, json=as_json)))
+    raise typer.Exit(ended(lambda: look.show(loaded, found, json=as_json)))
 
 
 @app.command(help=manual.REDRIVE)
@@ -203,9 +203,9 @@ def export(
     count_max: Annotated[int, typer.Option("--max", min=1, help="At most so many letters.")] = 1_000_000,
 ) -> None:
     """Write letters as NDJSON, one an object a line: place, cause, reason, key, value, headers, marks."""
-    from voucher_ledger.replay.dead_letters import command
+    from voucher_ledger.replay.dead_letters import look
     from voucher_ledger.replay.errors import ended
 
     chosen = selection(topic, error, error_regex, key, at, partition, since, until)
     loaded = settings.load()
-    raise typer.Exit(ended(lambda: command.export(loaded, chosen, target, count_max=count_max)))
+    raise typer.Exit(ended(lambda: look.export(loaded, chosen, target, count_max=count_max)))
