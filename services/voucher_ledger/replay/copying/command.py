@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
 
+# Each waits for Kafka most of its time, and reads a partition's tail.
+SCANS_AT_ONCE = 8
 _NO_WINDOWS = Windows()
 
 
@@ -123,11 +126,12 @@ def _left(target: Settings, request: Request, parts: list[Span], rewriter: Rewri
     by_source = {pair.source: pair for pair in request.pairs}
     left: list[Span] = []
     resumed = False
-    for part in parts:
-        start = first_left(target, by_source[part.topic], part, request.name)
-        resumed |= start > part.start
-        if start < part.end:
-            left.append(Span(part.topic, part.partition, start, part.end))
+    with ThreadPoolExecutor(SCANS_AT_ONCE) as scans:
+        starts = scans.map(lambda part: first_left(target, by_source[part.topic], part, request.name), parts)
+        for part, start in zip(parts, starts, strict=True):
+            resumed |= start > part.start
+            if start < part.end:
+                left.append(Span(part.topic, part.partition, start, part.end))
     if resumed and CLAIMS in by_source:
         learn(target, by_source[CLAIMS], request.name, rewriter.vouchers)
     return left
@@ -135,16 +139,10 @@ def _left(target: Settings, request: Request, parts: list[Span], rewriter: Rewri
 
 def _outlook(settings: Settings, request: Request, parts: list[Span]) -> dict[str, Any]:
     """What a copy would be: records at most, since offsets have gaps; the times of the first and the last."""
-    # Times differ little within a partition's end; a tail of some records has one, where offsets have gaps.
-    edges = [
-        int(record.timestamp()[1])
-        for part in parts
-        for edge in (
-            Span(part.topic, part.partition, part.start, min(part.end, part.start + 10)),
-            Span(part.topic, part.partition, max(part.start, part.end - 10), part.end),
-        )
-        for record in records(settings, [edge])
-    ]
+    # A few records of each end, not one, since offsets have gaps.
+    heads = [Span(part.topic, part.partition, part.start, min(part.end, part.start + 10)) for part in parts]
+    tails = [Span(part.topic, part.partition, max(part.start, part.end - 10), part.end) for part in parts]
+    edges = [int(record.timestamp()[1]) for edge in (heads, tails) for record in records(settings, edge)]
     seconds = (max(edges) - min(edges)) / 1_000 if edges else 0.0
     return {
         "applied": False,
