@@ -1,6 +1,9 @@
-"""The manual pages that --help shows."""
+"""The help of a verb as a manual page: its docstring, with each paragraph on one line for the terminal to wrap."""
+
+from inspect import cleandoc
 
 
-def manual(text: str) -> str:
-    """`text` for Typer: paragraphs, parted by empty lines, are laid out to the terminal's width and not to ours."""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
+def manual(docstring: str | None) -> str:
+    """The paragraphs of a docstring, for typer's `help`."""
+    paragraphs = cleandoc(docstring or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in paragraphs)
