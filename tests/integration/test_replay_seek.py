@@ -88,6 +88,7 @@ def test_positions_and_offsets_that_somebody_moved_are_mended(
     here = (*PARTITION, "--to", str(decided))
     assert tool.json(*here, *WHY)["kind"] == "stay"
     assert len(world.outcomes("claim")) == decided
+    assert world.read("ledger.demand")  # published in the transaction of its events, as ever
     world.send("claim.commands", [claim(number) for number in range(CLAIMS, 2 * CLAIMS)], partition=3)
 
     # Somebody moves the position by hand: those in between were never decided, so it may go back to them.

@@ -17,6 +17,9 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from tests.integration.broker import WAIT_SECONDS_MAX, reset_broker
 from tests.integration.commands import campaign_open
+from tests.integration.rollups import rollup_faults
+from voucher_ledger.core.clock import milliseconds
+from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.ledger.audit import audit
 from voucher_ledger.runtime import kafka, migrations, postgres, topics
 from voucher_ledger.runtime.settings import Settings
@@ -183,11 +186,11 @@ class World:
     def faults(self) -> list[str]:
         """What is wrong, in words: commands without exactly one outcome or dead letter, and what the audit finds."""
         found: list[str] = []
+        told: Counter[tuple[str, str, int]] = Counter()
         for topic in COMMAND_TOPICS:
-            causes = Counter(
-                "/".join(orjson.loads(record.value() or b"")["id"].split("/")[:3])
-                for record in self.read(topic.replace("commands", "events"))
-            )
+            events = self.outcomes(topic.removesuffix(".commands"))
+            told.update((topic, event["type"], milliseconds(event["time"]) // 1000) for event in events)
+            causes = Counter("/".join(event["id"].split("/")[:3]) for event in events)
             for record in self._dead_letters(topic):
                 headers = dict(record.headers() or [])
                 causes[f"{topic}/{int(headers['dlq_partition'] or -1)}/{int(headers['dlq_offset'] or -1)}"] += 1
@@ -195,6 +198,7 @@ class World:
             found += [f"{cause} answered {count} times" for cause, count in causes.items() if count > 1]
             found += [f"{command} not answered" for command in sorted(commands - causes.keys())]
             found += [f"{cause} answered but never sent" for cause in sorted(causes.keys() - commands)]
+        found += rollup_faults(told, lambda: self.read(DEMAND_TOPIC))
         report = audit(self.connection)
         found += [f"audit: {check.name}: {check.rows}" for check in report.checks if not check.passed]
         return found

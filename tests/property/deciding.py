@@ -15,7 +15,7 @@ from voucher_ledger.orders.store import OrdersRoom
 from voucher_ledger.payments.store import PaymentsRoom
 from voucher_ledger.runtime.decider import Decider, Item
 from voucher_ledger.runtime.incoming import incoming
-from voucher_ledger.runtime.outbox import DeadLetter, Outbox
+from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
 from voucher_ledger.runtime.positions import Positions
 from voucher_ledger.runtime.postgres import connect
 from voucher_ledger.runtime.room import Room
@@ -121,6 +121,7 @@ class Processor:
         # What is lost by a power cut is of no interest here, and each commit would wait for the disk.
         self.connection.execute("SET synchronous_commit = off")
         self.letters: list[DeadLetter] = []
+        self.shares: list[Share] = []
 
     def take_over(self, partitions: Iterable[int]) -> None:
         """Begin anew, with these partitions."""
@@ -129,6 +130,7 @@ class Processor:
         self._decider = Decider(self.room, self.connection, positions, outbox, ATTEMPTS_MAX, Windows())
         self._decider.positions = {p: positions.raise_epoch(self.connection, p, 0) for p in partitions}
         self.letters = []
+        self.shares = []
 
     def decide(self, steps: Sequence[Step]) -> list[bytes]:
         """Decide one batch; the events in the order of its steps. Each has exactly one, or is a dead letter."""
@@ -137,6 +139,7 @@ class Processor:
         lettered = len(self.letters)
         for share in self._decider.decide(items, {}):
             self.letters += share.dead_letters
+            self.shares.append(share)
             for event in share.events:
                 cause = orjson.loads(event)["id"]
                 assert cause not in answers, f"{cause} is answered twice"

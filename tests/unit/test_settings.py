@@ -64,10 +64,18 @@ OF_A_SERVICE = [
 ]
 
 
-@pytest.mark.parametrize("service", ["VOUCHER_LEDGER_", "VOUCHER_LEDGER_KAFKA_", "VOUCHER_LEDGER_CLAIMS_"])
+@pytest.mark.parametrize(
+    "service", ["VOUCHER_LEDGER_", "VOUCHER_LEDGER_KAFKA_", "VOUCHER_LEDGER_CLAIMS_", "VOUCHER_LEDGER_METRICS_"]
+)
 @pytest.mark.parametrize("rest", OF_A_SERVICE)
 def test_what_a_service_of_that_name_puts_into_every_pod_is_no_setting(service: str, rest: str) -> None:
     assert settings.load({**SOUND, service + rest: "tcp://10.0.0.1:8080"}) == settings.load(SOUND)
+
+
+def test_a_port_for_metrics_is_a_setting_although_a_service_may_be_named_so() -> None:
+    assert settings.load({**SOUND, "VOUCHER_LEDGER_METRICS_PORT": "9100"}).metrics_port == 9100
+    with pytest.raises(settings.SettingsError, match="VOUCHER_LEDGER_METRICS_PORT"):
+        settings.load({**SOUND, "VOUCHER_LEDGER_METRICS_PORT": "70000"})
 
 
 @pytest.mark.parametrize("rest", ["SERVICE", "SERVICE_HOSTS", "PORTS", "PORT_HTTP", "IMPORT", "service_host"])
@@ -78,6 +86,7 @@ def test_what_only_looks_like_a_services_variable_is_refused(rest: str) -> None:
 
 def test_every_name_that_the_repository_uses_is_known() -> None:
     texts = [ROOT / name for name in ("README.md", ".env.example", "Makefile", "docker-compose.yml")]
+    texts += (ROOT / "docs").glob("*.md")
     texts += [path for folder in ("services", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
     named = {
         name for path in texts for name in re.findall(r"VOUCHER_LEDGER_\w*[A-Z]\b", path.read_text(encoding="utf-8"))

@@ -20,6 +20,8 @@ from voucher_ledger.dev import cluster
 from voucher_ledger.dev.cluster import Endpoints
 from voucher_ledger.dev.errors import EmbeddedServerError
 from voucher_ledger.produce.sender import Sender, Undelivered
+from voucher_ledger.replay.topic_reader import Unread
+from voucher_ledger.replay.verify import verify
 from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
 from voucher_ledger.run.single import stop_on_signals
 from voucher_ledger.runtime import migrations, postgres, topics
@@ -30,7 +32,6 @@ from voucher_ledger.simulate.play import CampaignTaken, Stalled, play
 from voucher_ledger.simulate.scenario import Scenario
 from voucher_ledger.simulate.tally import Tally
 from voucher_ledger.status.read import Reader
-from voucher_ledger.verify.answers import Unread, check_answers
 
 CLAIMS_PROCESSES = 2
 # A small demo is spread over so long a time that there is a middle in which to kill.
@@ -128,12 +129,12 @@ def _demo(
             console.print("stopping the processors, then reading all topics and auditing the ledger", highlight=False)
             exit_code = processors.stop()
         books: Books = read_books(connection, scenario.campaign_id)
-        answers = check_answers(settings, stop)
+        verified = verify(settings, stop)
     return Result(
         scenario,
         tally,
         books,
-        answers,
+        verified,
         throughput(watch.samples, scenario.claims, sent_a_second_max(scenario)),
         watch.takeover,
         exit_code,

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from voucher_ledger.demo.figures import Result
 from voucher_ledger.ledger.audit_command import show as show_audit
+from voucher_ledger.replay.verify_render import show_faults
 
 DEAD_LETTER_ROWS_MAX = 15
 REASON_CHARACTERS_MAX = 70
@@ -23,8 +24,7 @@ def print_result(result: Result, console: Console) -> None:
     """Print all tables, and what is wrong where something is."""
     for table in tables(result):
         console.print(table)
-    for fault in result.answers.faults:
-        console.print(f"[red]fault[/]: {escape(fault)}", highlight=False, soft_wrap=True)
+    show_faults(result.verified, console)
     if not result.books.audit.passed:
         show_audit(result.books.audit, console)
 
@@ -51,7 +51,7 @@ def _table(title: str, *columns: str, words: int = 1) -> Table:
 def _outcomes(result: Result) -> Table:
     first: Counter[str] = Counter()
     again: Counter[str] = Counter()
-    for outcome, count in result.answers.outcomes.items():
+    for outcome, count in result.verified.answers.outcomes.items():
         (again if outcome.duplicate else first)[outcome.type] += count
     table = _table("What was answered", "event", "first", "to duplicates")
     for type_ in sorted({*first, *again}):
@@ -61,7 +61,9 @@ def _outcomes(result: Result) -> Table:
 
 def _refusals(result: Result) -> Table:
     table = _table("Refusals by reason", "event", "reason", "count", words=2)
-    refused = {outcome: count for outcome, count in result.answers.outcomes.items() if outcome.reason is not None}
+    refused = {
+        outcome: count for outcome, count in result.verified.answers.outcomes.items() if outcome.reason is not None
+    }
     for outcome in sorted(refused, key=lambda outcome: (outcome.type, -refused[outcome])):
         table.add_row(outcome.type, outcome.reason, f"{refused[outcome]:,}")
     return table
@@ -85,7 +87,7 @@ def _ledger(result: Result) -> Table:
 
 def _dead_letters(result: Result) -> Table:
     kinds: Counter[str] = Counter()
-    for reason, count in result.answers.dead_letter_reasons.items():
+    for reason, count in result.verified.answers.dead_letter_reasons.items():
         kinds[kind_of(reason)] += count
     table = _table("Dead letters by reason", "reason", "count")
     for kind, count in kinds.most_common(DEAD_LETTER_ROWS_MAX):

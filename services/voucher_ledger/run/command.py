@@ -2,6 +2,7 @@
 
 import structlog
 
+from voucher_ledger.metrics.serving import serving
 from voucher_ledger.run import single, supervisor
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.failures import FAILURES, code_of, text_of
@@ -38,7 +39,9 @@ def _run(process: str, instance: str | None, claims: int) -> int:
         counts = {"campaigns": 1, "claims": claims, "orders": 1, "payments": 1, "sweeper": 1}
         return supervisor.supervise(supervisor.workers(loaded, counts), single.stop_on_signals())
     if process == "sweeper":
-        loop.run(loaded, single.stop_on_signals())
+        stopping = single.stop_on_signals()
+        with serving(loaded, process) as observer:
+            loop.run(loaded, stopping, observer)
     else:
         single.run(loaded, process, instance)
     return ExitCode.DONE

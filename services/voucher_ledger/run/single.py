@@ -3,6 +3,7 @@
 import signal
 import threading
 
+from voucher_ledger.metrics.serving import serving
 from voucher_ledger.run.rooms import ROOMS
 from voucher_ledger.runtime import processor
 from voucher_ledger.runtime.settings import Settings
@@ -18,4 +19,6 @@ def stop_on_signals() -> threading.Event:
 
 def run(settings: Settings, room: str, instance: str | None) -> None:
     """Run `room` until a signal; raises as voucher_ledger.runtime.processor.run does."""
-    processor.run(settings, ROOMS[room](settings), stop_on_signals(), instance=instance)
+    stopping = stop_on_signals()
+    with serving(settings, room) as observer:
+        processor.run(settings, ROOMS[room](settings), stopping, instance=instance, observer=observer)

@@ -1,6 +1,7 @@
 """`run all`: each room in a process of its own, restarted when it dies, within a bound."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -14,23 +15,25 @@ import structlog
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.processor import INSTANCES_MAX, instance_lock
-from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.settings import METRICS_PORT, Settings, SettingsError
 
 RESTARTS_MAX = 5
 RESTART_WINDOW_SECONDS = 60.0
 STOP_SECONDS_MAX = 30.0
 WATCH_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
+_PORT_MAX = 65_535
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Worker:
-    """A room's process; `starts` are the times of its latest starts."""
+    """A room's process; `starts` are the times of its latest starts, `metrics_port` is its own (0: none)."""
 
     room: str
     instance: str | None
+    metrics_port: int = 0
     process: subprocess.Popen[bytes] | None = None
     starts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS_MAX + 1))
 
@@ -38,7 +41,13 @@ class Worker:
         """Start the process under this worker's instance name."""
         name = [] if self.instance is None else ["--instance", self.instance]
         command = [sys.executable, "-m", "voucher_ledger", "run", self.room, *name]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509 (one thread here)
+        variables = {**os.environ, METRICS_PORT: str(self.metrics_port)}
+        self.process = subprocess.Popen(
+            command,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 (one thread here)
+        )
         self.starts.append(time.monotonic())
         log.info("worker started", room=self.room, instance=self.instance, pid=self.process.pid)
 
@@ -49,7 +58,7 @@ class Worker:
 
 def workers(settings: Settings, processes: dict[str, int]) -> list[Worker]:
     """Workers for `processes` (a count by room), rooms under names that are free now; a name outlives restarts, so
-    that a successor takes over from its predecessor at once.
+    that a successor takes over from its predecessor at once. Raises SettingsError where ports do not suffice.
     """
     made: list[Worker] = []
     with postgres.connect(settings.postgres, application="run-all") as connection:
@@ -63,7 +72,17 @@ def workers(settings: Settings, processes: dict[str, int]) -> list[Worker]:
                 if postgres.try_lock(connection, instance_lock(name))
             )
             made.extend(Worker(room, next(free)) for _ in range(count))
-    return made
+    return _with_ports(made, settings.metrics_port)
+
+
+def _with_ports(crew: list[Worker], base_port: int) -> list[Worker]:
+    """Give each worker a port of its own for its metrics, in the crew's order: `base_port` and those after it."""
+    if base_port + len(crew) - 1 > _PORT_MAX:
+        raise SettingsError(f"{METRICS_PORT}: {len(crew)} processes need as many ports from {base_port} on")
+    if base_port:
+        for number, worker in enumerate(crew):
+            worker.metrics_port = base_port + number
+    return crew
 
 
 def supervise(crew: list[Worker], stopping: threading.Event) -> int:

@@ -6,9 +6,11 @@ from typing import Generic
 import psycopg
 import structlog
 
+from voucher_ledger.core.demand import Tally
 from voucher_ledger.core.envelope import encoder
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger.errors import Contended, Straddles
+from voucher_ledger.metrics.observer import Laps, Observer
 from voucher_ledger.runtime.errors import SessionLost
 from voucher_ledger.runtime.incoming import dead_letter
 from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
@@ -22,6 +24,7 @@ _CONTENTION = (Contended, psycopg.errors.SerializationFailure, psycopg.errors.De
 # Failures that may be contention or one record's fault (a unique key that was taken, say): after so many a batch is
 # halved until one record is left. What is contention for certain does not count.
 _FAULTS_MAX = 3
+_NO_OBSERVER = Observer()
 
 log = structlog.get_logger()
 
@@ -37,6 +40,7 @@ class Decider(Generic[State]):
         outbox: Outbox,
         attempts_max: int,
         windows: Windows,
+        observer: Observer = _NO_OBSERVER,
     ) -> None:
         self._room = room
         self._connection = connection
@@ -44,6 +48,7 @@ class Decider(Generic[State]):
         self._outbox = outbox
         self._attempts_max = attempts_max
         self._windows = windows
+        self._observer = observer
         self._encoders: dict[int, Callable[[Event, Command], bytes]] = {}
         self.positions: dict[int, Position] = {}
 
@@ -61,7 +66,9 @@ class Decider(Generic[State]):
                 return self._transact(items, published, lock=attempt > 1)
             except _CONTENTION as error:
                 log.debug("batch decided again", room=self._room.name, attempt=attempt, cause=str(error).strip())
+                self._observer.decided_again("contention")
             except Straddles as straddles:
+                self._observer.decided_again("tranche")
                 place = next(place for place, item in enumerate(items) if item is straddles.command)
                 return self._parts(items, place, published)
             except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError, SessionLost):
@@ -72,6 +79,7 @@ class Decider(Generic[State]):
                 log.warning(
                     "batch failed", room=self._room.name, attempt=attempt, records=len(items), cause=repr(error)
                 )
+                self._observer.decided_again("fault")
                 faults += 1
                 if faults == _FAULTS_MAX:
                     return self._isolate(items, published, error)
@@ -90,7 +98,7 @@ class Decider(Generic[State]):
         return [*self.decide(items[:place], published), *self.decide(items[place:], published)]
 
     def _transact(self, items: Sequence[Item], published: dict[int, int], *, lock: bool) -> list[Share]:
-        connection, room = self._connection, self._room
+        connection, room, laps = self._connection, self._room, Laps()
         self._windows.before_decide()
         commands = [item for item in items if isinstance(item, Command)]
         state = None if lock else room.prepare(connection, commands, lock=False)
@@ -100,17 +108,22 @@ class Decider(Generic[State]):
             if state is None:
                 state = room.prepare(connection, commands, lock=True)
             room.load(connection, state, commands, lock=lock)
+            laps.end("load")
             self._decide_each(state, items, shares)
+            laps.end("decide")
             room.write(connection, state)
             for share in shares.values():
                 if share.dead_letters:
                     self._ledger_positions.count_dead_letters(connection, share.partition, len(share.dead_letters))
             self._outbox.prune(connection, published)
             self._outbox.insert(connection, shares.values())
+            laps.end("write")
             self._windows.before_commit()
+        laps.end("commit")
         for step in steps:
             self.positions[step.partition].next_offset = step.next_offset
         self._windows.after_commit()
+        self._observer.decided(commands, [*shares.values()], laps)
         return list(shares.values())
 
     def _spans(self, items: Sequence[Item]) -> tuple[dict[int, Share], list[Advance]]:
@@ -141,10 +154,13 @@ class Decider(Generic[State]):
         decide, evolve = self._room.decide, self._room.evolve
         partition = items[0].partition
         share, encode = shares[partition], self._encoder(partition)
+        topic = self._room.command_topic
+        tallies = {number: Tally(topic, number, one.first_offset) for number, one in shares.items()}
+        count = tallies[partition].add
         for item in items:
             if item.partition != partition:
                 partition = item.partition
-                share, encode = shares[partition], self._encoder(partition)
+                share, encode, count = shares[partition], self._encoder(partition), tallies[partition].add
             if isinstance(item, DeadLetter):
                 share.dead_letters.append(item)
                 continue
@@ -159,6 +175,9 @@ class Decider(Generic[State]):
             evolve(state, item, event)
             share.events.append(encode(event, item))
             share.keys.append(item.record.key())
+            count(item.offset, item.time_ms, event)
+        for number, share in shares.items():
+            share.sum_up(tallies[number])
 
     def _encoder(self, partition: int) -> Callable[[Event, Command], bytes]:
         found = self._encoders.get(partition)

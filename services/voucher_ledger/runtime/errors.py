@@ -27,6 +27,10 @@ class SessionLost(Exception):
     """Connection, producer or partitions are lost: leave everything, start a new session and recover."""
 
 
+class TakenOver(SessionLost):
+    """The ledger's position or epoch is not what this process holds: another has taken the partition over."""
+
+
 class Fenced(SessionLost):
     """Kafka refused this instance's name or transactional id: another has it, or Kafka itself gave this one up (after a
     pause, or a broker's crash). The next session begins only if this process still holds the name in Postgres.

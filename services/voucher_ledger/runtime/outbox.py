@@ -8,6 +8,8 @@ import orjson
 import psycopg
 import zstandard
 
+from voucher_ledger.core.demand import Rollup, Tally
+
 COMPRESSION_LEVEL = 1
 
 _INSERT = """
@@ -60,7 +62,10 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Share:
-    """One partition's part of a decided batch: `events` and their `keys` in the order of their causes."""
+    """One partition's part of a decided batch: `events` and their `keys` in the order of their causes.
+
+    `rollups` and the records' times (`times_ms`) are made from the outcomes: the outbox does not keep them.
+    """
 
     partition: int
     first_offset: int
@@ -68,6 +73,12 @@ class Share:
     events: list[bytes] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    rollups: list[Rollup] = field(default_factory=list, compare=False)
+    times_ms: list[int] = field(default_factory=list, compare=False)
+
+    def sum_up(self, tally: Tally) -> None:
+        """Take the rollups and times of its outcomes from the tally that counted them."""
+        self.rollups, self.times_ms = tally.rollups(self.next_offset), tally.times_ms
 
 
 class Outbox:

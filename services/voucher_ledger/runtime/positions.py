@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from voucher_ledger.runtime.errors import Inconsistent, SessionLost
+from voucher_ledger.runtime.errors import Inconsistent, TakenOver
 
 _READ = "SELECT partition, next_offset, topic_id FROM books.position WHERE topic = %s AND partition = ANY(%s)"
 
@@ -81,7 +81,7 @@ class Positions:
     def advance(self, connection: psycopg.Connection, positions: dict[int, Position], steps: Iterable[Advance]) -> None:
         """The fence: each step goes through only from the position and epoch that this process holds.
 
-        Raises SessionLost where another process has taken a partition over.
+        Raises TakenOver where another process has taken a partition over.
         """
         ordered = sorted(steps, key=lambda step: step.partition)
         moved = connection.execute(
@@ -97,7 +97,7 @@ class Positions:
             ),
         )
         if moved.rowcount != len(ordered):
-            raise SessionLost(f"another process has taken over some of {self._topic} {[s.partition for s in ordered]}")
+            raise TakenOver(f"another process has taken over some of {self._topic} {[s.partition for s in ordered]}")
 
     def count_dead_letters(self, connection: psycopg.Connection, partition: int, count: int) -> None:
         """Book `count` of the records just advanced as dead letters instead of decided."""

@@ -9,6 +9,7 @@ import psycopg
 import structlog
 
 from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, SessionLost, Unreachable
 from voucher_ledger.runtime.room import Room
@@ -24,6 +25,7 @@ BACKOFF_SECONDS = 0.2
 GARBAGE_OBJECTS_MAX = 100_000
 BACKOFF_SECONDS_MAX = 5.0
 _NO_WINDOWS = Windows()
+_NO_OBSERVER = Observer()
 
 log = structlog.get_logger()
 
@@ -92,6 +94,7 @@ def run(
     *,
     instance: str | None = None,
     windows: Windows = _NO_WINDOWS,
+    observer: Observer = _NO_OBSERVER,
 ) -> None:
     """Run `room` until `stopping` is set.
 
@@ -107,13 +110,15 @@ def run(
     held = Instance(settings, room.name, instance)
     log.info("started", room=room.name, instance=held.name)
     attempt = 0
-    session = Session(settings, room, held.name, decoder, windows)  # a first start that can't reach anything fails
+    # A first start that can't reach anything fails.
+    session = Session(settings, room, held.name, decoder, windows, observer)
     try:
         while True:
             try:
                 session.run(stopping)
                 return
             except SessionLost as error:
+                observer.session_lost(error)
                 attempt = 0 if session.batches else attempt
                 attempt = _again(error, attempt, settings, stopping)
             finally:
@@ -121,7 +126,7 @@ def run(
             while not stopping.is_set():
                 try:
                     held = held.renewed(settings, room.name)
-                    session = Session(settings, room, held.name, decoder, windows)
+                    session = Session(settings, room, held.name, decoder, windows, observer)
                     break
                 except NotSetUp as error:
                     attempt = _again(lost_setup(error), attempt, settings, stopping)

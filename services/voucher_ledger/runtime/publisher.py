@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from voucher_ledger.core.demand import DEMAND_TOPIC
+from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime.errors import Fenced, SessionLost
 from voucher_ledger.runtime.kafka import transactional_config
 from voucher_ledger.runtime.outbox import Share
@@ -40,6 +42,7 @@ class Publisher:
         event_topic: str,
         dead_partitions: int,
         windows: Windows,
+        observer: Observer,
     ) -> None:
         """Make the producer and abort what a predecessor of this name left open.
 
@@ -49,6 +52,7 @@ class Publisher:
         self._event_topic = event_topic
         self._dead_partitions = dead_partitions
         self._windows = windows
+        self._observer = observer
         self._request_seconds = settings.transaction_timeout_ms / 1000
         self._errors: list[KafkaError] = []
         self._producer = Producer(transactional_config(settings, instance, self._errors.append))
@@ -62,6 +66,7 @@ class Publisher:
             self._producer.init_transactions(INIT_SECONDS_MAX)
         except KafkaException as error:
             raise _explained(error) from error
+        observer.producer_made()
 
     def start(self, metadata: object) -> None:
         """Begin to publish, as the group member that `metadata` (captured in on_assign) names."""
@@ -74,6 +79,7 @@ class Publisher:
         Raises SessionLost or Fenced once publishing has failed.
         """
         deadline = time.monotonic() + wait_seconds_max
+        self._observer.submitted()  # before it is: the other thread may have published it a moment later
         while True:
             self.check()
             try:
@@ -105,6 +111,7 @@ class Publisher:
         if self._thread.is_alive():
             self._thread.join()
         self._producer.purge()
+        self._observer.publisher_stopped()
 
     def _run(self) -> None:
         try:
@@ -119,7 +126,9 @@ class Publisher:
                 while records < RECORDS_A_TRANSACTION_MAX and not self._queue.empty():
                     batches.append(self._queue.get_nowait())
                     records += _records_in(batches[-1])
-                self._publish([share for batch in batches for share in batch])
+                shares, began_seconds = [share for batch in batches for share in batch], time.perf_counter()
+                self._publish(shares)
+                self._observer.published(len(batches), shares, time.perf_counter() - began_seconds)
                 for _ in batches:
                     self._queue.task_done()
         except Exception as error:  # noqa: BLE001 (handed to the thread that decides, which raises it)
@@ -152,6 +161,9 @@ class Publisher:
                 produce(topic, event, key, partition)
             except BufferError:
                 self._when_not_full(lambda event=event, key=key: produce(topic, event, key, partition))  # type: ignore[misc]
+        for rollup in share.rollups:
+            campaign_key, value = rollup.record()
+            self._when_not_full(lambda key=campaign_key, value=value: produce(DEMAND_TOPIC, value, key))  # type: ignore[misc]
         for letter in share.dead_letters:
             self._when_not_full(
                 lambda letter=letter: self._producer.produce(  # type: ignore[misc]

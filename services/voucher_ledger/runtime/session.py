@@ -11,7 +11,9 @@ import psycopg
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime import postgres, topics
 from voucher_ledger.runtime.decider import Decider, Item
 from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost
@@ -40,15 +42,18 @@ class Session:
     """Consumes, decides and publishes until it is stopped or something is lost."""
 
     def __init__(
-        self, settings: Settings, room: Room[Any], instance: str, decoder: CommandDecoder, windows: Windows
-    ) -> None:
+        self, settings: Settings, room: Room[Any], instance: str, decoder: CommandDecoder, windows: Windows,
+        observer: Observer,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._room = room
         self._instance = instance
         self._decoder = decoder
         self._windows = windows
+        self._observer = observer
         topic = topics.describe(settings, room.command_topic)
         self._dead_partitions = topics.describe(settings, DEAD_LETTER_TOPIC).partitions
+        topics.describe(settings, DEMAND_TOPIC)
         events = topics.describe(settings, room.event_topic)
         if events.partitions < topic.partitions:
             raise Inconsistent(
@@ -59,7 +64,7 @@ class Session:
         self._outbox = Outbox(room.command_topic, room.key_field)
         positions = Positions(room.command_topic, topic.topic_id, instance)
         self._decider = Decider(
-            room, self._connection, positions, self._outbox, settings.decide_attempts_max, windows
+            room, self._connection, positions, self._outbox, settings.decide_attempts_max, windows, observer
         )  # fmt: skip
         self._consumer = Consumer(
             consumer_config(settings, group_of(room.name), instance, error_cb=self._on_client_error)
@@ -93,6 +98,7 @@ class Session:
         self._consumer.subscribe(topic, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         while not stopping.is_set():
             records = self._consume(stopping)
+            self._observer.turned()
             if self._fatal is not None:
                 raise self._fatal
             if self._publisher is None:
@@ -179,20 +185,24 @@ class Session:
         self._decider.positions = {}
         if not partitions:
             consumer.assign([])
+            self._observer.ready("standing by: the room has more processes than partitions")
             return
         numbers = sorted(partition.partition for partition in partitions)
         room = self._room
         publisher = Publisher(
-            self._settings, self._instance, room.command_topic, room.event_topic, self._dead_partitions, self._windows
-        )
+            self._settings, self._instance, room.command_topic, room.event_topic, self._dead_partitions, self._windows,
+            self._observer,
+        )  # fmt: skip
         # Captured here and nowhere else: read later, a rejoined zombie would be handed a fresh generation.
         publisher.start(consumer.consumer_group_metadata())
         self._publisher = publisher
         held, unpublished = self._recovery.take_over(numbers)
+        self._observer.recovered(len(numbers), len(unpublished))
         for share in unpublished:
             publisher.submit([share])
         self._decider.positions = held
         consumer.assign([TopicPartition(room.command_topic, number, held[number].next_offset) for number in numbers])
+        self._observer.ready(f"{room.command_topic} {numbers}")
         log.info("assigned", instance=self._instance, topic=room.command_topic, partitions=numbers)
 
     def _on_revoke(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
@@ -206,6 +216,7 @@ class Session:
         self._stop_publisher()
         self._decider.positions = {}
         consumer.unassign()
+        self._observer.not_ready(f"no partitions: {how}")
         log.info(how, instance=self._instance, topic=self._room.command_topic)
 
     def _stop_publisher(self) -> None:

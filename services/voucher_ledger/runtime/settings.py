@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "VOUCHER_LEDGER_"
 KAFKA_PREFIX = f"{PREFIX}KAFKA_"
+METRICS_PORT = f"{PREFIX}METRICS_PORT"
 CACHE = f"{PREFIX}CACHE"  # where the embedded Kafka's jars are kept: no processor's, read by voucher_ledger.dev
 
 # Kubernetes puts variables of every Service of the namespace into every pod, as Docker did for links: of one named
 # voucher-ledger (or voucher-ledger-kafka) VOUCHER_LEDGER_SERVICE_HOST, VOUCHER_LEDGER_PORT_8080_TCP_ADDR and so on.
-# Nobody wrote them, so they are neither settings nor misspellings. No setting, nor any of librdkafka's, is named so.
+# Nobody wrote them, so they are neither settings nor misspellings. Of the settings one is named so: a Service named
+# voucher-ledger-metrics makes it an address, tcp://10.0.0.1:9100, which is no port.
 _OF_A_SERVICE = re.compile(r"(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?")
 
 
@@ -50,6 +52,9 @@ class Settings(BaseModel):
     )
     attempts_max: int = Field(default=8, ge=1, description="failed sessions in a row before the process gives up")
     decide_attempts_max: int = Field(default=10, ge=3, description="tries of one batch against contention")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="/metrics, /healthz, /readyz; 0: none. `run all`: it and those after it"
+    )
 
 
 def known_names() -> list[str]:
@@ -66,15 +71,17 @@ def refuse_unknown_names(environment: Mapping[str, str]) -> None:
         for name in environment
         if name.upper().startswith(PREFIX)
         and name not in known
-        and not _of_a_service(name)
+        and not _of_a_service(name, environment[name])
         and not (name.startswith(KAFKA_PREFIX) and name != KAFKA_PREFIX)
     )
     if unknown:
         raise SettingsError("; ".join(f"{name} is no setting: did you mean {_nearest(name)}?" for name in unknown))
 
 
-def _of_a_service(name: str) -> bool:
+def _of_a_service(name: str, value: str) -> bool:
     """Whether the platform made this variable, of a Service or a link."""
+    if name == METRICS_PORT:
+        return "://" in value
     return name.startswith(PREFIX) and _OF_A_SERVICE.fullmatch(name.removeprefix(PREFIX)) is not None
 
 
@@ -94,7 +101,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """
     given = os.environ if environment is None else environment
     refuse_unknown_names(given)
-    variables = {name: value for name, value in given.items() if not _of_a_service(name)}
+    variables = {name: value for name, value in given.items() if not _of_a_service(name, value)}
     properties = {
         _property(name.removeprefix(KAFKA_PREFIX).lower()): value
         for name, value in variables.items()

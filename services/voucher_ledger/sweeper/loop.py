@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime.command_sender import CommandSender, OutgoingCommand, stamped_by_broker
 from voucher_ledger.runtime.errors import NotSetUp, SessionLost, Unreachable
 from voucher_ledger.runtime.processor import lost_setup
@@ -30,6 +31,7 @@ AGAIN_AFTER_SECONDS = 30.0
 CLOCK_MARGIN_MS = 250
 BACKOFF_SECONDS = 0.2
 BACKOFF_SECONDS_MAX = 5.0
+_NO_OBSERVER = Observer()
 
 log = structlog.get_logger()
 
@@ -37,9 +39,10 @@ log = structlog.get_logger()
 class Sweep:
     """One session: a connection, a producer, and how each topic stamps its records."""
 
-    def __init__(self, settings: Settings, recently_sent: RecentlySent) -> None:
+    def __init__(self, settings: Settings, recently_sent: RecentlySent, observer: Observer = _NO_OBSERVER) -> None:
         """Connect to both. Raises Unreachable, NotSetUp."""
         self._recently_sent = recently_sent
+        self._observer = observer
         self._underway = Underway(round(ROUND_SECONDS * 1000))
         self._by_broker = stamped_by_broker(settings, [CLAIM_TOPIC, ORDER_TOPIC])
         self._store = DueStore(settings)
@@ -47,11 +50,15 @@ class Sweep:
 
     def run(self, stopping: threading.Event) -> None:
         """Wait for the turn, then sweep round after round until `stopping` is set. Raises SessionLost."""
+        self._observer.ready("standing by: another process sweeps")
         while not self._store.take_turn():
+            self._observer.turned()
             if stopping.wait(STANDBY_SECONDS):
                 return
         log.info("sweeping")
+        self._observer.ready("sweeping")
         while not stopping.is_set():
+            self._observer.turned()
             next_round = time.monotonic() + ROUND_SECONDS
             self.round()
             while self.admit() and time.monotonic() < next_round:
@@ -125,7 +132,7 @@ class Sweep:
         return len(expiries)
 
 
-def run(settings: Settings, stopping: threading.Event) -> None:
+def run(settings: Settings, stopping: threading.Event, observer: Observer = _NO_OBSERVER) -> None:
     """Sweep until `stopping` is set. A lost session is followed by another, up to `attempts_max` failures in a row.
 
     Raises Unreachable or NotSetUp where the first session cannot begin, and after the last attempt what ended it:
@@ -133,7 +140,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
     """
     recently_sent = RecentlySent(2 * DUE_ROWS_MAX, round(AGAIN_AFTER_SECONDS * 1000))
     attempt = 0
-    session = Sweep(settings, recently_sent)
+    session = Sweep(settings, recently_sent, observer)
     while True:
         began = time.monotonic()
         try:
@@ -141,6 +148,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
             return
         except SessionLost as error:
             attempt = 0 if time.monotonic() - began > BACKOFF_SECONDS_MAX else attempt
+            observer.session_lost(error)
             failure: Exception = error
         finally:
             session.close()
@@ -152,7 +160,7 @@ def run(settings: Settings, stopping: threading.Event) -> None:
             if stopping.wait(min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2**attempt)):
                 return
             try:
-                session = Sweep(settings, recently_sent)
+                session = Sweep(settings, recently_sent, observer)
                 break
             except NotSetUp as error:
                 failure = lost_setup(error)

@@ -11,6 +11,7 @@ from typing import Self
 import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.produce.clients import open_client
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.seek.plan import Kind, Plan, Standing
@@ -23,6 +24,7 @@ from voucher_ledger.runtime.outbox import Outbox, Share
 from voucher_ledger.runtime.positions import Advance, Position, Positions
 from voucher_ledger.runtime.published_mark import published_mark
 from voucher_ledger.runtime.publisher import Publisher
+from voucher_ledger.runtime.recovery import sum_up_again
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.windows import Windows
 
@@ -68,8 +70,9 @@ class SeekSession:
         place = self._place
         self._join()
         publisher = Publisher(
-            self._settings, place.instance, place.topic, place.event_topic, place.dead_partitions, self._windows
-        )
+            self._settings, place.instance, place.topic, place.event_topic, place.dead_partitions, self._windows,
+            Observer(),
+        )  # fmt: skip
         publisher.start(self._metadata)
         self._publisher = publisher
         self._still_alone()
@@ -136,7 +139,10 @@ class SeekSession:
         mark = published_mark(
             self._settings, place.topic, place.partition, place.event_topic, place.dead_partitions, rows
         )
-        return [row for row in rows if row.next_offset > mark]
+        waiting = [row for row in rows if row.next_offset > mark]
+        for share in waiting:
+            sum_up_again(place.topic, share)
+        return waiting
 
     def _move(self, held: Position, plan: Plan, skipped: Skipped) -> list[Share]:
         """Move the position in one transaction; what is to be published then, at least the group's offset."""

@@ -1,0 +1,141 @@
+"""The metrics of the ledger itself: campaigns, balances, positions, lag, outbox. Read by one process of all.
+
+Every sweeper's process has such a collector, and whichever holds the lock serves its metrics; the others serve none of
+them. So sums in dashboards count nothing twice, and a successor goes on where one dies.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psycopg
+import structlog
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from prometheus_client import Metric as Family
+from prometheus_client.registry import Collector
+
+from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
+from voucher_ledger.metrics import catalogue
+from voucher_ledger.metrics import ledger_books as books
+from voucher_ledger.metrics.ledger_books import Place, Position
+from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.errors import NotSetUp, Unreachable
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.troubles import Troubles
+
+# A look serves every scrape of so long: who scrapes often, or twice, costs the database no more.
+LOOK_SECONDS = 5.0
+LOCK_NAME = "voucher-ledger-ledger-metrics"
+_ROLE = "voucher_ledger_writer"
+
+log = structlog.get_logger()
+
+
+class LedgerCollector(Collector):
+    """Looks at most every LOOK_SECONDS, when somebody scrapes. A look that fails is told by `ledger_read_up`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._connection: psycopg.Connection | None = None
+        self._admin: AdminClient | None = None
+        self._families: list[Family] = []
+        self._looked_seconds = float("-inf")
+        self._caught_up_seconds: dict[Place, float] = {}
+        self._is_reader = False
+        self._failing = False
+
+    def describe(self) -> Iterator[Family]:
+        """What it may tell; no database is looked at for that."""
+        yield from (books.family(metric) for metric in catalogue.LEDGER)
+
+    def collect(self) -> Iterator[Family]:
+        """The latest look, at most LOOK_SECONDS old."""
+        with self._lock:
+            if time.monotonic() - self._looked_seconds >= LOOK_SECONDS:
+                self._families = self._look()
+                self._looked_seconds = time.monotonic()
+            families = self._families
+        yield from families
+
+    def close(self) -> None:
+        """Give up the connection, and the lock with it."""
+        with self._lock:
+            self._disconnect()
+
+    def _look(self) -> list[Family]:
+        try:
+            connection = self._connected()
+            self._is_reader = self._is_reader or postgres.try_lock(connection, LOCK_NAME)
+            if not self._is_reader:
+                return []
+            families = [
+                *books.campaigns(connection),
+                *books.balances(connection),
+                *books.waiting(connection),
+                *books.outbox(connection),
+            ]
+            # Positions are read before the ends, so that a lag may look a moment too large, never below 0.
+            positions = books.read_positions(connection)
+            families += [*books.places(positions), *self._lags(positions, self._ends())]
+        except (psycopg.Error, KafkaException, Unreachable, NotSetUp) as error:
+            if not self._failing:
+                log.warning("the ledger's metrics can't be read", cause=str(error).strip())
+            self._failing = True
+            self._disconnect()
+            return [books.read_up(0)]
+        self._failing = False
+        return [books.read_up(1), *families]
+
+    def _connected(self) -> psycopg.Connection:
+        if self._connection is None:
+            self._connection = postgres.connect(self._settings.postgres, application="metrics", role=_ROLE)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection, self._is_reader = self._connection, None, False
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.close()
+
+    def _ends(self) -> dict[Place, int]:
+        """The ends of the command topics' partitions. Raises KafkaException."""
+        if self._admin is None:
+            self._admin = AdminClient(admin_config(self._settings, error_cb=Troubles()))
+        known = self._admin.list_topics(timeout=REQUEST_SECONDS_MAX).topics
+        places = [
+            (str(topic), number) for topic in COMMANDS_BY_TOPIC if topic in known for number in known[topic].partitions
+        ]
+        futures = self._admin.list_offsets(
+            {TopicPartition(*place): OffsetSpec.latest() for place in places},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=REQUEST_SECONDS_MAX,
+        )
+        return {(place.topic, place.partition): int(future.result().offset) for place, future in futures.items()}
+
+    def _lags(self, positions: dict[Place, Position], ends: dict[Place, int]) -> list[Family]:
+        records, seconds = books.family(catalogue.LAG_RECORDS), books.family(catalogue.LAG_SECONDS)
+        for place, end in ends.items():
+            position, labels = positions.get(place), (place[0], str(place[1]))
+            lag_records = max(0, end - (0 if position is None else position.next_offset))
+            records.add_metric(labels, lag_records)
+            lag_seconds = self._lag_seconds(place, position, lag_records)
+            if lag_seconds is not None:
+                seconds.add_metric(labels, lag_seconds)
+        return [records, seconds]
+
+    def _lag_seconds(self, place: Place, position: Position | None, lag_records: int) -> float | None:
+        """See catalogue.LAG_SECONDS. None where nothing is known: never seen without lag, and nothing decided yet."""
+        now_seconds = time.monotonic()
+        if lag_records == 0:
+            self._caught_up_seconds[place] = now_seconds
+            return 0.0
+        bounds: list[float] = []
+        if place in self._caught_up_seconds:
+            bounds.append(now_seconds - self._caught_up_seconds[place])
+        if position is not None and position.record_time_seconds is not None:
+            bounds.append(max(0.0, time.time() - position.record_time_seconds))
+        return min(bounds, default=None)

@@ -1,0 +1,41 @@
+"""Metrics for the length of a process, or none."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from voucher_ledger.metrics.ledger import LedgerCollector
+from voucher_ledger.metrics.observer import Observer
+from voucher_ledger.metrics.readiness import Readiness
+from voucher_ledger.metrics.registry import process_registry
+from voucher_ledger.metrics.room import ProcessMetrics, RoomMetrics
+from voucher_ledger.metrics.server import MetricsServer
+from voucher_ledger.runtime.settings import Settings
+
+# The sweepers' processes are idle most of the time, so they read the ledger for all.
+LEDGER_READER = "sweeper"
+
+
+@contextmanager
+def serving(settings: Settings, room: str) -> Iterator[Observer]:
+    """Serve the metrics of this process, which runs `room`, and hand out what counts them; without a port nothing is.
+
+    Raises SettingsError where the port is taken.
+    """
+    if settings.metrics_port == 0:
+        yield Observer()
+        return
+    readiness = Readiness()
+    registry = process_registry(room, readiness)
+    collector: LedgerCollector | None = None
+    if room == LEDGER_READER:
+        collector = LedgerCollector(settings)
+        registry.register(collector)
+    kind = ProcessMetrics if room == LEDGER_READER else RoomMetrics
+    observer = kind(room, registry, readiness)
+    server = MetricsServer(settings.metrics_port, registry, readiness)
+    try:
+        yield observer
+    finally:
+        server.close()
+        if collector is not None:
+            collector.close()

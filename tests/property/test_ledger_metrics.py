@@ -1,0 +1,100 @@
+"""The ledger's metrics, read from real books: a bounded number of campaigns, and each unit counted once."""
+
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from prometheus_client import Metric as Family
+
+from tests.property.by_hand import FACE_MINOR, START_MS, campaign_open, claim, step
+from tests.property.deciding import Ledger
+from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.metrics import catalogue, ledger_books
+from voucher_ledger.metrics import ledger as ledger_metrics
+from voucher_ledger.metrics.labels import CAMPAIGNS_MAX
+from voucher_ledger.metrics.ledger import LedgerCollector
+from voucher_ledger.metrics.ledger_books import Position
+from voucher_ledger.metrics.metric import Metric
+
+pytestmark = pytest.mark.integration
+
+Read = dict[tuple[str, ...], float]
+PLACE = ("claim.commands", 0)
+
+
+def told(families: list[Family]) -> Read:
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+def figure(read: Read, metric: Metric, *labels: str) -> float:
+    return read[metric.name, *labels]
+
+
+def test_campaigns_past_the_bound_are_one_and_nothing_is_lost(ledger: Ledger) -> None:
+    count = CAMPAIGNS_MAX + 4
+    later = [rfc3339(START_MS + 3_600_000 * (number + 1)) for number in range(count)]
+    opened = [
+        campaign_open(campaign_id=f"c{number:02}", quota=number + 1, ends_at=later[number]) for number in range(count)
+    ]
+    ledger.begin().play([[step(0, "campaigns", one, offset=number) for number, one in enumerate(opened)]])
+    read = told([*ledger_books.campaigns(ledger.connection), *ledger_books.balances(ledger.connection)])
+    named = {key[1] for key in read if key[0] == catalogue.QUOTA.name}
+    # Those that end last have their names; the first four are together.
+    assert named == {f"c{number:02}" for number in range(4, count)} | {"other"}
+    assert figure(read, catalogue.QUOTA, "other") == 1 + 2 + 3 + 4
+    assert figure(read, catalogue.BUDGET, "other", "CNY") == 4 * FACE_MINOR
+    assert figure(read, catalogue.VOUCHERS, "other", "pool") == 10
+    for metric in (catalogue.VOUCHERS, catalogue.MONEY):
+        assert sum(value for key, value in read.items() if key[0] == metric.name) == 0
+
+
+def test_who_waits_is_told_and_nobody_is_zero(ledger: Ledger) -> None:
+    ledger.begin().play(
+        [
+            [step(0, "campaigns", campaign_open(when_empty="queue"))],
+            [step(0, "claims", claim(f"c-{number}", f"u-{number}"), offset=number) for number in range(4)],
+        ]
+    )
+    read = told(ledger_books.waiting(ledger.connection))
+    assert figure(read, catalogue.WAITING, "spring-1") == 3
+    assert figure(read, catalogue.WAITING_AGE, "spring-1") >= time.time() - START_MS / 1000 - 60
+    ledger.begin().play([[step(0, "campaigns", campaign_open())]])
+    read = told(ledger_books.waiting(ledger.connection))
+    assert figure(read, catalogue.WAITING, "spring-1") == figure(read, catalogue.WAITING_AGE, "spring-1") == 0
+
+
+def test_positions_and_the_outbox_are_the_books(ledger: Ledger) -> None:
+    claims = [step(0, "claims", claim(f"c-{number}", f"u-{number}"), offset=number) for number in range(3)]
+    ledger.begin().play([[step(0, "campaigns", campaign_open())], claims])
+    positions = ledger_books.read_positions(ledger.connection)
+    assert positions[PLACE]._replace(epoch=0) == Position(3, 0, 3, 0, START_MS / 1000)
+    read = told([*ledger_books.places(positions), *ledger_books.outbox(ledger.connection)])
+    assert figure(read, catalogue.DECIDED, "claim.commands") == 3
+    assert figure(read, catalogue.POSITION, "claim.commands", "0") == 3
+    assert figure(read, catalogue.OUTBOX_RECORDS, "claim.commands") == 3
+    assert figure(read, catalogue.OUTBOX_BATCHES, "claim.commands") == 1
+    assert figure(read, catalogue.OUTBOX_BATCHES, "order.commands") == 0
+
+
+def test_lag_is_the_shorter_of_two_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_seconds = [1_000.0]
+    clock = SimpleNamespace(monotonic=lambda: now_seconds[0], time=lambda: now_seconds[0])
+    monkeypatch.setattr(ledger_metrics, "time", clock)
+    collector = LedgerCollector(cast("Any", None))
+
+    def lag(next_offset: int, end: int, record_time_seconds: float | None) -> tuple[float | None, float | None]:
+        position = Position(next_offset, 1, next_offset, 0, record_time_seconds)
+        read = told(collector._lags({PLACE: position}, {PLACE: end}))
+        return read.get((catalogue.LAG_RECORDS.name, *PLACE[:1], "0")), read.get(
+            (catalogue.LAG_SECONDS.name, *PLACE[:1], "0")
+        )
+
+    assert lag(0, 5, None) == (5, None)
+    assert lag(2, 5, 940.0) == (3, 60)
+    assert lag(5, 5, 940.0) == (0, 0)
+    now_seconds[0] += 10
+    # A record after an idle hour waits since the last look, not since the record before it.
+    assert lag(5, 6, 940.0) == (1, 10)
+    now_seconds[0] += 500
+    assert lag(60, 90, 1_505.0) == (30, 5)
