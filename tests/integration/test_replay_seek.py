@@ -56,8 +56,8 @@ def test_a_poisoned_partition_goes_on_and_the_skipped_record_is_a_dead_letter(
     assert "more than --max 1" in tool.run(*PARTITION, "--to", "16", "--max", "1", code=1)
     assert position(world) == STRUCK
 
-    # Killed after COMMIT and within the Kafka transaction: all has happened, and the next run publishes it.
-    tool.kill_in("in_transaction", 1, *past, *WHY)
+    # Killed after COMMIT and before the Kafka transaction: all has happened, and the next run publishes it.
+    tool.kill_in("after_commit", 1, *past, *WHY)
     assert position(world) == STRUCK + 1
     assert world.read(DEAD_LETTERS) == []
     assert tool.json(*past, *WHY)["kind"] == "stay"
