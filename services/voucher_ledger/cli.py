@@ -12,6 +12,7 @@ from voucher_ledger import __version__, help_text
 from voucher_ledger.dev.commands import app as dev_app
 from voucher_ledger.plan.arguments import plan
 from voucher_ledger.replay.commands import app as replay_app
+from voucher_ledger.report.arguments import report
 from voucher_ledger.run import failures
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import logs, settings
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(dev_app, name="dev")
 app.add_typer(replay_app, name="replay")
 app.command()(plan)
+app.command()(report)
 
 
 class Process(StrEnum):
@@ -38,6 +40,7 @@ class Process(StrEnum):
     ORDERS = "orders"
     PAYMENTS = "payments"
     SWEEPER = "sweeper"
+    MONITOR = "monitor"
     ALL = "all"
 
 
@@ -125,6 +128,8 @@ def _refuse_idle_options(process: Process, instance: str | None, claims: int | N
         return
     if process is Process.ALL:
         raise typer.BadParameter("names belong to single rooms; `run all` chooses its own", param_hint="--instance")
+    if process is Process.MONITOR:
+        raise typer.BadParameter("the monitor has no name: its place is in its consumer group", param_hint="--instance")
     if process is Process.SWEEPER:
         raise typer.BadParameter("a sweeper has no name: one acts, others stand by", param_hint="--instance")
     # To Kafka an empty name is none: the process would not be a static member, and its successor would wait.

@@ -14,22 +14,19 @@ from voucher_ledger.ledger import accounts, campaigns, leases, limit_counts, vou
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
 from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Role
-from voucher_ledger.ledger.release import turn, unreleased
+from voucher_ledger.ledger.release import split_at_tranche, unreleased
 
 
 def _grantable(campaign: Campaign, queue: Queue | None, commands: Sequence[Command]) -> int:
     """How many claims and admissions of a batch the campaign's state and hours let through to its lease."""
     if campaign.state != "open":
         return 0
-    by_type = Counter(
-        command.type
-        for command in commands
-        if command.data["campaign_id"] == campaign.campaign_id
-        and campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms
-    )
-    admissions = by_type["voucher.admit"]
-    # Claims go behind those who wait, and come to the lease only if the batch may admit all of these.
-    return admissions if queue is not None and queue.waiting > admissions else admissions + by_type["voucher.claim"]
+    own = [command for command in commands if command.data["campaign_id"] == campaign.campaign_id]
+    by_type = Counter(command.type for command in own if campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms)
+    if queue is not None and queue.waiting > sum(command.type == "voucher.admit" for command in own):
+        return by_type["voucher.admit"]
+    # The batch may let all go who wait, by whatever answer (some at the campaign's end): claims then come to the lease.
+    return by_type["voucher.admit"] + by_type["voucher.claim"]
 
 
 def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
@@ -117,7 +114,7 @@ def _lock_counts(connection: psycopg.Connection, state: Claims, claims: Sequence
 
 def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
     own = [command for command in claims if command.data["campaign_id"] == campaign.campaign_id]
-    place = turn(campaign, [command.time_ms for command in own])
+    place = split_at_tranche(campaign, [command.time_ms for command in own])
     if place is not None:
         raise Straddles(own[place])
 

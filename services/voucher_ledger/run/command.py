@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 def run(process: str, *, instance: str | None = None, claims: int = 1) -> int:
-    """Run one room, the `sweeper`, or `all` with so many processes of `claims`, until a signal; the exit code.
+    """Run one room, `sweeper`, `monitor`, or `all` with so many processes of `claims`, until a signal; the exit code.
 
     Where logs are JSON, what ends it is a log record too: a plain line, or a traceback's many, would be lost on whoever
     reads records. On a terminal it is raised, for the command line to tell.
@@ -38,7 +38,11 @@ def _run(process: str, instance: str | None, claims: int) -> int:
     if process == "all":
         counts = {"campaigns": 1, "claims": claims, "orders": 1, "payments": 1, "sweeper": 1}
         return supervisor.supervise(supervisor.workers(loaded, counts), single.stop_on_signals())
-    if process == "sweeper":
+    if process == "monitor":
+        from voucher_ledger.monitor import command as monitor  # noqa: PLC0415 (Faust takes a second to import)
+
+        monitor.run(loaded)
+    elif process == "sweeper":
         stopping = single.stop_on_signals()
         with serving(loaded, process) as observer:
             loop.run(loaded, stopping, observer)

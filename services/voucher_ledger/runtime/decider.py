@@ -111,12 +111,12 @@ class Decider(Generic[State]):
             laps.end("load")
             self._decide_each(state, items, shares)
             laps.end("decide")
-            room.write(connection, state)
             for share in shares.values():
                 if share.dead_letters:
                     self._ledger_positions.count_dead_letters(connection, share.partition, len(share.dead_letters))
             self._outbox.prune(connection, published)
             self._outbox.insert(connection, shares.values())
+            room.write(connection, state)  # last, since it locks the rows that other batches wait for
             laps.end("write")
             self._windows.before_commit()
         laps.end("commit")
@@ -137,7 +137,8 @@ class Decider(Generic[State]):
             if place < len(items) and items[place].partition == last.partition:
                 continue
             partition = last.partition
-            time_ms = last.time_ms if isinstance(last, Command) else 0
+            # Not the last one's: it may be a dead letter, and with CreateTime times need not ascend.
+            time_ms = max([item.time_ms for item in items[run_start:place] if isinstance(item, Command)], default=0)
             share = shares.get(partition)
             if share is None:
                 shares[partition] = Share(partition, self.positions[partition].next_offset, last.offset + 1)

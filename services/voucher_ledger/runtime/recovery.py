@@ -84,10 +84,7 @@ class Recovery:
         if waiting:
             log.info("publishing again", topic=self._command_topic, partition=partition, batches=len(waiting))
         for share in waiting:
-            tally = Tally(self._command_topic, partition, share.first_offset)
-            for event in share.events:
-                tally.add(*outcome_of(event))
-            share.sum_up(tally)
+            sum_up_again(self._command_topic, share)
         return waiting
 
     def _mark_without_offset(self, partition: int, rows: list[Share], next_offset: int) -> int:
@@ -123,3 +120,11 @@ class Recovery:
                 raise SessionLost(f"watermarks of {self._command_topic}/{partition}: no answer")
             marks[partition] = found
         return marks
+
+
+def sum_up_again(command_topic: str, share: Share) -> None:
+    """Count the rollups of a share from the outbox, which does not keep them, from its events."""
+    tally = Tally(command_topic, share.partition, share.first_offset)
+    for event in share.events:
+        tally.add(*outcome_of(event))
+    share.sum_up(tally)

@@ -51,6 +51,10 @@ class Settings(BaseModel):
         default=10_000, ge=1_000, description="Kafka aborts a silent transaction after this"
     )
     attempts_max: int = Field(default=8, ge=1, description="failed sessions in a row before the process gives up")
+    # Not ..._PORT: Kubernetes sets a variable of that name for a Service called voucher-ledger-monitor.
+    monitor_address: str = Field(
+        default="127.0.0.1:8081", pattern=r"^\S+:\d{1,5}$", description="host:port of the monitor's page and metrics"
+    )
     decide_attempts_max: int = Field(default=10, ge=3, description="tries of one batch against contention")
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="/metrics, /healthz, /readyz; 0: none. `run all`: it and those after it"

@@ -64,6 +64,10 @@ class Reader:
             ),
         )
 
+    def reconnect(self, connection: psycopg.Connection) -> None:
+        """Go on with another database connection; the clients of Kafka find it again by themselves."""
+        self._connection = connection
+
     def close(self) -> None:
         """Leave Kafka; the database connection is the caller's."""
         self._consumer.close()

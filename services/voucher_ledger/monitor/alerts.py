@@ -1,0 +1,172 @@
+"""Which alerts hold, and when one begins and ends. Pure: `conditions` looks, `step` remembers."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.monitor.outlook import Outlook
+
+Severity = Literal["warning", "critical"]
+
+# A campaign may end so much before its plan without an alert: this share of its length, and at least so many seconds.
+EARLY_SHARE = 0.05
+EARLY_SECONDS_MIN = 300
+SOON_SECONDS = 1_800
+GROWTH_RATIO = 3.0
+REFUSED_SHARE = 0.5
+REFUSALS_ANSWERED_MIN = 100
+BUDGET_SHARES: Mapping[str, tuple[float, Severity]] = {"80": (0.80, "warning"), "95": (0.95, "critical")}
+# Not told before it held so long: rollups come a moment after the ledger's balances.
+PENDING_SECONDS: Mapping[str, float] = {"reconciliation": 30.0}
+# Over only once it did not hold for so long, or an alert at its threshold would come and go with every batch.
+CLEAR_SECONDS = 60.0
+
+
+class Key(NamedTuple):
+    """What an alert is about: one of each is firing at a time."""
+
+    campaign_id: str
+    alert: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that holds now. `value` and `threshold` are in `unit`."""
+
+    key: Key
+    severity: Severity
+    summary: str
+    value: float
+    threshold: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An alert that holds or held until lately; times in seconds since 1970 by the monitor's clock."""
+
+    condition: Condition
+    since: float
+    held_at: float
+    told: bool
+
+
+class Change(NamedTuple):
+    """What is to be told: an alert began, or is over."""
+
+    state: Literal["firing", "resolved"]
+    condition: Condition
+    since: float
+
+
+def conditions(outlook: Outlook) -> list[Condition]:
+    """What is alarming about a campaign; nothing of one that the ledger does not know, or that is closed or over."""
+    facts = outlook.facts
+    if facts is None:
+        return []
+    running = facts.state != "closed" and outlook.as_of < facts.ends_at
+    return [*(_of_running(outlook) if running else ()), *_reconciliation(outlook)]
+
+
+def _of_running(outlook: Outlook) -> Iterator[Condition]:
+    yield from _ends_before_plan(outlook)
+    yield from _budget(outlook)
+    for growth in (*outlook.by_category,):
+        if growth.ratio is not None and growth.ratio > GROWTH_RATIO:
+            summary = f"{growth.name}: {growth.count:,} orders in an hour, {growth.ratio:.1f} times the day before's"
+            yield _condition(outlook, "growth", growth.name, "warning", summary, growth.ratio, GROWTH_RATIO, "ratio")
+    for refusals in outlook.refusals:
+        if refusals.answered >= REFUSALS_ANSWERED_MIN and refusals.share > REFUSED_SHARE:
+            summary = f"{refusals.share:.0%} of {refusals.room} are refused, most as {refusals.top_reason}"
+            yield _condition(
+                outlook, "refusals", refusals.room, "warning", summary, refusals.share, REFUSED_SHARE, "share"
+            )
+
+
+def _ends_before_plan(outlook: Outlook) -> Iterator[Condition]:
+    facts = outlook.facts
+    if facts is None:
+        return
+    slack = max(EARLY_SECONDS_MIN, EARLY_SHARE * (facts.ends_at - facts.starts_at))
+    for subject, left, end in (
+        ("cards", facts.cards_left, outlook.cards_end),
+        ("budget", facts.budget_left_minor // facts.face_value_minor, outlook.budget_end),
+    ):
+        moment = float(outlook.as_of) if left == 0 else end.middle if end is not None else None
+        if moment is None or facts.ends_at - moment <= slack:
+            continue
+        early = facts.ends_at - moment
+        away = moment - outlook.as_of
+        gone = "gone" if left == 0 else f"gone in {_span(away)}, at {rfc3339(int(moment) * 1000)[:19]}Z"
+        summary = f"{subject} {gone}: {_span(early)} before the plan"
+        severity: Severity = "critical" if away < SOON_SECONDS else "warning"
+        yield _condition(outlook, "ends_before_plan", subject, severity, summary, early, slack, "seconds")
+
+
+def _budget(outlook: Outlook) -> Iterator[Condition]:
+    facts = outlook.facts
+    if facts is None:
+        return
+    for subject, (share, severity) in BUDGET_SHARES.items():
+        used = facts.budget_used_share
+        if used >= share:
+            summary = f"{used:.1%} of the budget is used: {facts.budget_left_minor:,} {facts.currency} minor units left"
+            yield _condition(outlook, "budget", subject, severity, summary, used, share, "share")
+
+
+def _reconciliation(outlook: Outlook) -> Iterator[Condition]:
+    found = outlook.reconciliation
+    if found is not None and found.difference:
+        summary = f"{found.counted:,} cards are out by the demand counted, {found.ledger:,} by the ledger"
+        yield _condition(outlook, "reconciliation", "cards", "warning", summary, found.difference, 0, "cards")
+
+
+def _condition(
+    outlook: Outlook, alert: str, subject: str, severity: Severity, summary: str, value: float, threshold: float,
+    unit: str,
+) -> Condition:  # fmt: skip
+    return Condition(Key(outlook.campaign_id, alert, subject), severity, summary, float(value), float(threshold), unit)
+
+
+def step(
+    standing: Mapping[Key, Standing], holding: list[Condition], looked_at: set[str], now: float
+) -> tuple[dict[Key, Standing], list[Change]]:
+    """One look further: the alerts that stand now, and what is to be told, each beginning and each end once.
+
+    Args:
+        standing: what the last step gave, or what `ledger.alerts` had told before the monitor started.
+        holding: what holds now.
+        looked_at: the campaigns that were looked at; alerts of others stay as they are.
+        now: seconds since 1970.
+    """
+    after: dict[Key, Standing] = {}
+    changes: list[Change] = []
+    for condition in holding:
+        before = standing.get(condition.key)
+        stands = (
+            Standing(condition, since=now, held_at=now, told=False)
+            if before is None
+            else replace(before, condition=condition, held_at=now)
+        )
+        if not stands.told and now - stands.since >= PENDING_SECONDS.get(condition.key.alert, 0.0):
+            stands = replace(stands, told=True)
+            changes.append(Change("firing", condition, stands.since))
+        after[condition.key] = stands
+    for key, stands in standing.items():
+        if key in after:
+            continue
+        if key.campaign_id not in looked_at or (stands.told and now - stands.held_at < CLEAR_SECONDS):
+            after[key] = stands
+        elif stands.told:
+            changes.append(Change("resolved", stands.condition, stands.since))
+    return after, changes
+
+
+def _span(seconds: float) -> str:
+    """`7 s`, `12 min`, `5.3 h`, `2.1 days`: as exact as anyone reads it."""
+    for unit, size, form in (("days", 172_800, 86_400.0), ("h", 7_200, 3_600.0), ("min", 120, 60.0)):
+        if seconds >= size:
+            return f"{seconds / form:.1f} {unit}" if unit != "min" else f"{seconds / form:.0f} min"
+    return f"{seconds:.0f} s"

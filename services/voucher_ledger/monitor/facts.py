@@ -1,0 +1,80 @@
+"""What the ledger itself says of a campaign, as the monitor takes it: plain data. Pure."""
+
+from dataclasses import dataclass
+
+from voucher_ledger.monitor.forecast import Tranche
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Times in seconds since 1970; cards and money (minor units of `currency`) as they stood when read.
+
+    `quota` and `budget_minor` hold what top-ups added; `cards_out` are those in granted, held and spent.
+    """
+
+    campaign_id: str
+    name: str
+    state: str
+    currency: str
+    face_value_minor: int
+    starts_at: int
+    ends_at: int
+    tranches: tuple[Tranche, ...]
+    quota: int
+    cards_left: int
+    cards_out: int
+    budget_minor: int
+    budget_left_minor: int
+    overspent_minor: int
+
+    @property
+    def budget_used_share(self) -> float:
+        """Of what was budgeted, the share that is no longer in pool and leases, and what was granted past it."""
+        if self.budget_minor == 0:
+            return 0.0
+        return (self.budget_minor - self.budget_left_minor + self.overspent_minor) / self.budget_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far the processors of one command topic are behind: records (and seconds) not decided yet, and records that
+    are decided and not published yet, so that no rollup tells of them. None is not known.
+    """
+
+    topic: str
+    records: int
+    seconds: float | None
+    unpublished: int | None = 0
+
+    def as_json(self) -> dict[str, object]:
+        """For the page."""
+        return {"topic": self.topic, "records": self.records, "seconds": self.seconds}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at ledger and topics, at `read_at` (seconds since 1970)."""
+
+    read_at: float
+    campaigns: dict[str, Facts]
+    lags: tuple[Lag, ...]
+
+    @property
+    def unpublished(self) -> int | None:
+        """Records that are decided and not published, of all topics; None where one does not tell."""
+        total = 0
+        for lag in self.lags:
+            if lag.unpublished is None:
+                return None
+            total += lag.unpublished
+        return total
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """The longest lag of any topic; None where a topic with waiting records does not tell."""
+        longest = 0.0
+        for lag in self.lags:
+            if lag.seconds is None:
+                return None
+            longest = max(longest, lag.seconds)
+        return longest

@@ -1,0 +1,100 @@
+"""When quota and budget will be gone, with a range, and what the plan had been. Pure.
+
+The range comes from the trend of the last ten minutes: net grants in windows of a minute that hop by ten seconds. The
+fast end takes their 90 % quantile to go on, the slow end their 10 % quantile.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from voucher_ledger.monitor.windows import Buckets, hopping, per_second
+
+GRANTED, EXPIRED = "voucher.granted", "voucher.expired"
+TREND_SECONDS = 600
+WIDTH_SECONDS = 60
+HOP_SECONDS = 10
+LOW, MIDDLE, HIGH = 0.1, 0.5, 0.9
+# An end further away than this is no forecast but noise in a division.
+HORIZON_SECONDS = 366 * 86_400
+
+
+class Rates(NamedTuple):
+    """Cards that leave the pool a second, net of those that came back: quantiles over the trend's windows."""
+
+    low: float
+    middle: float
+    high: float
+
+
+class Ends(NamedTuple):
+    """Seconds since 1970 at which something is gone: at the high rate, the middle one, the low one; None is never."""
+
+    early: float | None
+    middle: float | None
+    late: float | None
+
+
+class Tranche(NamedTuple):
+    """`quota` cards that become claimable `at` (seconds since 1970)."""
+
+    at: int
+    quota: int
+
+
+def rates(minutes: Buckets, as_of: int, first_demand: int) -> Rates | None:
+    """The trend at `as_of`; None within the first HOP_SECONDS of demand, when there is none yet.
+
+    Windows are narrower while demand is younger than four of them, so that there is a range from the first minute on.
+    """
+    start = max(as_of - TREND_SECONDS, first_demand)
+    if as_of - start < HOP_SECONDS:
+        return None
+    quarter = (as_of - start) // 4
+    width = min(WIDTH_SECONDS, max(HOP_SECONDS, quarter - quarter % HOP_SECONDS))
+    granted = per_second(minutes, (GRANTED,), start, as_of)
+    returned = per_second(minutes, (EXPIRED,), start, as_of)
+    net = [out - back for out, back in zip(granted, returned, strict=True)]
+    samples = sorted(count / width for count in hopping(net, width, HOP_SECONDS))
+    return Rates(quantile(samples, LOW), quantile(samples, MIDDLE), quantile(samples, HIGH))
+
+
+def ends(left: float, trend: Rates, as_of: int) -> Ends:
+    """When `left` (cards, or money as cards' worth) is gone at these rates."""
+    return Ends(*(_end(left, rate, as_of) for rate in (trend.high, trend.middle, trend.low)))
+
+
+def planned_granted(at: int, quota: int, starts_at: int, ends_at: int, tranches: Sequence[Tranche]) -> float:
+    """Cards that the plan has given out by `at`: evenly from start to end; of a paced campaign, each tranche evenly
+    until the next, the last until the end. What no tranche names is spread over the whole.
+    """
+    if not tranches:
+        return quota * _share(at, starts_at, ends_at)
+    unpaced = quota - sum(tranche.quota for tranche in tranches)
+    planned = max(0, unpaced) * _share(at, starts_at, ends_at)
+    until = [tranche.at for tranche in tranches[1:]] + [ends_at]
+    for tranche, end in zip(tranches, until, strict=True):
+        planned += tranche.quota * _share(at, tranche.at, end)
+    return planned
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Linear between the neighbours; `ordered` ascends and is not empty."""
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = math.ceil(place)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _end(left: float, rate: float, as_of: int) -> float | None:
+    if left <= 0:
+        return float(as_of)
+    if rate <= 0 or left / rate > HORIZON_SECONDS:
+        return None
+    return as_of + left / rate
+
+
+def _share(at: int, start: int, end: int) -> float:
+    if end <= start:
+        return float(at >= end)
+    return min(1.0, max(0.0, (at - start) / (end - start)))

@@ -1,0 +1,119 @@
+"""Reads what the ledger and the topics say, with the reader's role: balances, campaigns, lag. Changes neither."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+
+import psycopg
+
+from voucher_ledger.monitor.facts import Facts, Lag, Reading
+from voucher_ledger.monitor.forecast import Tranche
+from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.errors import Unreachable, without_tables
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.status.read import Reader
+from voucher_ledger.status.snapshot import Balance, PartitionStatus
+
+READER_ROLE = "voucher_ledger_reader"
+CAMPAIGNS_MAX = 64
+
+# The latest to end first: those that nobody looks at any more are the ones left out.
+_CAMPAIGNS = """
+SELECT campaign_id, name, state, currency, face_value_minor, extract(epoch FROM starts_at)::bigint,
+       extract(epoch FROM ends_at)::bigint
+FROM ledger.campaign ORDER BY ends_at DESC, campaign_id LIMIT %s"""
+_TRANCHES = "SELECT campaign_id, extract(epoch FROM at)::bigint, quota FROM ledger.tranche ORDER BY campaign_id, place"
+
+
+class LedgerReader:
+    """Keeps its connections between readings, and Postgres' anew after one that was lost. `close` it at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: psycopg.Connection | None = None
+        self._reader: Reader | None = None
+
+    def read(self) -> Reading:
+        """Read everything once.
+
+        Raises:
+            Unreachable: Kafka or Postgres does not answer.
+            NotSetUp: tables, topics or the reader's role are not there.
+        """
+        try:
+            connection, reader = self._connected()
+            snapshot = reader.snapshot()
+            campaigns = connection.execute(_CAMPAIGNS, (CAMPAIGNS_MAX,)).fetchall()
+            tranches: defaultdict[str, list[Tranche]] = defaultdict(list)
+            for campaign_id, at, quota in connection.execute(_TRANCHES):
+                tranches[campaign_id].append(Tranche(at, quota))
+        except psycopg.ProgrammingError as error:
+            raise without_tables(error) from error
+        except psycopg.Error as error:
+            raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+        balances = by_campaign(snapshot.balances)
+        facts = {row[0]: facts_of(row, balances.get(row[0], {}), tuple(tranches[row[0]])) for row in campaigns}
+        return Reading(time.time(), facts, lags(snapshot.partitions))
+
+    def _connected(self) -> tuple[psycopg.Connection, Reader]:
+        # The clients of Kafka are kept, whatever happens: made anew while a broker was away, they crashed the process.
+        if self._connection is None or self._connection.closed:
+            self._connection = postgres.connect(self._settings.postgres, application="monitor", role=READER_ROLE)
+            if self._reader is not None:
+                self._reader.reconnect(self._connection)
+        if self._reader is None:
+            self._reader = Reader(self._settings, self._connection)
+        return self._connection, self._reader
+
+    def close(self) -> None:
+        """Leave Kafka and Postgres."""
+        if self._reader is not None:
+            self._reader.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._reader = self._connection = None
+
+
+def by_campaign(balances: Iterable[Balance]) -> dict[str, dict[tuple[str, bool], int]]:
+    """Balances by campaign, and there by role and whether it is of vouchers (else money)."""
+    found: defaultdict[str, dict[tuple[str, bool], int]] = defaultdict(dict)
+    for balance in balances:
+        found[balance.campaign_id][balance.role, balance.unit == "VOUCHER"] = balance.balance
+    return found
+
+
+def facts_of(
+    row: tuple[str, str, str, str, int, int, int],
+    balances: dict[tuple[str, bool], int],
+    tranches: tuple[Tranche, ...],
+) -> Facts:
+    """A row of _CAMPAIGNS with its balances; funding is a contra account: minus it is what was ever put in."""
+
+    def of(vouchers: bool, *roles: str) -> int:
+        return sum(balances.get((role, vouchers), 0) for role in roles)
+
+    return Facts(
+        *row,
+        tranches=tranches,
+        quota=-of(True, "funding"),
+        cards_left=of(True, "pool", "lease"),
+        cards_out=of(True, "granted", "held", "spent"),
+        budget_minor=-of(False, "funding"),
+        budget_left_minor=of(False, "pool", "lease"),
+        overspent_minor=-of(False, "loss"),
+    )
+
+
+def lags(partitions: Iterable[PartitionStatus]) -> tuple[Lag, ...]:
+    """The lag of each command topic: records of all partitions, seconds of the one furthest behind."""
+    records: dict[str, int] = {}
+    seconds: dict[str, float | None] = {}
+    unpublished: dict[str, int | None] = {}
+    for partition in partitions:
+        topic = partition.topic
+        before, more = unpublished.get(topic, 0), partition.unpublished_records
+        unpublished[topic] = None if before is None or more is None else before + more
+        records[topic] = records.get(topic, 0) + partition.lag_records
+        longest, here = seconds.get(topic, 0.0), partition.lag_seconds
+        seconds[topic] = None if longest is None or here is None else max(longest, here)
+    return tuple(Lag(topic, records[topic], seconds[topic], unpublished[topic]) for topic in records)

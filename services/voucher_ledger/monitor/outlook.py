@@ -1,0 +1,174 @@
+"""All that is worked out of one campaign at one moment: windows, forecast, growth, differences. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from voucher_ledger.monitor import forecast, windows
+from voucher_ledger.monitor.buckets import Bucket, Level, count_of, empty
+from voucher_ledger.monitor.facts import Facts
+from voucher_ledger.monitor.forecast import EXPIRED, GRANTED, Ends, Rates
+from voucher_ledger.monitor.windows import Growth
+
+RECENT_SECONDS = 300
+# The ledger was read up to some seconds before the newest rollup: what was counted since may be missing there.
+READING_SECONDS = 10
+REFUSED_BY_ROOM = {"claims": "voucher.rejected", "orders": "order.rejected", "payments": "payment.rejected"}
+ANSWERED_BY_ROOM = {
+    "claims": ("voucher.granted", "voucher.queued", "voucher.rejected"),
+    "orders": ("order.reserved", "order.rejected"),
+    "payments": ("payment.settled", "payment.rejected"),
+}
+RESERVED = "order.reserved"
+REFUNDED = "payment.refunded"
+
+Buckets = Mapping[Level, Mapping[int, Bucket]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Of the last RECENT_SECONDS: answers of a room, refusals among them, and their most frequent reason."""
+
+    room: str
+    answered: int
+    refused: int
+    top_reason: str | None
+
+    @property
+    def share(self) -> float:
+        """Refusals of all answers, 0 where there were none."""
+        return self.refused / self.answered if self.answered else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Cards given out by the demand counted, and by the ledger; what may differ between the two without a fault."""
+
+    counted: int
+    ledger: int
+    allowed_above: int
+    allowed_below: int
+
+    @property
+    def difference(self) -> int:
+        """Counted less the ledger's, beyond what is allowed: 0 where they agree."""
+        plain = self.counted - self.ledger
+        return max(0, plain - self.allowed_above) + min(0, plain + self.allowed_below)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One campaign as of `as_of` (seconds since 1970, record time)."""
+
+    campaign_id: str
+    as_of: int
+    first_demand: int
+    facts: Facts | None
+    rates: Rates | None
+    cards_end: Ends | None
+    budget_end: Ends | None
+    planned_granted: float | None
+    recent: Bucket
+    total: Bucket
+    refusals: tuple[Refusals, ...]
+    by_category: tuple[Growth, ...]
+    by_tier: tuple[Growth, ...]
+    high_ticket_share: float
+    crossing_share: float
+    reconciliation: Reconciliation | None
+
+
+def as_of(buckets: Buckets, facts: Facts | None, now: float, lag_seconds: float | None, *, caught_up: bool) -> int:
+    """The moment up to which a campaign's demand is known, in record time.
+
+    While a campaign runs and everything sent is read, silence is demand too: it is the clock, less the processors' lag.
+    In a replay, past the campaign, or where the monitor itself is behind, it is the second after the newest one seen;
+    of a campaign without demand, the clock.
+    """
+    newest = newest_second(buckets)
+    if newest == 0:
+        return int(now)
+    running = facts is not None and facts.starts_at <= now < facts.ends_at and newest <= now
+    if running and caught_up and lag_seconds is not None:
+        return max(newest, int(now - lag_seconds))
+    return newest
+
+
+def newest_second(buckets: Buckets) -> int:
+    """The second after the newest one that holds demand; 0 without any."""
+    minutes = buckets.get("minute", {})
+    if not minutes:
+        return 0
+    start = max(minutes)
+    seconds = minutes[start]["seconds"].values()
+    return start + max((i + 1 for counts in seconds for i, count in enumerate(counts) if count), default=0)
+
+
+def look(campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, unpublished: int | None) -> Outlook:
+    """Everything of one campaign at `moment`, as `as_of` gives it; `unpublished` as `Reading.unpublished`."""
+    minutes, quarters = buckets.get("minute", {}), buckets.get("quarter", {})
+    total = next(iter(buckets.get("total", {}).values()), empty())
+    first = min(minutes, default=moment)
+    trend = forecast.rates(minutes, moment, _first_second(minutes, first))
+    recent = windows.last(minutes, RECENT_SECONDS, moment - 1).bucket
+    by_category, by_tier = windows.growth(quarters, moment, RESERVED)
+    orders = recent["types"].get(RESERVED, [0, 0, 0, 0])
+    cards_end = budget_end = planned = reconciliation = None
+    if facts is not None:
+        if trend is not None:
+            cards_end, budget_end = _ends(facts, trend, moment)
+        planned = forecast.planned_granted(moment, facts.quota, facts.starts_at, facts.ends_at, facts.tranches)
+        reconciliation = reconcile(total, minutes, facts, moment, unpublished)
+    return Outlook(
+        campaign_id, moment, first, facts, trend, cards_end, budget_end, planned, recent, total, refusals(recent),
+        tuple(by_category), tuple(by_tier),
+        orders[2] / orders[0] if orders[0] else 0.0, orders[3] / orders[0] if orders[0] else 0.0, reconciliation,
+    )  # fmt: skip
+
+
+def _ends(facts: Facts, trend: Rates, moment: int) -> tuple[Ends | None, Ends | None]:
+    """When cards and when the budget end. Once the one is gone nothing is granted, and so the other does not end."""
+    affordable = facts.budget_left_minor // facts.face_value_minor
+    cards_end = forecast.ends(facts.cards_left, trend, moment) if affordable or not facts.cards_left else None
+    budget_end = forecast.ends(affordable, trend, moment) if facts.cards_left or not affordable else None
+    return cards_end, budget_end
+
+
+def refusals(recent: Bucket) -> tuple[Refusals, ...]:
+    """What each room refused, of what it was asked for (expiries and cancels are not asked for by users)."""
+    found = []
+    for room, type_ in REFUSED_BY_ROOM.items():
+        reasons = recent["reasons"].get(type_, {})
+        top = max(reasons, key=lambda reason: reasons[reason]) if reasons else None
+        found.append(Refusals(room, count_of(recent, *ANSWERED_BY_ROOM[room]), count_of(recent, type_), top))
+    return tuple(found)
+
+
+def reconcile(
+    total: Bucket, minutes: Mapping[int, Bucket], facts: Facts, moment: int, unpublished: int | None
+) -> Reconciliation | None:
+    """Counted grants less expiries against granted, held and spent of the ledger; None where it is not known how much
+    is decided and not published.
+
+    A refund gives a voucher that expired meanwhile back to the pool, which no outcome's type tells: for each refund
+    counted, one card more may be counted than is out.
+    """
+    if unpublished is None:
+        return None
+    counted = count_of(total, GRANTED) - count_of(total, EXPIRED)
+    lately = windows.per_second(minutes, (GRANTED, EXPIRED), moment - READING_SECONDS, moment)
+    on_the_way = sum(lately) + unpublished
+    return Reconciliation(
+        counted=counted,
+        ledger=facts.cards_out,
+        allowed_above=count_of(total, REFUNDED) + on_the_way,
+        allowed_below=on_the_way,
+    )
+
+
+def _first_second(minutes: Mapping[int, Bucket], first: int) -> int:
+    bucket = minutes.get(first)
+    if bucket is None:
+        return first
+    return first + min(
+        (next((i for i, count in enumerate(counts) if count), 59) for counts in bucket["seconds"].values()), default=0
+    )

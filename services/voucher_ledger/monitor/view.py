@@ -1,0 +1,141 @@
+"""What the live page shows, as JSON-ready data: of all campaigns in short, and of one in full. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from voucher_ledger.monitor.alerts import Standing
+from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of, empty
+from voucher_ledger.monitor.burn_down import burn_down, minute_starts
+from voucher_ledger.monitor.forecast import GRANTED
+from voucher_ledger.monitor.outlook import RESERVED, Buckets, Outlook
+from voucher_ledger.monitor.windows import per_second
+
+CURVES = {
+    "granted": (GRANTED,),
+    "refused": ("voucher.rejected",),
+    "orders": (RESERVED,),
+    "settled": ("payment.settled",),
+}
+RECENT_CURVE_SECONDS = 600
+RECENT_STEP_SECONDS = 5
+
+Json = dict[str, Any]
+
+
+def in_short(outlook: Outlook) -> Json:
+    """A line of the list of campaigns."""
+    facts = outlook.facts
+    return {
+        "campaign_id": outlook.campaign_id,
+        "name": None if facts is None else facts.name,
+        "state": None if facts is None else facts.state,
+        "as_of": outlook.as_of,
+        "cards_left": None if facts is None else facts.cards_left,
+        "quota": None if facts is None else facts.quota,
+    }
+
+
+def in_full(outlook: Outlook, buckets: Buckets) -> Json:
+    """All of one campaign. Times are seconds since 1970, money is in minor units, rates are per second."""
+    return {
+        **in_short(outlook),
+        "facts": None if outlook.facts is None else asdict(outlook.facts),
+        "first_demand": outlook.first_demand,
+        "rates": None if outlook.rates is None else outlook.rates._asdict(),
+        "cards_end": None if outlook.cards_end is None else outlook.cards_end._asdict(),
+        "budget_end": None if outlook.budget_end is None else outlook.budget_end._asdict(),
+        "planned_granted": outlook.planned_granted,
+        "recent": recent_curve(buckets, outlook.as_of, outlook.first_demand),
+        "minutes": minute_curve(buckets, outlook.as_of),
+        "burn_down": burn_down(buckets, outlook),
+        "outcomes": {type_: cell[0] for type_, cell in outlook.total["types"].items()},
+        "refusals": [{**asdict(one), "share": one.share} for one in outlook.refusals],
+        "reasons": reasons(outlook.recent, outlook.total),
+        "categories": shares(outlook.recent, outlook.total, "categories", outlook.by_category),
+        "tiers": shares(outlook.recent, outlook.total, "tiers", outlook.by_tier),
+        "high_ticket_share": outlook.high_ticket_share,
+        "crossing_share": outlook.crossing_share,
+        "reconciliation": None
+        if outlook.reconciliation is None
+        else {**asdict(outlook.reconciliation), "difference": outlook.reconciliation.difference},
+    }
+
+
+def recent_curve(buckets: Buckets, moment: int, first_demand: int) -> Json:
+    """The last ten minutes in tumbling windows of five seconds, per second."""
+    end = moment - moment % RECENT_STEP_SECONDS
+    start = max(end - RECENT_CURVE_SECONDS, first_demand - first_demand % RECENT_STEP_SECONDS)
+    minutes = buckets.get("minute", {})
+    curves = {}
+    for name, types in CURVES.items():
+        counts = per_second(minutes, types, start, end)
+        curves[name] = [
+            sum(counts[at : at + RECENT_STEP_SECONDS]) / RECENT_STEP_SECONDS
+            for at in range(0, len(counts), RECENT_STEP_SECONDS)
+        ]
+    return {"at": list(range(start, end, RECENT_STEP_SECONDS)), **curves}
+
+
+def minute_curve(buckets: Buckets, moment: int) -> Json:
+    """Each minute that is kept, gaps as zeros, per second; the minute that still runs is left out."""
+    minutes = buckets.get("minute", {})
+    starts = minute_starts(minutes, moment)
+    nothing = empty()
+    curves = {
+        name: [count_of(minutes.get(at, nothing), *types) / MINUTE_SECONDS for at in starts]
+        for name, types in CURVES.items()
+    }
+    return {"at": starts, **curves}
+
+
+def reasons(recent: Bucket, total: Bucket) -> list[Json]:
+    """Refusals by reason, most in the last minutes first."""
+    found = [
+        {"type": type_, "reason": reason, "recent": recent["reasons"].get(type_, {}).get(reason, 0), "total": count}
+        for type_, by_reason in total["reasons"].items()
+        for reason, count in by_reason.items()
+    ]
+    return sorted(found, key=lambda one: (-one["recent"], -one["total"], one["type"], one["reason"]))
+
+
+def shares(recent: Bucket, total: Bucket, by: str, grown: Sequence[Any]) -> list[Json]:
+    """Orders and grants by category or tier, with the growth against the day before; most orders first."""
+    growth = {one.name: one for one in grown}
+    orders, grants = _counts(total, by, RESERVED), _counts(total, by, GRANTED)
+    lately, granted_lately = _counts(recent, by, RESERVED), _counts(recent, by, GRANTED)
+    found = []
+    for name in orders.keys() | grants.keys():
+        one = growth.get(name)
+        found.append(
+            {
+                "name": name,
+                "orders": orders.get(name, 0),
+                "orders_recent": lately.get(name, 0),
+                "grants": grants.get(name, 0),
+                "grants_recent": granted_lately.get(name, 0),
+                "hour": 0 if one is None else one.count,
+                "hour_day_before": 0 if one is None else one.count_day_before,
+                "growth": None if one is None else one.ratio,
+            }
+        )
+    return sorted(found, key=lambda one: (-one["orders"], -one["grants"], one["name"]))
+
+
+def alert_lines(standing: Iterable[Standing]) -> list[Json]:
+    """What fires, the worst and latest first."""
+    told = sorted(
+        (one for one in standing if one.told), key=lambda one: (one.condition.severity != "critical", -one.since)
+    )
+    return [
+        {
+            **one.condition.key._asdict(), "severity": one.condition.severity, "summary": one.condition.summary,
+            "since": one.since,
+        }
+        for one in told
+    ]  # fmt: skip
+
+
+def _counts(bucket: Bucket, by: str, type_: str) -> dict[str, int]:
+    cells = bucket["categories"] if by == "categories" else bucket["tiers"]
+    return {name: cell[0] for name, cell in cells.get(type_, {}).items()}

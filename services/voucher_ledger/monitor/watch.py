@@ -1,0 +1,153 @@
+"""The monitor's round: once a second it looks at all campaigns, tells what changed, and shows the rest.
+
+Reading the ledger goes on beside it in a thread: a slow database makes the figures old, and the round says how old.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import structlog
+
+from voucher_ledger.monitor import alerts, outlook, view
+from voucher_ledger.monitor.alert_records import Record, encode
+from voucher_ledger.monitor.alerts import Key, Standing
+from voucher_ledger.monitor.facts import Reading
+from voucher_ledger.monitor.outlook import Outlook
+from voucher_ledger.monitor.store import Store
+from voucher_ledger.runtime.errors import Unreachable
+
+ROUND_SECONDS = 1.0
+READ_EVERY_SECONDS = 2.0
+READING_SECONDS_MAX = 30.0
+ROUND_SECONDS_MAX = 30.0
+# Rollups that may wait while the monitor counts as caught up: some are on their way in every moment.
+CAUGHT_UP_RECORDS = 1_000
+
+log = structlog.get_logger()
+
+
+class Source(Protocol):
+    """Where demand comes from: voucher_ledger.monitor.faust_app.DemandApp, or a test's own."""
+
+    store: Store
+    ready: bool
+
+    def partitions(self) -> list[int]:
+        """The partitions that are read."""
+
+    def lag_records(self) -> int | None:
+        """Records that wait to be read; None while that is not known."""
+
+
+class Watch:
+    """What stands, and what was last worked out. `tell` sends a record and returns when it is delivered."""
+
+    def __init__(
+        self,
+        source: Source,
+        read: Callable[[], Reading],
+        tell: Callable[[Record], Awaitable[Any]],
+        standing: dict[Key, Standing],
+    ) -> None:
+        self._source = source
+        self._read = read
+        self._tell = tell
+        self.standing = standing
+        self.outlooks: dict[str, Outlook] = {}
+        self.reading: Reading | None = None
+        self.problem: str | None = None
+        self.round_at = time.monotonic()
+        self.lag_records: int | None = None
+
+    async def rounds(self) -> None:
+        """A round each ROUND_SECONDS, until cancelled. Raises what a record that could not be told raises."""
+        while True:
+            started = time.monotonic()
+            await self.round(time.time())
+            await asyncio.sleep(max(0.0, ROUND_SECONDS - (time.monotonic() - started)))
+
+    async def readings(self) -> None:
+        """Read the ledger each READ_EVERY_SECONDS, until cancelled. Out of reach is told once, and tried again; that
+        tables or rights are missing is raised.
+        """
+        while True:
+            try:
+                self.reading = await asyncio.to_thread(self._read)
+                if self.problem is not None:
+                    log.info("the ledger answers again")
+                self.problem = None
+            except Unreachable as error:
+                if self.problem is None:
+                    log.warning("the ledger cannot be read, trying again", cause=str(error))
+                self.problem = str(error)
+            await asyncio.sleep(READ_EVERY_SECONDS)
+
+    async def round(self, now: float) -> None:
+        """Look once. `now` is in seconds since 1970."""
+        self.round_at = time.monotonic()
+        if not self._source.ready or self.reading is None:
+            return
+        self.lag_records = self._source.lag_records()
+        caught_up = self.lag_records is not None and self.lag_records <= CAUGHT_UP_RECORDS
+        kept = self.kept()
+        outlooks = {}
+        for campaign_id in [*kept, *(name for name in self.reading.campaigns if name not in kept)]:
+            facts = self.reading.campaigns.get(campaign_id)
+            buckets = kept.get(campaign_id, {})
+            moment = outlook.as_of(buckets, facts, now, self.reading.lag_seconds, caught_up=caught_up)
+            outlooks[campaign_id] = outlook.look(campaign_id, buckets, facts, moment, self.reading.unpublished)
+        self.outlooks = outlooks
+        await self._step(now, caught_up)
+
+    async def _step(self, now: float, caught_up: bool) -> None:
+        # By old figures nothing begins and nothing ends: they would be compared with demand of another time.
+        if not caught_up or self.reading is None or now - self.reading.read_at > READING_SECONDS_MAX:
+            return
+        holding = [found for one in self.outlooks.values() for found in alerts.conditions(one)]
+        after, changes = alerts.step(self.standing, holding, set(self.outlooks), now)
+        for change in changes:
+            await self._tell(encode(change, now))
+            told = change.condition
+            log.warning("alert", state=change.state, summary=told.summary, **told.key._asdict())
+        self.standing = after
+
+    def kept(self) -> dict[str, Any]:
+        """The buckets of each campaign that this process reads."""
+        return dict(self._source.store.campaigns(self._source.partitions()))
+
+    def is_alive(self) -> bool:
+        """Whether rounds go on."""
+        return time.monotonic() - self.round_at < ROUND_SECONDS_MAX
+
+    def why_not_ready(self) -> str | None:
+        """What keeps the figures from being current; None where nothing does."""
+        if not self._source.ready:
+            return "demand is being recovered from the changelog"
+        if self.reading is None:
+            return self.problem or "the ledger was not read yet"
+        age = time.time() - self.reading.read_at
+        return self.problem if self.problem and age > READING_SECONDS_MAX else None
+
+    def overview(self) -> view.Json:
+        """What the page shows of the monitor and of all campaigns."""
+        return {
+            "at": time.time(),
+            "not_ready": self.why_not_ready(),
+            "problem": self.problem,
+            "reading_at": None if self.reading is None else self.reading.read_at,
+            "demand_lag_records": self.lag_records,
+            "lags": [] if self.reading is None else [lag.as_json() for lag in self.reading.lags],
+            "alerts": view.alert_lines(self.standing.values()),
+            "campaigns": [view.in_short(one) for one in self.by_interest()],
+        }
+
+    def by_interest(self) -> list[Outlook]:
+        """The campaigns: those that the ledger knows first, of them the one with the most demand lately."""
+
+        def place(one: Outlook) -> tuple[bool, int, str]:
+            lately = sum(cell[0] for cell in one.recent["types"].values())
+            return (one.facts is None, -lately, one.campaign_id)
+
+        return sorted(self.outlooks.values(), key=place)
