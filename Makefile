@@ -10,7 +10,7 @@ SHELL := /bin/bash
 ENVIRONMENT := .venv
 READY := $(ENVIRONMENT)/.ready
 BIN := $(ENVIRONMENT)/bin
-SOURCES := services tests $(wildcard benchmarks)
+SOURCES := services tests deploy $(wildcard benchmarks)
 
 # Pinned by hand, since it makes the pins of everything else.
 LOCK_TOOL := pip-tools==7.6.2
@@ -21,7 +21,7 @@ COMPILE := build/lock/bin/pip-compile --quiet --generate-hashes --strip-extras -
 PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13; do \
 	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; break; fi; done)
 
-.PHONY: help setup demo test lint format bench lock stop clean
+.PHONY: help setup demo test lint format bench dashboards lock stop clean
 
 help: ## Say what there is to make
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r target words; do \
@@ -48,6 +48,9 @@ format: $(READY) ## Let ruff lay out the code and mend what it can
 
 bench: $(READY) ## Measure against the peers; writes benchmarks/results.json
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+dashboards: $(READY) ## Write deploy/grafana/dashboards anew from the code beside it
+	@$(BIN)/python -m deploy.grafana
 
 lock: ## Pin the dependencies anew, by version and hash (UPGRADE=1 takes the newest)
 	@test -x build/lock/bin/pip-compile || { $(PYTHON) -m venv --clear build/lock && build/lock/bin/pip install --quiet $(LOCK_TOOL); }

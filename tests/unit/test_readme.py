@@ -19,7 +19,7 @@ DOCUMENTS = (
     "README.md", "docs/ARCHITECTURE.md", "docs/OPERATIONS.md", "docs/OPERATIONS-DEAD-LETTERS.md", "docs/SEMANTICS.md",
 )  # fmt: skip
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RUNNABLE = {"campaigns", "claims", "orders", "payments", "sweeper", "all"}
+RUNNABLE = {"campaigns", "claims", "orders", "payments", "sweeper", "monitor", "all"}
 
 
 def text_of(document: str) -> str:
