@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from benchmarks import traffic
 from benchmarks.world import World, fresh_world, servers
 from voucher_ledger.claims.store import ClaimsRoom
+from voucher_ledger.core.demand import Tally
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.metrics.readiness import Readiness
@@ -26,7 +27,7 @@ from voucher_ledger.metrics.room import RoomMetrics
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.decider import Decider
 from voucher_ledger.runtime.incoming import incoming
-from voucher_ledger.runtime.outbox import Outbox, Share
+from voucher_ledger.runtime.outbox import Outbox
 from voucher_ledger.runtime.positions import Positions
 from voucher_ledger.runtime.windows import Windows
 
@@ -96,7 +97,7 @@ class Measurement:
         decider, observer = self._deciders[kind], self._observers[kind]
         with ExitStack() as without:
             if kind == "neither":
-                without.enter_context(mock.patch.object(Share, "sum_up", _nothing))
+                without.enter_context(mock.patch.object(Tally, "add", _nothing))
             began = time.thread_time_ns()
             items = [incoming(record, record.partition(), record.offset(), self._decoder) for record in consumed]
             shares = decider.decide(items, dict.fromkeys(range(PARTITIONS), self._offset))

@@ -1,6 +1,5 @@
 """The `voucher-ledger` program: arguments in, one function called, errors told in one line with what to do."""
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -9,8 +8,11 @@ from typing import Annotated
 import typer
 
 from voucher_ledger import __version__, help_text
+from voucher_ledger.demo.arguments import demo
 from voucher_ledger.dev.commands import app as dev_app
 from voucher_ledger.plan.arguments import plan
+from voucher_ledger.replay.commands import app as replay_app
+from voucher_ledger.report.arguments import report
 from voucher_ledger.run import failures
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import logs, settings
@@ -25,7 +27,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dev_app, name="dev")
+app.add_typer(replay_app, name="replay")
 app.command()(plan)
+app.command()(report)
+app.command()(demo)
 
 
 class Process(StrEnum):
@@ -200,31 +205,6 @@ def audit(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON o
     from voucher_ledger.ledger import audit_command
 
     raise typer.Exit(audit_command.run(settings.load().postgres, as_json))
-
-
-class Scenario(StrEnum):
-    """What `demo` can play."""
-
-    GREY_RELEASE = "grey-release"
-
-
-@app.command()
-def demo(
-    scenario: Annotated[Scenario, typer.Option(help="What is played.")] = Scenario.GREY_RELEASE,
-    claims: Annotated[int, typer.Option(min=1, help="Claims; at least twice the cards.")] = 300_000,
-    cards: Annotated[int, typer.Option(min=1, help="Vouchers of the campaign.")] = 50_000,
-    seed: Annotated[int, typer.Option(help="Which day; the same seed gives the same commands.")] = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave Kafka and Postgres running at the end.")] = False,
-    directory: Annotated[
-        Path, typer.Option("--dir", help="Where the demo's own Kafka and Postgres are made anew.")
-    ] = Path(".voucher-ledger/demo"),
-) -> None:
-    """Play a campaign on a real Kafka and Postgres, kill a processor in the middle, and prove that all is right."""
-    from voucher_ledger.demo import command
-
-    settings.refuse_unknown_names(os.environ)  # it takes no address from there, but one name more: where jars are kept
-    assert scenario is Scenario.GREY_RELEASE, "a new scenario needs its own play"
-    raise typer.Exit(command.run(directory, claims=claims, cards=cards, seed=seed, keep=keep))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,7 @@ MESSAGES_BY_TOPIC: dict[str, set[str]] = {
     **{str(topic): {str(type_) for type_ in by} for topic, by in messages.COMMANDS_BY_TOPIC.items()},
     **{str(topic): {str(type_) for type_ in by} for topic, by in messages.EVENTS_BY_TOPIC.items()},
     "ledger.dead-letters": {"dead-letter"},
+    "ledger.dead-letter-marks": set(),
     "ledger.demand": {"demand-rollup"},
     "ledger.alerts": {"alert.firing", "alert.resolved"},
 }

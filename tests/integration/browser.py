@@ -29,8 +29,12 @@ class Browser:
         assert CHROMIUM is not None
         command = [CHROMIUM, *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self._loop.run_until_complete(asyncio.wait_for(self._connect(), WAIT_SECONDS_MAX))
-        self.call("Page.navigate", url=self._url)
+        try:
+            self._loop.run_until_complete(asyncio.wait_for(self._connect(), WAIT_SECONDS_MAX))
+            self.call("Page.navigate", url=self._url)
+        except BaseException:
+            self._process.kill()  # nobody leaves what was not entered
+            raise
         return self
 
     def __exit__(self, *_raised: object) -> None:

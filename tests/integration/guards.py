@@ -1,6 +1,8 @@
 """Takes single guards out of a processor, for the negative controls: without it, the checks must find a fault. And
 plants faults in it that must stay one record's own."""
 
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +77,23 @@ def _throwing_decision() -> None:
     ClaimsRoom.decide = staticmethod(throw)
 
 
+def _broken_deploy() -> None:
+    def throw(state: Any, command: Command) -> Event:  # noqa: ARG001 - the signature of what it replaces
+        raise ZeroDivisionError("planted")
+
+    ClaimsRoom.decide = staticmethod(throw)
+
+
+def _poison() -> None:
+    def die(state: Any, command: Command) -> Event:
+        if command.data["user_id"] == STRUCK_USER:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(state, command)
+
+    whole = ClaimsRoom.decide
+    ClaimsRoom.decide = staticmethod(die)
+
+
 def _throwing_evolution() -> None:
     whole = ClaimsRoom.evolve
 
@@ -108,6 +127,8 @@ GUARDS: dict[str, Callable[[], None]] = {
     "prune_after_publish": _prune_before_publish,
 }
 FAULTS: dict[str, Callable[[], None]] = {
+    "broken_deploy": _broken_deploy,
+    "poison": _poison,
     "throwing_decision": _throwing_decision,
     "throwing_evolution": _throwing_evolution,
     "refused_row": _refused_row,

@@ -1,22 +1,23 @@
-"""The demo, small; and its check of the event topics, shown to fail where an answer is missing, doubled or astray."""
+"""The demo, small."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from threading import Event
 
-import orjson
 import psutil
 import pytest
+from rich.console import Console
 
 from tests.integration.broker import WAIT_SECONDS_MAX
-from tests.integration.commands import claim, envelope
 from tests.integration.world import World
+from voucher_ledger.demo import second_wave
+from voucher_ledger.demo.stage import built
 from voucher_ledger.dev import cluster
-from voucher_ledger.verify.answers import Unread, check_answers
 
 pytestmark = pytest.mark.integration
 
@@ -47,6 +48,7 @@ def test_a_small_demo_passes_its_own_checks_and_leaves_nothing_running(tmp_path:
     assert re.search(r"claims-\d \(pid \d+\) has taken over: decided again after \d+\.\d s", output), output
     assert re.search(rf"granted exactly {CARDS}\s+│ passed │ {CARDS} in the ledger, {CARDS} in the events", output)
     assert re.search(r"event topics: every command answered exactly once\s+│ passed", output), output
+    assert re.search(r"every row of the ledger is what the events tell\s+│ passed", output), output
     assert re.search(r"audit of the ledger\s+│ passed", output), output
     assert "sold_out" in output
     assert "voucher.expired" in output
@@ -74,53 +76,26 @@ def test_ctrl_c_stops_all_that_the_demo_started(tmp_path: Path) -> None:
     assert (found.kafka_pid, found.postgres_pid) == (None, None)
 
 
-def test_each_command_answered_once_passes(world: World) -> None:
-    world.send("claim.commands", [claim(number) for number in range(300)])
-    world.send_raw("claim.commands", [(b"user", b"rubbish"), (None, None)])
-    process = world.spawn("claims")
-    world.wait_answered("claim.commands", 302)
-    world.stop_cleanly(process, "claim", 300)
-    report = check_answers(world.settings, Event())
-    assert report.passed, report.faults
-    assert (report.commands["claim.commands"], report.outcomes.total(), report.dead_letters["claim.commands"]) == (
-        302,
-        300,
-        2,
+@pytest.mark.timeout(400)
+def test_a_small_second_wave_passes_its_own_checks(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `demo --scenario second-wave`, on servers that are there, with shorter lives."""
+    for name, seconds in (("VOUCHER_SECONDS_MIN", 8), ("HOLD_SECONDS", 4), ("LAST_TRANCHE_SECONDS", 2)):
+        monkeypatch.setattr(second_wave, name, seconds)
+    monkeypatch.setattr("voucher_ledger.demo.closing.MARGIN_SECONDS", 1.0)
+    console = Console(file=StringIO(), width=180)
+    with built(world.settings, tmp_path, console, Event()) as stage:
+        passed = second_wave.SecondWave(claims=2_000, cards=770, seed=1).play(stage)
+    assert isinstance(console.file, StringIO)
+    output = console.file.getvalue()
+    assert passed, output
+    assert re.search(r"claims-\d \(pid \d+\) has taken over", output), output
+    assert "claimants wait: the campaign is closed" in output, output
+    admitted, told = (
+        int(re.findall(rf"{row}\D*│\s+([\d,]+) │", output)[0].replace(",", ""))
+        for row in ("admitted: a tranche came, or a voucher came back", "told the end")
     )
-    assert {outcome.reason for outcome in report.outcomes} == {"unknown_campaign"}
-    assert "the value is null; a command is a JSON object" in report.dead_letter_reasons
-
-
-def test_missing_doubled_and_stray_answers_are_found(world: World) -> None:
-    world.send("claim.commands", [claim(number) for number in range(3)], partition=4)
-
-    def answer(offset: int, partition: int = 4, topic: str = "claim.commands") -> tuple[bytes, bytes]:
-        event = envelope("voucher.granted", f"{topic}/{partition}/{offset}/0", {"user_id": "u"})
-        return (b"u", orjson.dumps(event))
-
-    world.send_raw("claim.events", [answer(0), answer(1), answer(1), answer(3)], partition=4)
-    world.send_raw("claim.events", [answer(2, partition=5), (b"u", b"no event")], partition=5)
-    world.send_raw("claim.events", [answer(0, topic="order.commands")], partition=4)
-    report = check_answers(world.settings, Event())
-    assert sorted(report.faults) == sorted(
-        [
-            "claim.events/4/2 answers claim.commands/4/1 once more",
-            "claim.events/4/3 answers claim.commands/4/3, which is no command",
-            "claim.events/5/0 answers claim.commands/5/2, which is no command",
-            "claim.events/5/1 is no event with the id of a command",
-            "claim.events/4/4 answers order.commands/4/0/0, whose answer belongs elsewhere",
-            "claim.events/4/4 answers order.commands/4/0, which is no command",
-            "claim.commands/4: 1 commands not answered, the first at offset 2",
-        ]
-    )
-    assert report.fault_count == 7
-    assert not report.passed
-    assert report.unanswered == {"claim.commands": 1}
-
-
-def test_a_check_that_is_stopped_proves_nothing(world: World) -> None:
-    world.send("claim.commands", [claim(1)])
-    stopped = Event()
-    stopped.set()
-    with pytest.raises(Unread, match="stopped"):
-        check_answers(world.settings, stopped)
+    assert admitted > 0
+    assert told > 0
+    assert world.connection.execute("SELECT count(DISTINCT category) FROM ledger.reservation").fetchone() == (10,)

@@ -25,6 +25,7 @@ from tests.unit.demand_given import record, row
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.monitor.metrics import CATALOGUE, PREFIX
+from voucher_ledger.report import command
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.kafka import producer_config
 
@@ -133,6 +134,20 @@ def see_restart(browser: Browser, kill: Callable[[], None], restart: Callable[[]
     browser.wait(drawn)
 
 
+def compare_report(world: World, state: dict[str, Any], out: Path) -> None:
+    """The report tells what the page told, from one file."""
+    assert command.run(world.settings, "grey", out) == ExitCode.DONE
+    text = out.read_text(encoding="utf-8")
+    told = orjson.loads(text.partition('id="state">')[2].partition("</script>")[0])["campaign"]
+    for name in ("outcomes", "reasons", "tiers", "cards_left"):
+        assert told[name] == state["campaign"][name]
+    assert command.run(world.settings, "nobody's", out) == ExitCode.USAGE
+    if CHROMIUM is not None:
+        with Browser(out.as_uri()) as browser:
+            browser.wait("document.querySelector('#demand canvas')?.width > 300")
+            assert browser.evaluate("performance.getEntriesByType('resource').length") == 0
+
+
 def test_killed_and_started_again_it_shows_what_a_count_by_hand_shows(world: World, tmp_path: Path) -> None:
     monitor, first, second = Monitor(world), tmp_path / "first", tmp_path / "second"
     running = [monitor.start(first)]
@@ -185,5 +200,6 @@ def test_killed_and_started_again_it_shows_what_a_count_by_hand_shows(world: Wor
     assert b"MONITOR_ADDRESS" in (tmp_path / "other").read_bytes()
     running[-1].terminate()
     assert running[-1].wait(WAIT_SECONDS_MAX) == ExitCode.DONE
+    compare_report(world, state, tmp_path / "report.html")
     if CHROMIUM is None:
         pytest.skip("all held, but no chromium is installed to look at the page (Debian: apt-get install chromium)")

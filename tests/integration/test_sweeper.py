@@ -18,7 +18,7 @@ from voucher_ledger.runtime.command_sender import stamped_by_broker
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.kafka import admin_config
 from voucher_ledger.sweeper import run
-from voucher_ledger.sweeper.loop import Sweep
+from voucher_ledger.sweeper.loop import Sweep, new_underway
 from voucher_ledger.sweeper.plan import RecentlySent
 from voucher_ledger.sweeper.store import DueStore
 
@@ -49,7 +49,7 @@ def ids(records: list[Message]) -> list[str]:
 
 @pytest.fixture
 def sweep(world: World) -> Iterator[Sweep]:
-    made = Sweep(world.settings, RecentlySent(100, 60_000))
+    made = Sweep(world.settings, RecentlySent(100, 60_000), new_underway())
     yield made
     made.close()
 
@@ -123,7 +123,7 @@ def test_what_waits_to_be_decided_is_not_sent_again(world: World, sweep: Sweep) 
 
 def test_what_is_still_due_after_its_time_is_sent_again(world: World) -> None:
     voucher(world, "lost")
-    sweep = Sweep(world.settings, RecentlySent(100, again_after_ms=0))
+    sweep = Sweep(world.settings, RecentlySent(100, again_after_ms=0), new_underway())
     assert sweep.round() == 1
     assert sweep.round() == 1
     sweep.close()
@@ -145,7 +145,7 @@ def test_simulated_time_is_that_of_the_records(world: World) -> None:
     voucher(world, "due", expires_at_ms=now_ms)
     voucher(world, "not-due", expires_at_ms=now_ms + 1)
     hold(world, "not-due", expires_at_ms=now_ms + 1)
-    sweep = Sweep(world.settings, RecentlySent(100, 60_000))
+    sweep = Sweep(world.settings, RecentlySent(100, 60_000), new_underway())
     assert sweep.round() == 0, "nothing was decided yet, so it is no time at all"
     world.connection.execute(
         """INSERT INTO books.position VALUES

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from tests.property.deciding import Ledger
 from tests.property.stories import Story, stories
 from tests.property.test_one_decider import STEADY
-from voucher_ledger.core.demand import outcome_of
+from voucher_ledger.core.demand import Tally, outcome_of
 from voucher_ledger.core.schema_files import schema_root
 from voucher_ledger.runtime.outbox import Outbox
 
@@ -29,7 +29,10 @@ def test_the_outbox_gives_the_rollups_that_were_decided(ledger: Ledger, story: S
         topic, outbox = processor.room.command_topic, Outbox(processor.room.command_topic, processor.room.key_field)
         for share in processor.shares:
             stored = outbox.after(ledger.connection, share.partition, share.first_offset)[0]
-            stored.sum_up(topic, [outcome_of(event) for event in stored.events])
+            tally = Tally(topic, share.partition, stored.first_offset)
+            for event in stored.events:
+                tally.add(*outcome_of(event))
+            stored.sum_up(tally)
             assert [rollup.record() for rollup in stored.rollups] == [rollup.record() for rollup in share.rollups]
             assert stored.times_ms == share.times_ms
             assert {rollup.first_offset for rollup in share.rollups} == {share.first_offset}

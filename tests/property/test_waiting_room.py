@@ -229,3 +229,17 @@ def test_whatever_the_order_of_deciders_each_line_is_served_in_turn_and_nobody_t
         own = [user for user in granted if user.startswith(f"u-{partition}-")]
         assert own == [f"u-{partition}-{n}" for n in range(len(own))]
     assert ledger.faults() == []
+
+
+def test_a_batch_is_decided_in_which_the_last_who_waits_is_told_the_end_before_an_earlier_claim(ledger: Ledger) -> None:
+    """Once he has left, the claim comes to the lease, and it must have been proven empty."""
+    ledger.begin()
+    ledger.decide([step(0, "campaigns", campaign_open(quota=0, when_empty="queue"))])
+    ledger.decide([step(0, "claims", claim("c", "u-0"))])
+    batch = [
+        step(0, "claims", admit("u-0", "c"), offset=1, at_ms=END_MS + 300),
+        step(1, "claims", claim("c", "u-1"), at_ms=END_MS - 100),
+    ]
+    answers = [answer_of(event) for event in ledger.decide(batch)]
+    assert answers == [("voucher.rejected", "c", "ended"), ("voucher.queued", "c", 1)]
+    assert ledger.faults() == []

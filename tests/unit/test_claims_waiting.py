@@ -20,9 +20,7 @@ GONE = ("sold_out", "budget_exhausted", "not_released")
 
 def place(number: int, ticket: int, **changes: Any) -> Place:
     """Where user `u-<number>` waits by the claim `c-<number>`."""
-    return replace(
-        Place("spring", PARTITION, ticket, f"u-{number}", 1, f"c-{number}", 3, "app", None, NOW_MS - 1), **changes
-    )
+    return replace(Place("spring", PARTITION, ticket, f"u-{number}", 1, f"c-{number}", 3, "app", NOW_MS - 1), **changes)
 
 
 def waiting(

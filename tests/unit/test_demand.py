@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from voucher_ledger.core import demand
-from voucher_ledger.core.demand import Outcome, Rollup, roll_up
+from voucher_ledger.core.demand import Outcome, Rollup, Tally
 from voucher_ledger.core.envelope import encoder
 from voucher_ledger.core.records import Command, Event
 
@@ -17,8 +17,11 @@ def outcome(type_: str, offset: int = 0, time_ms: int = SECOND_MS, **data: Any) 
     return offset, time_ms, Event(type_, {"campaign_id": "spring", "user_id": "ana", **data})
 
 
-def rolled_up(*outcomes: Outcome) -> list[Rollup]:
-    return roll_up("claim.commands", 3, 10, 20, outcomes)
+def rolled_up(*outcomes: Outcome, next_offset: int = 20) -> list[Rollup]:
+    tally = Tally("claim.commands", 3, 10)
+    for each in outcomes:
+        tally.add(*each)
+    return tally.rollups(next_offset)
 
 
 def only_row(*outcomes: Outcome) -> demand.Row:
@@ -112,11 +115,11 @@ def test_a_large_share_is_told_in_parts_that_follow_one_another() -> None:
     count = 2 * demand.EVENTS_A_ROLLUP_MAX + 1
     # Offsets with gaps, as after an aborted transaction, and times that are all apart: the most rows that there can be.
     outcomes = [granted(offset=10 + 2 * number, time_ms=SECOND_MS + 1_000 * number) for number in range(count)]
-    rollups = roll_up("claim.commands", 3, 10, 10 + 2 * count + 7, outcomes)
+    rollups = rolled_up(*outcomes, next_offset=10 + 2 * count + 7)
     assert [len(rollup.rows) for rollup in rollups] == [demand.EVENTS_A_ROLLUP_MAX, demand.EVENTS_A_ROLLUP_MAX, 1]
     edges = [rollup.first_offset for rollup in rollups] + [rollups[-1].next_offset]
     assert [rollup.next_offset for rollup in rollups] == edges[1:]
-    assert (edges[0], edges[1], edges[-1]) == (10, outcomes[demand.EVENTS_A_ROLLUP_MAX - 1][0] + 1, 10 + 2 * count + 7)
+    assert (edges[0], edges[1], edges[-1]) == (10, outcomes[demand.EVENTS_A_ROLLUP_MAX][0], 10 + 2 * count + 7)
 
 
 def test_the_largest_rollup_fits_into_a_record() -> None:

@@ -57,15 +57,16 @@ def positions(*rows: tuple[int, int, str]) -> Sequence[Position]:
 
 def test_the_takeover_is_timed_to_the_first_decision_of_the_successor(watched: Any) -> None:
     watching, processors, said, killed = watched
-    watching._look(positions((40, 1, "claims-0"), (50, 1, "claims-1")), 9.0)
+    watching._look(positions((700, 1, "claims-0"), (800, 1, "claims-1")), 8.0)  # of the day before
+    watching._look(positions((740, 1, "claims-0"), (850, 1, "claims-1")), 9.0)
     assert killed == []
-    watching._look(positions((50, 1, "claims-0"), (50, 1, "claims-1")), 9.9)
+    watching._look(positions((750, 1, "claims-0"), (850, 1, "claims-1")), 9.9)
     assert killed == [(11, signal.SIGKILL)]
     processors.pids["claims-0"] = 13
-    watching._look(positions((60, 1, "claims-0"), (90, 1, "claims-1")), 10.1)  # the dead one's COMMIT was under way
-    watching._look(positions((60, 2, "claims-0"), (99, 1, "claims-1")), 10.5)  # taken over, nothing decided yet
+    watching._look(positions((760, 1, "claims-0"), (890, 1, "claims-1")), 10.1)  # the dead one's COMMIT was under way
+    watching._look(positions((760, 2, "claims-0"), (899, 1, "claims-1")), 10.5)  # taken over, nothing decided yet
     assert said[1:] == []
-    watching._look(positions((61, 2, "claims-0"), (99, 1, "claims-1")), 10.8)
+    watching._look(positions((761, 2, "claims-0"), (899, 1, "claims-1")), 10.8)
     assert watching.takeover == Takeover("claims-0", 11, 13, 100, 10.8 - 10.0)
     assert said == [
         "killed claims-0 (pid 11) after 100 claims, without warning (SIGKILL)",
@@ -76,6 +77,7 @@ def test_the_takeover_is_timed_to_the_first_decision_of_the_successor(watched: A
 def test_nobody_is_killed_while_a_process_is_between_two_lives(watched: Any) -> None:
     watching, processors, _, killed = watched
     processors.pids.clear()
+    watching._look((), 8.0)
     watching._look(positions((500, 1, "claims-0")), 9.0)
     assert killed == []
 

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.unit.given import NOW_MS
+from voucher_ledger.core.demand import Tally
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.metrics import catalogue, latency, room
 from voucher_ledger.metrics.labels import CAMPAIGNS_MAX, DEAD_LETTER_CLASSES, Bounded, dead_letter_class
@@ -49,7 +50,10 @@ def decided(metrics: RoomMetrics, *events: Event, letters: int = 0, time_ms: int
     share = Share(0, 0, len(events) + letters)
     share.events = [b"{}" for _ in events]
     share.dead_letters = [DeadLetter(0, 0, None, None, [], "not JSON: the value is empty") for _ in range(letters)]
-    share.sum_up("order.commands", [(number, time_ms, event) for number, event in enumerate(events)])
+    tally = Tally("order.commands", 0, 0)
+    for number, event in enumerate(events):
+        tally.add(number, time_ms, event)
+    share.sum_up(tally)
     commands = [Command("order.reserve", "c", {}, 0, number, time_ms) for number in range(len(events))]
     metrics.decided(commands, [share], Laps())
     return [share]

@@ -3,7 +3,10 @@
 import re
 from importlib.resources import files
 
+import orjson
 import pytest
+
+from voucher_ledger.report.page import page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -26,11 +29,18 @@ def test_the_page_has_no_code_that_its_policy_forbids() -> None:
     page = (PAGE / "index.html").read_text(encoding="utf-8")
     assert re.findall(r"<script(?! src=)|\bon\w+=|<style|\sstyle=", page) == []
     ours = [(PAGE / name).read_text(encoding="utf-8") for name in ("page.js", "charts.js")]
-    assert [
-        word
-        for text in ours
-        for word in re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b", text)
-    ] == []
+    forbidden = re.compile(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b")
+    assert [word for text in ours for word in forbidden.findall(text)] == []
+
+
+def test_a_report_is_one_file_whatever_a_campaign_is_called() -> None:
+    state = {"campaign": {"campaign_id": "</script><script>alert(1)</script><!--"}}
+    text = page(state, "<b>&")
+    assert re.findall(r'<(?:script|link)[^>]*(?:src|href)="(?!data:)', text) == []
+    assert text.count("<script") == 4, "the state, the library, the charts, the page"
+    assert "<h1>&lt;b>&amp;</h1>" in text
+    data = text.partition('id="state">')[2].partition("</script>")[0]
+    assert orjson.loads(data) == state
 
 
 def test_the_charting_library_has_its_licence_beside_it() -> None:

@@ -15,9 +15,11 @@ from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "docs/ARCHITECTURE.md", "docs/SEMANTICS.md")
+DOCUMENTS = (
+    "README.md", "docs/ARCHITECTURE.md", "docs/OPERATIONS.md", "docs/OPERATIONS-DEAD-LETTERS.md", "docs/SEMANTICS.md",
+)  # fmt: skip
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RUNNABLE = {"campaigns", "claims", "orders", "payments", "sweeper", "all"}
+RUNNABLE = {"campaigns", "claims", "orders", "payments", "sweeper", "monitor", "all"}
 
 
 def text_of(document: str) -> str:

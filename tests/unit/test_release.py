@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.unit.given import campaign
 from voucher_ledger.ledger.leases import usable
-from voucher_ledger.ledger.release import next_release_ms, turn, unreleased
+from voucher_ledger.ledger.release import next_release_ms, split_at_tranche, unreleased
 
 PACED = campaign(tranches=((100, 5), (200, 7), (200, 1), (300, 2)))
 
@@ -22,7 +22,7 @@ def test_a_tranche_is_released_from_its_own_millisecond_on(time_ms: int, left: i
 
 def test_a_campaign_without_tranches_is_released_at_once() -> None:
     assert (unreleased(campaign(), 0), next_release_ms(campaign(), 0)) == (0, None)
-    assert turn(campaign(), [0, 10**15]) is None
+    assert split_at_tranche(campaign(), [0, 10**15]) is None
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_campaign_without_tranches_is_released_at_once() -> None:
 def test_claims_on_both_sides_of_a_tranche_are_parted_there_as_near_to_the_middle_as_can_be(
     times_ms: list[int], expected: int | None
 ) -> None:
-    assert turn(PACED, times_ms) == expected
+    assert split_at_tranche(PACED, times_ms) == expected
 
 
 counts = st.integers(0, 20)

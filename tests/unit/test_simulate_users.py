@@ -13,6 +13,7 @@ from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.simulate.react import Users
 from voucher_ledger.simulate.scenario import Scenario, command_prefix
 from voucher_ledger.simulate.tally import Tally
+from voucher_ledger.simulate.waiting import WaitingRoom
 
 BEGIN_MS = 1_770_307_200_000
 DAY = Scenario(begin_ms=BEGIN_MS, claims=20_000, cards=2_000)
@@ -180,3 +181,63 @@ def test_a_tally_tells_whether_the_campaign_could_be_opened(
     data = {"campaign_id": DAY.campaign_id, "command_id": f"{command_prefix(DAY, SEED)}open"}
     counted.count_answer(event(type_, data | change))
     assert (counted.opened, counted.opening_refused) == (refused is None, refused)
+
+
+def claims_event(offset: int, type_: str, user: int, seconds: int = 0, **change: object) -> dict[str, Any]:
+    """An outcome at a place of claim.commands, of the claim of a user."""
+    data = {"campaign_id": DAY.campaign_id, "command_id": f"{command_prefix(DAY, SEED)}{user}", **change}
+    at = rfc3339(BEGIN_MS + seconds * 1_000)
+    return {"id": f"claim.commands/3/{offset}/0", "type": type_, "time": at, "data": data}
+
+
+def test_an_admission_is_no_answer_to_a_claim_and_ends_its_waiting_once() -> None:
+    counted = tally()
+    room = counted.waiting_room = WaitingRoom()
+    counted.sent["claim.commands"] = 5  # users 1, 2 and 3, and later users 1 and 3 once more
+    for told in (
+        claims_event(0, "voucher.granted", 1),
+        claims_event(1, "voucher.queued", 2, queue_position=1),
+        claims_event(2, "voucher.queued", 3, queue_position=2),
+    ):
+        counted.count_answer(told)
+    assert counted.answered == 0  # not before their deliveries are known
+    for offset in range(3):
+        counted.count_delivery("claim.commands", 3, offset)
+    assert (counted.answered, counted.waiting, room.queued, room.line_max) == (3, 2, 2, 2)
+    # An admission that found nothing, one that did, the same again, and one at the end.
+    counted.count_answer(claims_event(3, "voucher.queued", 2, 1, queue_position=1, duplicate=True))
+    counted.count_answer(claims_event(4, "voucher.granted", 2, 5))
+    counted.count_answer(claims_event(5, "voucher.granted", 2, 6, duplicate=True))
+    counted.count_answer(claims_event(6, "voucher.rejected", 3, 9, reason="ended"))
+    assert (counted.answered, counted.unanswered, counted.waiting) == (3, 2, 0)
+    assert (room.admitted, room.left_without, room.wait_ms_max) == (1, 1, 9_000)
+    assert room.answered_once_more == room.queued
+    counted.count_delivery("claim.commands", 3, 7)  # delivered before it is answered
+    counted.count_answer(claims_event(7, "voucher.granted", 1, 9, duplicate=True))
+    counted.count_answer(claims_event(8, "voucher.rejected", 3, 9, reason="ended"))  # answered as a claim, too late
+    counted.count_delivery("claim.commands", 3, 8)
+    counted.count_delivery("order.commands", 3, 3)
+    assert counted.unanswered == 0
+    assert room.answered_once_more == room.queued
+    assert (counted.granted, counted.open_vouchers) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "also",
+    [
+        (claims_event(2, "voucher.granted", 2),),
+        (claims_event(2, "voucher.rejected", 2, reason="ended"),),
+    ],
+)
+def test_who_is_answered_twice_or_never_is_not_answered_once_more(also: tuple[dict[str, Any], ...]) -> None:
+    room = WaitingRoom()
+    for user in (1, 2):
+        room.delivered(f"claim.commands/3/{user + 10}/0")
+        room.answered(claims_event(user + 10, "voucher.queued", user, queue_position=1))
+    room.answered(claims_event(1, "voucher.granted", 2))
+    assert room.answered_once_more == 1  # of user 1 nothing was heard
+    room.answered(claims_event(0, "voucher.granted", 1))
+    assert room.answered_once_more == room.queued == 2
+    for told in also:
+        room.answered(told)
+    assert room.answered_once_more == 1

@@ -10,7 +10,11 @@ from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.ledger.model import Campaign
 from voucher_ledger.sweeper.turns import Turn, Underway, Waiting, WaitingLine, admission, openings, share, turns
 
-REST_MS = 500
+REST_MS, REST_MS_MAX, AGAIN_AFTER_MS = 500, 1_500, 30_000
+
+
+def nothing_underway() -> Underway:
+    return Underway(REST_MS, REST_MS_MAX, AGAIN_AFTER_MS)
 
 
 def line(partition: int = 0, head: int = 0, waiting: int = 10, supply: int = 10, **changes: int) -> WaitingLine:
@@ -59,9 +63,9 @@ def test_a_share_is_as_even_as_the_wants_let_it_be_and_leaves_nothing(
 
 
 def sent(waits: list[WaitingLine], supply_at: int = NOW_MS, sent_max: int = 1_000) -> tuple[Underway, list[Turn]]:
-    underway = Underway(REST_MS)
+    underway = nothing_underway()
     found = turns(waits, {"spring": campaign()}, underway.standings(waits, 0), supply_at, sent_max)
-    underway.remember(found, {one.partition: 100 + number for number, one in enumerate(waits)})
+    underway.remember(found, {one.partition: 100 + number for number, one in enumerate(waits)}, 0)
     return underway, found
 
 
@@ -77,20 +81,71 @@ def test_what_is_underway_is_not_sent_again_and_its_supply_is_taken() -> None:
     assert [(turn.ticket, turn.places) for turn in found] == [(6, 2), (6, 2)]
 
 
-def test_a_line_that_did_not_move_rests_and_is_served_from_its_head_again() -> None:
+def test_a_line_that_did_not_move_rests_ever_longer_and_is_tried_by_its_head() -> None:
     underway, _ = sent([line(supply=10)])
-    stuck = [line(head=4, waiting=6, supply=6, next_offset=101)]
-    assert underway.standings(stuck, clock_ms=1_000) == [(4, 0)]
+    stuck = line(waiting=10, supply=10, next_offset=101)
+    clock_ms = 0
+    for tries, rest_ms in enumerate((REST_MS, 2 * REST_MS, REST_MS_MAX, REST_MS_MAX), 1):
+        assert underway.standings([stuck], clock_ms) == [(0, 0)]
+        assert not underway
+        assert underway.stuck(tries) == {("spring", 0): tries}
+        assert underway.stuck(tries + 1) == {}
+        assert underway.standings([stuck], clock_ms + rest_ms - 1) == [(0, 0)]
+        clock_ms += rest_ms
+        assert underway.standings([stuck], clock_ms) == [(0, 1)]
+        underway.remember([Turn(stuck, 0, 1)], {0: 100}, clock_ms)
+    moved = line(head=1, waiting=9, supply=9, next_offset=101)
+    assert underway.standings([moved], clock_ms) == [(1, 9)]
+    assert underway.stuck(1) == {}
+
+
+def test_a_line_that_moved_in_part_rests_once_and_is_sent_whole_again() -> None:
+    underway, _ = sent([line(supply=10)])
+    rest = [line(head=4, waiting=6, supply=6, next_offset=101)]
+    assert underway.standings(rest, clock_ms=1_000) == [(4, 0)]
+    assert underway.standings(rest, clock_ms=1_000 + REST_MS) == [(4, 1)]
+
+
+def test_what_a_partition_never_decides_is_sent_again_after_its_time_and_no_sooner_while_it_moves() -> None:
+    underway, _ = sent([line(supply=10)])
+    waits = [line(supply=10, next_offset=100)]
+    assert underway.standings(waits, AGAIN_AFTER_MS - 1) == [(10, 0)]
+    moving = [line(supply=10, next_offset=100)]
+    assert underway.standings(moving, AGAIN_AFTER_MS) == [(0, 0)]
+    assert underway.standings(moving, AGAIN_AFTER_MS + REST_MS) == [(0, 1)]
+    others, _ = sent([line(supply=10, next_offset=90)])
+    backlog = [line(supply=10, next_offset=95)]
+    assert others.standings(backlog, AGAIN_AFTER_MS - 1) == [(10, 0)]
+    assert others.standings(backlog, 2 * AGAIN_AFTER_MS - 2) == [(10, 0)]
+
+
+def test_places_that_were_not_found_are_not_remembered() -> None:
+    underway = nothing_underway()
+    underway.remember([Turn(line(), 0, 3)], {}, 0)
     assert not underway
-    assert underway.standings(stuck, clock_ms=1_000 + REST_MS - 1) == [(4, 0)]
-    assert underway.standings(stuck, clock_ms=1_000 + REST_MS) == [(4, 6)]
 
 
-def test_no_more_are_underway_than_the_bound_and_no_campaign_takes_all_of_it() -> None:
+def test_a_partition_that_stopped_takes_nothing_from_the_others() -> None:
+    lines = [line(partition, waiting=1_000, supply=100_000) for partition in range(4)]
+    underway = nothing_underway()
+    for _ in range(50):
+        found = turns(lines, {"spring": campaign()}, underway.standings(lines, 0), NOW_MS, 40)
+        assert sum(turn.places for turn in found if turn.line.partition) >= 30
+        underway.remember(found, {turn.line.partition: turn.line.next_offset for turn in found}, 0)
+        # All but partition 0 decide what was sent to them.
+        served = {turn.line.partition: turn.places for turn in found}
+        lines = [
+            line(one.partition, head=one.head + served.get(one.partition, 0), waiting=1_000, supply=100_000,
+                 next_offset=one.next_offset + 1) if one.partition else one
+            for one in lines
+        ]  # fmt: skip
+
+
+def test_no_more_are_sent_than_the_bound_and_no_campaign_takes_all_of_it() -> None:
     waits = [line(partition, waiting=1_000, supply=10_000) for partition in range(4)]
     others = [WaitingLine("autumn", 0, 0, 30, 100, 30, 30 * 2500)]
     rules = {"spring": campaign(), "autumn": campaign(campaign_id="autumn")}
-    standings = Underway(REST_MS).standings(waits + others, 0)
+    standings = nothing_underway().standings(waits + others, 0)
     found = turns(waits + others, rules, standings, NOW_MS, 100)
     assert [turn.places for turn in found] == [18, 18, 17, 17, 30]
 

@@ -1,10 +1,11 @@
 """Claims, admissions and expiries: who gets a voucher. Pure: state and command in, event out, nothing changed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from voucher_ledger.claims import limits
 from voucher_ledger.claims.state import Claims, Lease, LeaseShort
-from voucher_ledger.claims.waiting import behind, position, queued, same_content, waits_already, waits_by
+from voucher_ledger.claims.waiting import behind, position, queued, waits_already, waits_by
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
 from voucher_ledger.ledger.model import Campaign, Place, Voucher
@@ -43,17 +44,12 @@ def _claim(state: Claims, command: Command) -> Event:
     queue = state.queues.get(campaign.campaign_id)
     if queue is not None and waits_by(queue, command):
         return waits_already(queue, command)
-    reason = _barred(campaign, command.time_ms) or (
-        "user_limit" if earlier is not None and len(earlier) >= campaign.per_user_limit else None
-    )
-    if reason is not None:
-        return rejected("voucher.rejected", command, reason, data)
-    if campaign.limits is not None:
-        passed = limits.refusal(
-            state, campaign, data["user_id"], data.get("device_id"), data.get("channel"), command.time_ms
-        )
-        if passed is not None:
-            return rejected("voucher.rejected", command, "user_limit", {**data, "detail": passed})
+    barred = _barred(campaign, command.time_ms)
+    if barred is not None:
+        return rejected("voucher.rejected", command, barred, data)
+    passed = _limit_passed(state, campaign, earlier or (), data, command.time_ms)
+    if passed is not None:
+        return Event("voucher.rejected", {**data, "command_id": command.id, **passed})
     if queue is not None:
         standing = behind(queue, command)
         if standing is not None:
@@ -71,6 +67,21 @@ def _barred(campaign: Campaign, now_ms: int) -> str | None:
     if now_ms < campaign.starts_at_ms:
         return "not_started"
     return "paused" if campaign.state == "paused" else None
+
+
+def _limit_passed(
+    state: Claims, campaign: Campaign, earlier: Sequence[Voucher], claimed: dict[str, Any], now_ms: int
+) -> dict[str, Any] | None:
+    """What the refusal says where a voucher more would pass a limit; `earlier` are the user's vouchers, `claimed` names
+    user, device and channel.
+    """
+    if len(earlier) >= campaign.per_user_limit:
+        return {"reason": "user_limit"}
+    if campaign.limits is None:
+        return None
+    device_id, channel = claimed.get("device_id"), claimed.get("channel")
+    detail = limits.refusal(state, campaign, claimed["user_id"], device_id, channel, now_ms)
+    return None if detail is None else {"reason": "user_limit", "detail": detail}
 
 
 def _admit(state: Claims, command: Command) -> Event:
@@ -96,11 +107,10 @@ def _admit(state: Claims, command: Command) -> Event:
         barred = _barred(campaign, command.time_ms)
         if barred == "ended":
             return Event("voucher.rejected", {**answer, "reason": "ended"})
-        passed = limits.refusal(state, campaign, place.user_id, place.device_id, place.channel, command.time_ms)
-        if by_claim is not None or len(earlier) >= campaign.per_user_limit:
-            passed = "came by a voucher through another partition meanwhile"
-        if passed is not None:
-            return Event("voucher.rejected", {**answer, "reason": "user_limit", "detail": passed})
+        # Through another partition he came by a voucher meanwhile, by the same claim even; or others by what he shares.
+        passed = _limit_passed(state, campaign, earlier, answer, command.time_ms)
+        if by_claim is not None or passed is not None:
+            return Event("voucher.rejected", {**answer, **(passed or {"reason": "user_limit"})})
         if barred is None:
             reason = _shortage(campaign, state.leases[campaign.campaign_id])
             if reason is None or _honours(campaign, command.time_ms):
@@ -142,9 +152,11 @@ def _granted(campaign: Campaign, command: Command, answer: dict[str, Any]) -> Ev
 
 
 def _again(campaign: Campaign, voucher: Voucher, command: Command) -> Event:
-    if not same_content(command.data, voucher):
-        return rejected("voucher.rejected", command, "conflict", command.data)
-    return _granted_before(voucher, campaign, command.data)
+    data = command.data
+    content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
+    if content != (voucher.city_tier, voucher.channel, voucher.device_id):
+        return rejected("voucher.rejected", command, "conflict", data)
+    return _granted_before(voucher, campaign, data)
 
 
 def _granted_before(voucher: Voucher, campaign: Campaign, answer: dict[str, Any]) -> Event:
@@ -161,12 +173,12 @@ def _granted_before(voucher: Voucher, campaign: Campaign, answer: dict[str, Any]
     )
 
 
-def _named(data: dict[str, Any], claim: Voucher | Place | None = None) -> dict[str, Any]:
-    """What the outcome of an admission repeats: the campaign, the user, and what the claim said of itself."""
+def _named(data: dict[str, Any], claimed: Voucher | Place | None = None) -> dict[str, Any]:
+    """What the outcome of an admission repeats: the campaign, the user, and what the claim gave of itself."""
     named = {"campaign_id": data["campaign_id"], "user_id": data["user_id"]}
-    if claim is not None:
-        said = {"city_tier": claim.city_tier, "channel": claim.channel, "device_id": claim.device_id}
-        named |= {name: value for name, value in said.items() if value is not None}
+    if claimed is not None:
+        given = {"city_tier": claimed.city_tier, "channel": claimed.channel, "device_id": claimed.device_id}
+        named |= {name: value for name, value in given.items() if value is not None}
     return named
 
 

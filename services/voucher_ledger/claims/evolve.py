@@ -76,8 +76,8 @@ def _join(state: Claims, command: Command) -> None:
         command.id,
         data.get("city_tier"),
         data.get("channel"),
-        data.get("device_id"),
         command.time_ms,
+        data.get("device_id"),
     )
     line.next_ticket += 1
     line.changed = True

@@ -14,22 +14,19 @@ from voucher_ledger.ledger import accounts, campaigns, leases, limit_counts, vou
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
 from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Role
-from voucher_ledger.ledger.release import turn, unreleased
+from voucher_ledger.ledger.release import split_at_tranche, unreleased
 
 
 def _grantable(campaign: Campaign, queue: Queue | None, commands: Sequence[Command]) -> int:
     """How many claims and admissions of a batch the campaign's state and hours let through to its lease."""
     if campaign.state != "open":
         return 0
-    by_type = Counter(
-        command.type
-        for command in commands
-        if command.data["campaign_id"] == campaign.campaign_id
-        and campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms
-    )
-    admissions = by_type["voucher.admit"]
-    # Claims go behind those who wait, and come to the lease only if the batch may admit all of these.
-    return admissions if queue is not None and queue.waiting > admissions else admissions + by_type["voucher.claim"]
+    own = [command for command in commands if command.data["campaign_id"] == campaign.campaign_id]
+    by_type = Counter(command.type for command in own if campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms)
+    if queue is not None and queue.waiting > sum(command.type == "voucher.admit" for command in own):
+        return by_type["voucher.admit"]
+    # The batch may let all go who wait, by whatever answer (some at the campaign's end): claims then come to the lease.
+    return by_type["voucher.admit"] + by_type["voucher.claim"]
 
 
 def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
@@ -41,12 +38,8 @@ def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
         lease.refusal = drawn.outcome
 
 
-def _owners(commands: Sequence[Command]) -> set[tuple[str, str]]:
-    return {(command.data["campaign_id"], command.data["user_id"]) for command in commands}
-
-
 def _lock_vouchers(connection: psycopg.Connection, commands: Sequence[Command]) -> None:
-    owners = _owners(commands)
+    owners = {(command.data["campaign_id"], command.data["user_id"]) for command in commands}
     due = {command.data["voucher_id"] for command in commands if command.type == "voucher.expire"}
     due.update(voucher.voucher_id for voucher in vouchers.load_by_user(connection, owners, lock=False))
     vouchers.load_by_id(connection, due, lock=True)
@@ -87,28 +80,41 @@ def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequen
 
 
 def _limited(state: Claims, commands: Sequence[Command]) -> dict[LimitKey, int]:
-    """What the claims and admissions of a batch may count for, and how many vouchers each may come to."""
+    """The devices and channels of a batch that their campaigns limit, each with the most it may be granted: of claims
+    those that they name, of admissions those of the claims by which their users wait.
+    """
     limited = {name: campaign for name, campaign in state.campaigns.items() if campaign.limits is not None}
     found: dict[LimitKey, int] = {}
     if not limited:
         return found
     for command in commands:
-        campaign = limited.get(command.data["campaign_id"])
+        data = command.data
+        campaign = limited.get(data["campaign_id"])
         if campaign is None or command.type == "voucher.expire":
             continue
-        device_id, channel = command.data.get("device_id"), command.data.get("channel")
-        queue = state.queues.get(campaign.campaign_id)
-        if command.type == "voucher.admit" and queue is not None:
-            place = queue.places.get(command.data["user_id"])
-            device_id, channel = (None, None) if place is None else (place.device_id, place.channel)
+        device_id, channel = data.get("device_id"), data.get("channel")
+        if command.type == "voucher.admit":
+            queue = state.queues.get(campaign.campaign_id)
+            place = None if queue is None else queue.places.get(data["user_id"])
+            if place is None:
+                continue
+            device_id, channel = place.device_id, place.channel
         for key in limits.counted(campaign, device_id, channel):
             found[key] = limits.most(campaign, key)
     return found
 
 
+def _lock_counts(connection: psycopg.Connection, state: Claims, claims: Sequence[Command]) -> None:
+    """Hold what bounds the claims of a batch before it draws anything, for accounts are the last that it locks."""
+    if all(campaign.limits is None for campaign in state.campaigns.values()):
+        return
+    _find_places(connection, state, {(command.data["campaign_id"], command.data["user_id"]) for command in claims})
+    state.limit_counts = limit_counts.lock(connection, _limited(state, claims))
+
+
 def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
     own = [command for command in claims if command.data["campaign_id"] == campaign.campaign_id]
-    place = turn(campaign, [command.time_ms for command in own])
+    place = split_at_tranche(campaign, [command.time_ms for command in own])
     if place is not None:
         raise Straddles(own[place])
 
@@ -151,9 +157,7 @@ class ClaimsRoom:
         state.campaigns = campaigns.load(connection, wanted)
         _open_queues(connection, state)
         if lock:
-            _find_places(connection, state, _owners(commands))  # they say what an admission counts for
-            # Before the draws: accounts are the last that any batch locks.
-            state.limit_counts = limit_counts.lock(connection, _limited(state, claims))
+            _lock_counts(connection, state, claims)
         for campaign_id, campaign in state.campaigns.items():
             if campaign.tranches:
                 _part_at_tranches(campaign, claims)
@@ -191,18 +195,20 @@ class ClaimsRoom:
             lease.everything = lease.vouchers >= held_vouchers and lease.amount_minor >= held_minor
 
     def load(self, connection: psycopg.Connection, state: Claims, commands: Sequence[Command], *, lock: bool) -> None:
-        """The vouchers and places of the batch's users, the counts that limit them, and the leases as they are now."""
+        """The vouchers of the batch's users, their places in a waiting room, what their claims are counted for, and
+        the leases as they are now.
+        """
         if state.leases:
             if lock:
                 _lock_leases(connection, state, commands)
             self._read_leases_again(connection, state)
-        owners = _owners(commands)
-        _find_places(connection, state, owners)
-        if not lock:  # else `prepare` holds them
-            state.limit_counts = limit_counts.load(connection, _limited(state, commands))
+        owners = {(c.data["campaign_id"], c.data["user_id"]) for c in commands}
         for voucher in vouchers.load_by_user(connection, owners, lock=False):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)
             state.by_id[voucher.voucher_id] = voucher
+        _find_places(connection, state, owners)
+        if not lock:  # else `prepare` holds them
+            state.limit_counts = limit_counts.load(connection, _limited(state, commands))
         missing = {
             command.data["voucher_id"]
             for command in commands
@@ -213,7 +219,7 @@ class ClaimsRoom:
                 state.by_id[voucher.voucher_id] = voucher
 
     def write(self, connection: psycopg.Connection, state: Claims) -> None:
-        """New and changed vouchers, lines, transfers, and last what other batches wait for: counts, then accounts."""
+        """New vouchers, changed vouchers, the lines, transfers, and last what others wait for: counts, accounts."""
         vouchers.insert(connection, state.granted)
         vouchers.update(connection, list(state.changed.values()))
         if state.queues:

@@ -1,16 +1,8 @@
 """What those who wait are answered. Pure."""
 
-from typing import Any
-
 from voucher_ledger.claims.state import Queue
 from voucher_ledger.core.records import Command, Event, rejected
-from voucher_ledger.ledger.model import Place, Voucher
-
-
-def same_content(data: dict[str, Any], claim: Voucher | Place) -> bool:
-    """Whether a claim says the same as the one of this id that was accepted before."""
-    content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
-    return content == (claim.city_tier, claim.channel, claim.device_id)
+from voucher_ledger.ledger.model import Place
 
 
 def position(queue: Queue, place: Place) -> int:
@@ -35,7 +27,8 @@ def waits_already(queue: Queue, command: Command) -> Event:
     """The answer to the claim by which a user waits, when it is sent again: where he stands now."""
     data = command.data
     place = queue.places[data["user_id"]]
-    if not same_content(data, place):
+    content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
+    if content != (place.city_tier, place.channel, place.device_id):
         return rejected("voucher.rejected", command, "conflict", data)
     standing = position(queue, place)
     return Event("voucher.queued", {**data, "command_id": command.id, "queue_position": standing, "duplicate": True})

@@ -4,8 +4,6 @@ Made from nothing but the events' own content and their order: what a crash make
 outbox, gives the same bytes.
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +39,8 @@ _CAMPAIGN_UNKNOWN = frozenset(["unknown_campaign", "unknown_voucher"])
 
 # The offset of a decided command, its record's time in milliseconds since 1970, and its outcome.
 Outcome = tuple[int, int, Event]
+# Second, type, campaign_id, reason, category, city_tier, value, duplicate: as they stand in the events.
+_Alike = tuple[int, str, Any, Any, Any, Any, Any, Any]
 
 
 @dataclass(slots=True)
@@ -77,21 +77,44 @@ class Rollup:
         return self.campaign_id.encode(), orjson.dumps(self)
 
 
-def roll_up(
-    topic: str, partition: int, first_offset: int, next_offset: int, outcomes: Sequence[Outcome]
-) -> list[Rollup]:
-    """The rollups of one partition's part of a batch: one for each campaign among its outcomes, none without any."""
-    source = f"{topic}/{partition}"
-    rollups: list[Rollup] = []
-    for start in range(0, len(outcomes), EVENTS_A_ROLLUP_MAX):
-        part = outcomes[start : start + EVENTS_A_ROLLUP_MAX]
-        is_last = start + EVENTS_A_ROLLUP_MAX >= len(outcomes)
-        end_offset = next_offset if is_last else part[-1][0] + 1
-        rollups += [
-            Rollup(source, first_offset, end_offset, campaign_id, rows) for campaign_id, rows in _rows(part).items()
+class Tally:
+    """Counts one partition's part of a batch, outcome by outcome, while each is at hand: to go through them all again
+    afterwards cost three times as much.
+    """
+
+    def __init__(self, topic: str, partition: int, first_offset: int) -> None:
+        self.times_ms: list[int] = []
+        self._source = f"{topic}/{partition}"
+        self._first_offset = first_offset
+        self._alike: dict[_Alike, int] = {}
+        self._events = 0
+        self._rollups: list[Rollup] = []
+
+    def add(self, offset: int, time_ms: int, event: Event) -> None:
+        """Count the outcome of the command at `offset`, of a record of `time_ms`; offsets ascend."""
+        if self._events == EVENTS_A_ROLLUP_MAX:
+            self._close(offset)
+        self._events += 1
+        self.times_ms.append(time_ms)
+        type_, get = event.type, event.data.get
+        key = (
+            time_ms // 1000, type_, get("campaign_id"), get("reason"), get("category"), get("city_tier"),
+            get(_VALUE_FIELD.get(type_, "")), get("duplicate"),
+        )  # fmt: skip
+        alike = self._alike
+        alike[key] = alike.get(key, 0) + 1
+
+    def rollups(self, next_offset: int) -> list[Rollup]:
+        """One for each campaign, or a few where there were many events; none without any. To be called once."""
+        self._close(next_offset)
+        return self._rollups
+
+    def _close(self, next_offset: int) -> None:
+        self._rollups += [
+            Rollup(self._source, self._first_offset, next_offset, campaign_id, rows)
+            for campaign_id, rows in _rows(self._alike).items()
         ]
-        first_offset = end_offset
-    return rollups
+        self._first_offset, self._alike, self._events = next_offset, {}, 0
 
 
 def outcome_of(event: bytes) -> Outcome:
@@ -101,12 +124,12 @@ def outcome_of(event: bytes) -> Outcome:
     return offset, milliseconds(decoded["time"]), Event(decoded["type"], decoded["data"])
 
 
-def _rows(outcomes: Sequence[Outcome]) -> dict[str, list[Row]]:
-    """Rows by campaign. What is alike is counted first, so that little is left to look into."""
+def _rows(counts: dict[_Alike, int]) -> dict[str, list[Row]]:
+    """Rows by campaign, of what is alike and how often it occurred."""
     rows: dict[tuple[Any, ...], Row] = {}
     by_campaign: dict[str, list[Row]] = {}
     categories: dict[str, set[str]] = {}
-    for alike, count in _count_alike(outcomes).items():
+    for alike, count in counts.items():
         at, type_, campaign_id, reason, category, city_tier, value_minor, duplicate = alike
         if not type_.endswith(".rejected"):  # a cancel's or refund's reason is its sender's own words
             reason = DUPLICATE if duplicate else None
@@ -124,25 +147,6 @@ def _rows(outcomes: Sequence[Outcome]) -> dict[str, list[Row]]:
             if value_minor >= HIGH_TICKET_MINOR and type_.startswith("order."):
                 row.high_ticket += count
     return by_campaign
-
-
-def _count_alike(outcomes: Sequence[Outcome]) -> Counter[tuple[Any, ...]]:
-    value_field = _VALUE_FIELD.get
-    return Counter(
-        [
-            (
-                time_ms // 1000,
-                event.type,
-                (get := event.data.get)("campaign_id"),
-                get("reason"),
-                get("category"),
-                get("city_tier"),
-                get(value_field(event.type, "")),
-                get("duplicate"),
-            )
-            for _, time_ms, event in outcomes
-        ]
-    )
 
 
 def _bounded(category: str, known: set[str]) -> str:

@@ -1,7 +1,10 @@
-"""Keeps the count of granted cards exact on a slow machine: no expired card is granted a second time.
+"""When a demo closes its campaign.
 
-A voucher that expires goes back to the pool, and would rightly be granted again. Vouchers live longer than a usual
-machine takes for all claims; where one is slower, the campaign is closed before the first voucher comes back.
+Without a waiting room: to keep the count of granted cards exact on a slow machine. A voucher that expires goes back to
+the pool, and would rightly be granted again. Vouchers live longer than a usual machine takes for all claims; where one
+is slower, the campaign is closed before the first voucher comes back.
+
+With one: to bring the play to an end. Each card that comes back admits the next who waits, as long as one does.
 """
 
 import time
@@ -40,11 +43,41 @@ class Closing:
 
     def _close(self) -> None:
         self._closed = True
-        campaign_id = self._scenario.campaign_id
-        data: dict[str, object] = {
-            "campaign_id": campaign_id, "approved_by": "demo", "reason": "the first vouchers are about to come back",
-        }  # fmt: skip
-        now_ms = time.time_ns() // 1_000_000
-        # Without the play's prefix: its tally counts only what it has sent itself.
-        self._sender.send([command("campaign.commands", "campaign.close", "demo-close", now_ms, campaign_id, data)])
+        close(self._sender, self._scenario, "the first vouchers are about to come back")
         self._say("claims are still waiting and the first vouchers are about to expire: the campaign is closed")
+
+
+class ClosingWhenOut:
+    """Looks at each tally of a play with a waiting room; closes the campaign once, when the cards are out and nobody
+    else comes.
+    """
+
+    def __init__(self, scenario: Scenario, sender: Sender, say: Callable[[str], None]) -> None:
+        self._scenario = scenario
+        self._sender = sender
+        self._say = say
+        self._last_tranche_seconds = scenario.begin_ms / 1_000 + max(scenario.release_s, default=0)
+        self._grants_awaited: int | None = None
+        self._closed = False
+
+    def look(self, tally: Tally) -> None:
+        """Close the campaign where all claims are sent, the last tranche is released, and every card is granted, those
+        that had come back by then once more.
+        """
+        if self._closed or tally.phase == "claims" or time.time() < self._last_tranche_seconds:
+            return
+        if self._grants_awaited is None:
+            self._grants_awaited = self._scenario.cards + tally.answers["voucher.expired"]
+        if tally.granted >= self._grants_awaited:
+            self._closed = True
+            close(self._sender, self._scenario, "the cards are out")
+            self._say(f"the cards are out and {tally.waiting:,} claimants wait: the campaign is closed")
+
+
+def close(sender: Sender, scenario: Scenario, reason: str) -> None:
+    """Send the command that closes the campaign."""
+    campaign_id = scenario.campaign_id
+    data: dict[str, object] = {"campaign_id": campaign_id, "approved_by": "demo", "reason": reason}
+    now_ms = time.time_ns() // 1_000_000
+    # Without the play's prefix: its tally counts only what it has sent itself.
+    sender.send([command("campaign.commands", "campaign.close", "demo-close", now_ms, campaign_id, data)])

@@ -8,9 +8,9 @@ import psycopg
 
 from voucher_ledger.demo.watch import Sample, Takeover, claims_phase, mean_per_second, rates_per_second
 from voucher_ledger.ledger.audit import AuditReport, audit
+from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.simulate.scenario import Scenario
 from voucher_ledger.simulate.tally import Tally
-from voucher_ledger.verify.answers import AnswersReport
 
 _VOUCHERS = """
 SELECT state, count(*), sum(face_value_minor)::bigint FROM ledger.voucher WHERE campaign_id = %s
@@ -91,7 +91,7 @@ class Result:
     scenario: Scenario
     tally: Tally
     books: Books
-    answers: AnswersReport
+    verified: VerifyReport
     throughput: Throughput
     takeover: Takeover | None
     exit_code: int
@@ -103,24 +103,37 @@ class Result:
 
     def verdicts(self) -> list[Verdict]:
         """What must hold, each with what was found."""
-        books, answers, cards = self.books, self.answers, self.scenario.cards
-        commands, events = answers.commands.total(), answers.outcomes.total()
+        return [self.granted_exactly(), *self.sound()]
+
+    def granted_exactly(self) -> Verdict:
+        """Every card was granted, and none twice."""
+        books, cards = self.books, self.scenario.cards
+        return Verdict(
+            f"granted exactly {cards:,}",
+            books.granted == cards == self.tally.granted,
+            f"{books.granted:,} in the ledger, {self.tally.granted:,} in the events",
+        )
+
+    def sound(self) -> list[Verdict]:
+        """What must hold of any play."""
+        books, answers = self.books, self.verified.answers
+        events, undecided = answers.outcomes.total(), self.verified.undecided.total()
         dead_letters = answers.dead_letters.total()
         checks = books.audit.checks
         failed = sum(not check.passed for check in checks)
         taken_over = "it was not" if self.takeover is None else f"after {self.takeover.seconds:.1f} s"
         return [
             Verdict(
-                f"granted exactly {cards:,}",
-                books.granted == cards == self.tally.granted,
-                f"{books.granted:,} in the ledger, {self.tally.granted:,} in the events",
+                "event topics: every command answered exactly once",
+                answers.passed and not undecided,
+                f"{answers.answered.total():,} commands = {events:,} events + {dead_letters:,} dead letters"
+                if answers.passed and not undecided
+                else f"{answers.fault_count:,} faults, {undecided:,} not decided",
             ),
             Verdict(
-                "event topics: every command answered exactly once",
-                answers.passed,
-                f"{commands:,} commands = {events:,} events + {dead_letters:,} dead letters"
-                if answers.passed
-                else f"{answers.fault_count:,} faults",
+                "every row of the ledger is what the events tell",
+                self.verified.compared and not self.verified.difference_count + self.verified.contradiction_count,
+                f"{self.verified.difference_count:,} rows differ of {self.verified.compared_count:,}",
             ),
             Verdict(
                 "audit of the ledger",

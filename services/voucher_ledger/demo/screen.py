@@ -19,7 +19,7 @@ WAITING_PHASE = "vouchers run out"
 
 class Moment(NamedTuple):
     """What is shown of a moment. `demand` counts claims sent, `waiting` commands sent and not answered yet;
-    `lag_seconds` is how far deciding claims is behind.
+    `queueing` claimants in the waiting room; `lag_seconds` is how far deciding claims is behind.
     """
 
     phase: str
@@ -30,6 +30,7 @@ class Moment(NamedTuple):
     reserved: int
     paid: int
     open_vouchers: int
+    queueing: int
     waiting: int
     lag_seconds: float
     claims_per_second: float
@@ -47,6 +48,7 @@ def moment(tally: Tally, watch: Watch) -> Moment:
         reserved=tally.answers["order.reserved"],
         paid=tally.answers["payment.settled"],
         open_vouchers=tally.open_vouchers + tally.held_vouchers,
+        queueing=tally.waiting,
         waiting=max(0, tally.unanswered),
         lag_seconds=watch.lag_seconds if watch.decided < tally.sent["claim.commands"] else 0.0,
         claims_per_second=watch.rate_per_second,
@@ -94,10 +96,11 @@ class Screen:
             self._console.print(self._line(now), highlight=False, soft_wrap=True)
 
     def _line(self, now: Moment) -> str:
+        queueing = f", {now.queueing:,} in the waiting room" if now.queueing else ""
         return (
             f"{now.elapsed_seconds:5.1f} s  {now.phase}: {now.demand:,} claims sent, {now.granted:,} granted, "
-            f"{now.refused:,} refused, {now.reserved:,} orders, {now.paid:,} paid, {now.open_vouchers:,} open; "
-            f"lag {now.waiting:,} records, {now.lag_seconds:.1f} s; {now.claims_per_second:,.0f} claims/s"
+            f"{now.refused:,} refused, {now.reserved:,} orders, {now.paid:,} paid, {now.open_vouchers:,} open"
+            f"{queueing}; lag {now.waiting:,} records, {now.lag_seconds:.1f} s; {now.claims_per_second:,.0f} claims/s"
         )
 
     def _table(self, now: Moment) -> Table:
@@ -110,6 +113,8 @@ class Screen:
         table.add_row("refused", f"{now.refused:,}", "claims, orders and payments")
         table.add_row("orders", f"{now.reserved:,}", f"{now.paid:,} paid")
         table.add_row("vouchers open", f"{now.open_vouchers:,}", "granted or held, neither spent nor expired")
+        if self._scenario.when_empty == "queue":
+            table.add_row("waiting room", f"{now.queueing:,}", "claimants wait for their turn")
         table.add_row("lag", f"{now.waiting:,}", f"records, {now.lag_seconds:.1f} s")
         table.add_row("throughput", f"{now.claims_per_second:,.0f}", "claims decided a second")
         return table

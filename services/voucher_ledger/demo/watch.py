@@ -67,11 +67,14 @@ class _Kill:
 
 
 class Watch:
-    """A thread that looks every POLL_SECONDS. It kills the processor of the first partition once `kill_after` claims
-    are decided (where another holds it by then, that one); `say` gets a line for the kill and one for the recovery.
+    """A thread that looks every POLL_SECONDS, and counts from its first look. It kills the processor of the first
+    partition once `kill_after` claims are decided (where another holds it by then, that one); `say` gets a line for the
+    kill and one for the recovery. Nobody is killed where `kill_after` is None.
     """
 
-    def __init__(self, settings: Settings, processors: Processors, kill_after: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, processors: Processors, kill_after: int | None, say: Callable[[str], None]
+    ) -> None:
         self._processors = processors
         self._kill_after = kill_after
         self._say = say
@@ -81,6 +84,7 @@ class Watch:
         self._failure: Exception | None = None
         self._kill: _Kill | None = None
         self._positions: Sequence[Position] = ()
+        self._decided_before: int | None = None
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self.takeover: Takeover | None = None
 
@@ -119,7 +123,7 @@ class Watch:
 
     @property
     def decided(self) -> int:
-        """Claim commands decided so far, expiries and rubbish among them."""
+        """Claim commands decided so far, expiries, admissions and rubbish among them."""
         return self.samples[-1].decided if self.samples else 0
 
     @property
@@ -143,10 +147,13 @@ class Watch:
                 self._failure = error
 
     def _look(self, positions: Sequence[Position], now_seconds: float) -> None:
-        decided = sum(position.next_offset for position in positions)
+        decided_ever = sum(position.next_offset for position in positions)
+        if self._decided_before is None:
+            self._decided_before = decided_ever
+        decided = decided_ever - self._decided_before
         self.samples.append(Sample(now_seconds, decided))
         if self._kill is None:
-            if decided >= self._kill_after:
+            if self._kill_after is not None and decided >= self._kill_after:
                 self._kill_one(positions, decided)
         elif self.takeover is None:
             self._look_for_successor(self._kill, positions, now_seconds)

@@ -313,23 +313,29 @@ WHERE p.ticket >= l.head GROUP BY p.campaign_id, p.user_id HAVING count(*) > 1;
 
 -- name: who_left_a_line_was_served
 -- Of those whom a line has let go, as many have a voucher by their claim as it has admitted, and nobody has none at all
--- before the campaign's end.
+-- before the campaign's end, but for those whose device or channel had all that it may have.
 WITH left_line AS (
-    SELECT p.campaign_id, p.partition, p.user_id, p.command_id FROM books.waiting_place p
+    SELECT p.campaign_id, p.partition, p.user_id, p.command_id, p.device_id, p.channel FROM books.waiting_place p
     JOIN books.waiting_line l USING (campaign_id, partition) WHERE p.ticket < l.head
 ), held AS (
-    SELECT f.campaign_id, f.partition, f.user_id, f.command_id,
+    SELECT f.campaign_id, f.partition, f.user_id, f.command_id, f.device_id, f.channel,
            count(v.voucher_id) FILTER (WHERE v.command_id = f.command_id) AS by_claim, count(v.voucher_id) AS vouchers
     FROM left_line f LEFT JOIN books.voucher v ON v.user_id = f.user_id AND v.campaign_id = f.campaign_id
-    GROUP BY f.campaign_id, f.partition, f.user_id, f.command_id
+    GROUP BY f.campaign_id, f.partition, f.user_id, f.command_id, f.device_id, f.channel
+), reached AS (
+    SELECT kind, campaign_id, name FROM books.limit_count WHERE vouchers >= vouchers_max
 ), served AS (
-    SELECT campaign_id, partition, sum(by_claim) AS by_claim, count(*) FILTER (WHERE vouchers = 0) AS without
-    FROM held GROUP BY campaign_id, partition
+    SELECT h.campaign_id, h.partition, sum(h.by_claim) AS by_claim,
+           count(*) FILTER (WHERE h.vouchers = 0 AND d.name IS NULL AND c.name IS NULL) AS without
+    FROM held h
+    LEFT JOIN reached d ON d.kind = 'device' AND d.campaign_id = h.campaign_id AND d.name = h.device_id
+    LEFT JOIN reached c ON c.kind = 'channel' AND c.campaign_id = h.campaign_id AND c.name = h.channel
+    GROUP BY h.campaign_id, h.partition
 )
 SELECT l.campaign_id, l.partition, l.head, l.admitted, s.by_claim, s.without
 FROM books.waiting_line l JOIN books.campaign c USING (campaign_id) LEFT JOIN served s USING (campaign_id, partition)
 WHERE coalesce(s.by_claim, 0) < l.admitted
-   OR (s.without > 0 AND c.limits IS NULL AND c.state <> 'closed'
+   OR (s.without > 0 AND c.state <> 'closed'
        AND c.ends_at_ms > (SELECT max(record_time_ms) FROM books.position WHERE topic = 'claim.commands'));
 
 -- name: movements_are_those_of_the_design

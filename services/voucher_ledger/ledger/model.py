@@ -138,8 +138,8 @@ class Place:
     command_id: str
     city_tier: int | None
     channel: str | None
-    device_id: str | None
     queued_at_ms: int
+    device_id: str | None = None
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ def next_release_ms(campaign: Campaign, time_ms: int) -> int | None:
     return campaign.tranches[released][0] if released < len(campaign.tranches) else None
 
 
-def turn(campaign: Campaign, times_ms: Sequence[int]) -> int | None:
+def split_at_tranche(campaign: Campaign, times_ms: Sequence[int]) -> int | None:
     """Where to part these moments so that a tranche is between two neighbours: of such places the one nearest to the
     middle. None where they all are between the same two tranches.
     """

@@ -12,14 +12,14 @@ _LINES = """
 SELECT campaign_id, partition, head, next_ticket, admitted FROM books.waiting_line WHERE campaign_id = ANY(%s)"""
 
 _PLACES = """
-SELECT p.campaign_id, p.partition, p.ticket, p.user_id, p.ordinal, p.command_id, p.city_tier, p.channel, p.device_id,
-    p.queued_at_ms
+SELECT p.campaign_id, p.partition, p.ticket, p.user_id, p.ordinal, p.command_id, p.city_tier, p.channel, p.queued_at_ms,
+    p.device_id
 FROM unnest(string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')) AS k (campaign_id, user_id)
 JOIN books.waiting_place p ON p.user_id = k.user_id AND p.campaign_id = k.campaign_id"""
 
 _COPY = """
 COPY books.waiting_place (campaign_id, partition, ticket, user_id, ordinal, command_id, city_tier, channel,
-    device_id, queued_at_ms)"""
+    queued_at_ms, device_id)"""
 
 # The line belongs to whoever decides its partition, under the fence of the partition's position: no delta is needed.
 _WRITE = """
@@ -51,7 +51,7 @@ def insert(connection: psycopg.Connection, places: Sequence[Place]) -> None:
         _COPY,
         [
             f"{p.campaign_id}\t{p.partition}\t{p.ticket}\t{p.user_id}\t{p.ordinal}\t{p.command_id}"
-            f"\t{p.city_tier or NULL}\t{p.channel or NULL}\t{p.device_id or NULL}\t{p.queued_at_ms}\n"
+            f"\t{p.city_tier or NULL}\t{p.channel or NULL}\t{p.queued_at_ms}\t{p.device_id or NULL}\n"
             for p in ordered
         ],
     )

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from voucher_ledger.monitor import forecast
-from voucher_ledger.monitor.buckets import KEPT, MINUTE_SECONDS, Bucket, count_of
+from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of
 from voucher_ledger.monitor.facts import Facts
 from voucher_ledger.monitor.forecast import EXPIRED, GRANTED
 from voucher_ledger.monitor.outlook import Buckets, Outlook
 
 STEPS_AHEAD = 48
+MINUTES_SHOWN_MAX = 1_440
 AHEAD_SECONDS_MIN = 600
 # The picture goes on a little past the end that is forecast.
 AHEAD_OF_END = 1.2
@@ -49,11 +50,11 @@ def planned_left(facts: Facts, at: int) -> float:
 
 
 def minute_starts(minutes: Mapping[int, Bucket], moment: int) -> list[int]:
-    """Each minute from the oldest kept, at most as many as are kept, without the one that still runs."""
+    """Each minute from the oldest kept, at most a day of them, without the one that still runs."""
     if not minutes:
         return []
     end = moment - moment % MINUTE_SECONDS
-    return list(range(max(min(minutes), end - MINUTE_SECONDS * KEPT["minute"]), end, MINUTE_SECONDS))
+    return list(range(max(min(minutes), end - MINUTE_SECONDS * MINUTES_SHOWN_MAX), end, MINUTE_SECONDS))
 
 
 def _past(minutes: Mapping[int, Bucket], moment: int, facts: Facts) -> tuple[list[int], list[int]]:

@@ -26,7 +26,7 @@ _TRANCHES = "SELECT campaign_id, extract(epoch FROM at)::bigint, quota FROM ledg
 
 
 class LedgerReader:
-    """Keeps its connections between readings, and makes them anew after one that failed. `close` it at the end."""
+    """Keeps its connections between readings, and Postgres' anew after one that was lost. `close` it at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -41,27 +41,29 @@ class LedgerReader:
             NotSetUp: tables, topics or the reader's role are not there.
         """
         try:
-            if self._connection is None or self._reader is None:
-                self.close()
-                self._connection = postgres.connect(self._settings.postgres, application="monitor", role=READER_ROLE)
-                self._reader = Reader(self._settings, self._connection)
-            snapshot = self._reader.snapshot()
-            campaigns = self._connection.execute(_CAMPAIGNS, (CAMPAIGNS_MAX,)).fetchall()
+            connection, reader = self._connected()
+            snapshot = reader.snapshot()
+            campaigns = connection.execute(_CAMPAIGNS, (CAMPAIGNS_MAX,)).fetchall()
             tranches: defaultdict[str, list[Tranche]] = defaultdict(list)
-            for campaign_id, at, quota in self._connection.execute(_TRANCHES):
+            for campaign_id, at, quota in connection.execute(_TRANCHES):
                 tranches[campaign_id].append(Tranche(at, quota))
         except psycopg.ProgrammingError as error:
-            self.close()
             raise without_tables(error) from error
         except psycopg.Error as error:
-            self.close()
             raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
-        except Exception:
-            self.close()
-            raise
         balances = by_campaign(snapshot.balances)
         facts = {row[0]: facts_of(row, balances.get(row[0], {}), tuple(tranches[row[0]])) for row in campaigns}
         return Reading(time.time(), facts, lags(snapshot.partitions))
+
+    def _connected(self) -> tuple[psycopg.Connection, Reader]:
+        # The clients of Kafka are kept, whatever happens: made anew while a broker was away, they crashed the process.
+        if self._connection is None or self._connection.closed:
+            self._connection = postgres.connect(self._settings.postgres, application="monitor", role=READER_ROLE)
+            if self._reader is not None:
+                self._reader.reconnect(self._connection)
+        if self._reader is None:
+            self._reader = Reader(self._settings, self._connection)
+        return self._connection, self._reader
 
     def close(self) -> None:
         """Leave Kafka and Postgres."""

@@ -3,7 +3,7 @@
 Keys name the partition of `ledger.demand` too: after a rebalance a process may still hold keys of others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from voucher_ledger.monitor.buckets import KEPT, SECONDS_KEPT_MINUTES, Bucket, Level, Place, empty, fold, places
@@ -43,7 +43,9 @@ def place_of(key: str) -> tuple[int, Place]:
 class Store:
     """Counts batches in buckets; whoever keeps them elsewhere too asks for the changes now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Mapping[Level, int] = KEPT) -> None:
+        """`bounds` says how many buckets of each level a campaign may have."""
+        self._bounds = bounds
         self._kept: dict[tuple[int, str], Kept] = {}
         self._changes: Changes = {}
         self.counted = Counted()
@@ -69,7 +71,7 @@ class Store:
         is_new = not demand.rows
         for place, rows in places(demand).items():
             buckets = kept[place.level]
-            if place.start not in buckets and len(buckets) >= KEPT[place.level] and place.start < min(buckets):
+            if place.start not in buckets and len(buckets) >= self._bounds[place.level] and place.start < min(buckets):
                 self.counted.late_rows += len(rows) if place.level == "minute" else 0
                 is_new = True
                 continue
@@ -103,7 +105,7 @@ class Store:
 
     def _make_room(self, partition: int, made: Place, buckets: dict[int, Bucket]) -> None:
         """A new bucket takes the place of the oldest, and of the seconds of one that is no longer young."""
-        if len(buckets) > KEPT[made.level]:
+        if len(buckets) > self._bounds[made.level]:
             oldest = min(buckets)
             del buckets[oldest]
             self._changes[key_of(partition, made._replace(start=oldest))] = None

@@ -24,8 +24,6 @@ READING_SECONDS_MAX = 30.0
 ROUND_SECONDS_MAX = 30.0
 # Rollups that may wait while the monitor counts as caught up: some are on their way in every moment.
 CAUGHT_UP_RECORDS = 1_000
-# The name under which demand without a known campaign is shown.
-UNKNOWN = ""
 
 log = structlog.get_logger()
 
@@ -146,7 +144,10 @@ class Watch:
         }
 
     def by_interest(self) -> list[Outlook]:
-        """The campaigns, the one with the latest demand first."""
-        return sorted(
-            self.outlooks.values(), key=lambda one: (one.first_demand == one.as_of, -one.as_of, one.campaign_id)
-        )
+        """The campaigns: those that the ledger knows first, of them the one with the most demand lately."""
+
+        def place(one: Outlook) -> tuple[bool, int, str]:
+            lately = sum(cell[0] for cell in one.recent["types"].values())
+            return (one.facts is None, -lately, one.campaign_id)
+
+        return sorted(self.outlooks.values(), key=place)

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,21 +30,30 @@ class Sender:
     first FAILURES_SHOWN_MAX reasons are kept in `failures`. As a context manager it waits for what is under way.
     """
 
-    def __init__(self, settings: Settings, *, record_times: bool = False) -> None:
-        """Connect lazily; `record_times` sends each record with its `time_ms` as its timestamp."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        record_times: bool = False,
+        on_delivered: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        """Connect lazily; `record_times` sends each record with its `time_ms` as its timestamp, and `on_delivered` is
+        told the place (topic, partition, offset) of each that was delivered.
+        """
         self.accepted = 0
         self.failed = 0
         self.failures: list[str] = []
         self._kafka = settings.kafka
         self._record_times = record_times
+        self._on_delivered = on_delivered
         self._troubles = Troubles()
-        # Success is what is neither failed nor under way: Python is called for failures only.
+        # Success is what is neither failed nor under way: Python is called for failures only, unless somebody asks.
         self._producer = open_client(
             Producer,
             producer_config(
                 settings,
                 delivery_timeout_ms=DELIVERY_SECONDS_MAX * 1_000,
-                delivery_report_only_error=True,
+                delivery_report_only_error=on_delivered is None,
                 error_cb=self._troubles,
             ),
         )
@@ -165,6 +174,8 @@ class Sender:
     def _report(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._fail(f"{message.topic()}: key {message.key()!r}: {error.str()}")
+        elif self._on_delivered is not None:
+            self._on_delivered(str(message.topic()), int(message.partition() or 0), int(message.offset() or 0))
 
     def _fail(self, failure: str, count: int = 1) -> None:
         self.failed += count

@@ -6,7 +6,7 @@ from typing import Generic
 import psycopg
 import structlog
 
-from voucher_ledger.core.demand import Outcome
+from voucher_ledger.core.demand import Tally
 from voucher_ledger.core.envelope import encoder
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger.errors import Contended, Straddles
@@ -111,12 +111,12 @@ class Decider(Generic[State]):
             laps.end("load")
             self._decide_each(state, items, shares)
             laps.end("decide")
-            room.write(connection, state)
             for share in shares.values():
                 if share.dead_letters:
                     self._ledger_positions.count_dead_letters(connection, share.partition, len(share.dead_letters))
             self._outbox.prune(connection, published)
             self._outbox.insert(connection, shares.values())
+            room.write(connection, state)  # last, since it locks the rows that other batches wait for
             laps.end("write")
             self._windows.before_commit()
         laps.end("commit")
@@ -137,7 +137,8 @@ class Decider(Generic[State]):
             if place < len(items) and items[place].partition == last.partition:
                 continue
             partition = last.partition
-            time_ms = last.time_ms if isinstance(last, Command) else 0
+            # Not the last one's: it may be a dead letter, and with CreateTime times need not ascend.
+            time_ms = max([item.time_ms for item in items[run_start:place] if isinstance(item, Command)], default=0)
             share = shares.get(partition)
             if share is None:
                 shares[partition] = Share(partition, self.positions[partition].next_offset, last.offset + 1)
@@ -154,12 +155,13 @@ class Decider(Generic[State]):
         decide, evolve = self._room.decide, self._room.evolve
         partition = items[0].partition
         share, encode = shares[partition], self._encoder(partition)
-        outcomes: dict[int, list[Outcome]] = {number: [] for number in shares}
-        decided = outcomes[partition]
+        topic = self._room.command_topic
+        tallies = {number: Tally(topic, number, one.first_offset) for number, one in shares.items()}
+        count = tallies[partition].add
         for item in items:
             if item.partition != partition:
                 partition = item.partition
-                share, encode, decided = shares[partition], self._encoder(partition), outcomes[partition]
+                share, encode, count = shares[partition], self._encoder(partition), tallies[partition].add
             if isinstance(item, DeadLetter):
                 share.dead_letters.append(item)
                 continue
@@ -174,9 +176,9 @@ class Decider(Generic[State]):
             evolve(state, item, event)
             share.events.append(encode(event, item))
             share.keys.append(item.record.key())
-            decided.append((item.offset, item.time_ms, event))
+            count(item.offset, item.time_ms, event)
         for number, share in shares.items():
-            share.sum_up(self._room.command_topic, outcomes[number])
+            share.sum_up(tallies[number])
 
     def _encoder(self, partition: int) -> Callable[[Event, Command], bytes]:
         found = self._encoders.get(partition)

@@ -1,14 +1,14 @@
 """What a batch has to publish, and its compressed form in the outbox: one row a batch and partition."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import orjson
 import psycopg
 import zstandard
 
-from voucher_ledger.core.demand import Outcome, Rollup, roll_up
+from voucher_ledger.core.demand import Rollup, Tally
 
 COMPRESSION_LEVEL = 1
 
@@ -76,10 +76,9 @@ class Share:
     rollups: list[Rollup] = field(default_factory=list, compare=False)
     times_ms: list[int] = field(default_factory=list, compare=False)
 
-    def sum_up(self, topic: str, outcomes: Sequence[Outcome]) -> None:
-        """Make the rollups and times of its outcomes, which answer commands of `topic`."""
-        self.rollups = roll_up(topic, self.partition, self.first_offset, self.next_offset, outcomes)
-        self.times_ms = [time_ms for _, time_ms, _ in outcomes]
+    def sum_up(self, tally: Tally) -> None:
+        """Take the rollups and times of its outcomes from the tally that counted them."""
+        self.rollups, self.times_ms = tally.rollups(self.next_offset), tally.times_ms
 
 
 class Outbox:

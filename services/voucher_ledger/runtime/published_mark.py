@@ -28,14 +28,7 @@ def published_mark(
     A row is published whole or not at all, so the last published cause tells. Waits until no transaction is open on
     the output. Raises SessionLost where one stays open, or Kafka does not answer.
     """
-    prefix = f"{command_topic}/{partition}/"
-    last = max(
-        _last_cause(settings, event_topic, partition, lambda record: _event_cause(record, prefix)),
-        _last_cause(
-            settings, DEAD_LETTER_TOPIC, partition % dead_partitions,
-            lambda record: _dead_letter_cause(record, command_topic, partition),
-        ),
-    )  # fmt: skip
+    last = last_answered(settings, command_topic, partition, event_topic, dead_partitions)
     mark = rows[0].first_offset
     for row in rows:
         if row.first_offset <= last:
@@ -43,7 +36,23 @@ def published_mark(
     return mark
 
 
-def _last_cause(settings: Settings, topic: str, partition: int, cause_of: CauseOf) -> int:
+def last_answered(
+    settings: Settings, command_topic: str, partition: int, event_topic: str, dead_partitions: int
+) -> int:
+    """The greatest offset of `command_topic`/`partition` that a published event or dead letter answers, -1 where none
+    is: answers are published in the order of what they answer. Waits and raises as `published_mark`.
+    """
+    prefix = f"{command_topic}/{partition}/"
+    return max(
+        last_cause(settings, event_topic, partition, lambda record: _event_cause(record, prefix)),
+        last_cause(
+            settings, DEAD_LETTER_TOPIC, partition % dead_partitions,
+            lambda record: _dead_letter_cause(record, command_topic, partition),
+        ),
+    )  # fmt: skip
+
+
+def last_cause(settings: Settings, topic: str, partition: int, cause_of: CauseOf) -> int:
     """The greatest cause among the topic partition's committed records, -1 where there is none: read backwards in
     windows that double.
     """

@@ -4,7 +4,7 @@ import psycopg
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 
-from voucher_ledger.core.demand import outcome_of
+from voucher_ledger.core.demand import Tally, outcome_of
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
 from voucher_ledger.runtime.outbox import Outbox, Share
 from voucher_ledger.runtime.positions import Position, Positions
@@ -84,7 +84,7 @@ class Recovery:
         if waiting:
             log.info("publishing again", topic=self._command_topic, partition=partition, batches=len(waiting))
         for share in waiting:
-            share.sum_up(self._command_topic, [outcome_of(event) for event in share.events])
+            sum_up_again(self._command_topic, share)
         return waiting
 
     def _mark_without_offset(self, partition: int, rows: list[Share], next_offset: int) -> int:
@@ -120,3 +120,11 @@ class Recovery:
                 raise SessionLost(f"watermarks of {self._command_topic}/{partition}: no answer")
             marks[partition] = found
         return marks
+
+
+def sum_up_again(command_topic: str, share: Share) -> None:
+    """Count the rollups of a share from the outbox, which does not keep them, from its events."""
+    tally = Tally(command_topic, share.partition, share.first_offset)
+    for event in share.events:
+        tally.add(*outcome_of(event))
+    share.sum_up(tally)

@@ -38,12 +38,14 @@ ALLOWED_CATEGORIES = sorted(vertical.category for vertical in CATALOGUE)
 NOT_ALLOWED_CATEGORY = "jewellery"
 
 # Users by city tier, 1 to 6; the lower the tier, the more the second wave adds.
-_TIERS: dict[Wave, tuple[int, ...]] = {1: (30, 24, 18, 13, 9, 6), 2: (33, 30, 26, 22, 18, 14)}
-_TIER_BOUNDS = {wave: tuple(accumulate(shares)) for wave, shares in _TIERS.items()}
+TIERS: dict[Wave, tuple[int, ...]] = {1: (30, 24, 18, 13, 9, 6), 2: (33, 30, 26, 22, 18, 14)}
+_TIER_BOUNDS = {wave: tuple(accumulate(shares)) for wave, shares in TIERS.items()}
 _VERTICAL_BOUNDS: dict[Wave, tuple[int, ...]] = {
     1: tuple(accumulate(vertical.first_wave for vertical in CATALOGUE)),
     2: tuple(accumulate(vertical.second_wave for vertical in CATALOGUE)),
 }
+# How many orders the second wave has for each of the first.
+GROWTH = _VERTICAL_BOUNDS[2][-1] / _VERTICAL_BOUNDS[1][-1]
 
 
 def vertical_at(wave: Wave, part: float) -> Vertical:
@@ -54,6 +56,12 @@ def vertical_at(wave: Wave, part: float) -> Vertical:
 def tier_at(wave: Wave, part: float) -> int:
     """The city tier, 1 to 6, at `part` (0 to below 1) of a wave's users."""
     return 1 + _place(_TIER_BOUNDS[wave], part)
+
+
+def growth_of_tier(tier: int) -> float:
+    """How many orders from a city tier, 1 to 6, the second wave has for each of the first."""
+    first, second = (TIERS[wave][tier - 1] / sum(TIERS[wave]) for wave in (1, 2))
+    return GROWTH * second / first
 
 
 def _place(bounds: tuple[int, ...], part: float) -> int:

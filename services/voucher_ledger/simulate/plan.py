@@ -43,8 +43,9 @@ def opening(scenario: Scenario, seed: int) -> Iterator[TimedCommand]:
     """Open the campaign and those beside it. They must be decided before the claims are sent: another room does."""
     prefix = command_prefix(scenario, seed)
     begin_ms = scenario.begin_ms - MINUTE_MS
-    kept_back = scenario.cards // 10
-    first = _open(scenario, opening_id(scenario, seed), "", scenario.cards - kept_back, begin_ms)
+    kept_back = scenario.cards - scenario.opening_cards
+    paced = _paced(scenario)
+    first = _open(scenario, opening_id(scenario, seed), "", scenario.opening_cards, begin_ms, **paced)
     yield first
     yield first
     yield _change(
@@ -65,8 +66,21 @@ def opening(scenario: Scenario, seed: int) -> Iterator[TimedCommand]:
     yield _change(scenario, prefix, "top_up", "-nowhere", {"quota": 1, "budget_minor": 0, "reason": "a typing error"})
 
 
+def _paced(scenario: Scenario) -> dict[str, object]:
+    """What the opening of the campaign itself says of its tranches and its waiting room, if it has any.
+
+    The tranches are as large as what is claimable from the start, the top-up left out.
+    """
+    paced: dict[str, object] = {} if scenario.when_empty == "reject" else {"when_empty": scenario.when_empty}
+    if scenario.release_s:
+        quota = scenario.opening_cards // (len(scenario.release_s) + 1)
+        times_ms = [scenario.begin_ms + second * 1_000 for second in scenario.release_s]
+        paced["release"] = [{"at": rfc3339(at_ms), "quota": quota} for at_ms in times_ms]
+    return paced
+
+
 def _open(
-    scenario: Scenario, command_id: str, suffix: str, quota: int, starts_ms: int, budget_minor: int | None = None
+    scenario: Scenario, command_id: str, suffix: str, quota: int, starts_ms: int, **change: object
 ) -> TimedCommand:
     campaign_id = f"{scenario.campaign_id}{suffix}"
     data: dict[str, object] = {
@@ -74,7 +88,7 @@ def _open(
         "name": f"Free order, {campaign_id}",
         "currency": scenario.currency,
         "quota": quota,
-        "budget_minor": quota * scenario.face_value_minor if budget_minor is None else budget_minor,
+        "budget_minor": quota * scenario.face_value_minor,
         "voucher": {
             "kind": "free_order",
             "face_value_minor": scenario.face_value_minor,
@@ -87,6 +101,7 @@ def _open(
         "hold_ttl_s": scenario.hold_ttl_s,
         "categories": ALLOWED_CATEGORIES,
         "category_budgets_minor": scenario.category_budgets_minor,
+        **change,
     }
     return command(CAMPAIGN_TOPIC, "campaign.open", command_id, scenario.begin_ms - MINUTE_MS, campaign_id, data)
 

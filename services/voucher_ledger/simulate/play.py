@@ -16,6 +16,7 @@ from voucher_ledger.simulate.plan import claims, opening
 from voucher_ledger.simulate.react import Users
 from voucher_ledger.simulate.scenario import Scenario, command_prefix
 from voucher_ledger.simulate.tally import Tally
+from voucher_ledger.simulate.waiting import WaitingRoom
 
 CHUNK_COMMANDS_MAX = 2_000
 PROGRESS_SECONDS = 0.5
@@ -64,10 +65,16 @@ def play(
         ValueError: the rate is not above 0.
     """
     pace = Pace(rate, time.monotonic)
-    sender = Sender(settings, record_times=scenario.record_times)
+    tally = Tally(command_prefix(scenario, seed), scenario.campaign_id)
+    if scenario.when_empty == "queue":
+        tally.waiting_room = WaitingRoom()
+        on_delivered = tally.count_delivery
+    else:
+        on_delivered = None
+    sender = Sender(settings, record_times=scenario.record_times, on_delivered=on_delivered)
     sender.require_topics([*COMMANDS_BY_TOPIC, *EVENTS_BY_TOPIC])
     with Answers(settings) as answers, sender:
-        player = _Player(scenario, seed, sender, answers, on_progress, stop)
+        player = _Player(tally, scenario, seed, sender, answers, on_progress, stop)
         player.send(list(opening(scenario, seed)))
         player.await_answers()
         player.tally.phase = "claims"
@@ -84,6 +91,7 @@ class _Player:
 
     def __init__(
         self,
+        tally: Tally,
         scenario: Scenario,
         seed: int,
         sender: Sender,
@@ -91,7 +99,7 @@ class _Player:
         on_progress: Callable[[Tally], None],
         stop: Event,
     ) -> None:
-        self.tally = Tally(command_prefix(scenario, seed), scenario.campaign_id)
+        self.tally = tally
         self._scenario = scenario
         self._users = Users(scenario, seed)
         self._sender = sender
@@ -121,7 +129,7 @@ class _Player:
                 self._follow(min(left_seconds, _IDLE_SECONDS))
 
     def await_answers(self, *, expiries: bool = False) -> None:
-        """Go on until every command is answered, and with `expiries` until no voucher is open either."""
+        """Go on until every command is answered, and with `expiries` until no voucher is open and nobody waits."""
         self._answered_seconds = time.monotonic()
         while not self._stop.is_set() and (self.tally.unanswered > 0 or (expiries and self._open())):
             self._follow(_IDLE_SECONDS)
@@ -138,7 +146,7 @@ class _Player:
         self._report()
 
     def _open(self) -> bool:
-        return self.tally.open_vouchers > 0 or self.tally.held_vouchers > 0
+        return self.tally.open_vouchers > 0 or self.tally.held_vouchers > 0 or self.tally.waiting > 0
 
     def _follow(self, wait_seconds: float) -> None:
         events = self._answers.read(wait_seconds)

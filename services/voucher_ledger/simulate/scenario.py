@@ -1,6 +1,7 @@
 """What is simulated: one campaign, its claimants, and how they behave."""
 
 from dataclasses import dataclass
+from typing import Literal
 from zlib import crc32
 
 import orjson
@@ -24,7 +25,8 @@ class Scenario:
     time constant `hot_s` within `day_s`. With `await_expiries` a play goes on until no voucher is open any more, which
     needs the sweeper. `wave` tells what is ordered, and from where (see the catalogue). With `record_times` records
     carry simulated timestamps, which topics with CreateTime keep; on topics with LogAppendTime (the default) the
-    brokers' clock decides, and a play is as fast as it can be.
+    brokers' clock decides, and a play is as fast as it can be. With `release_s` tranches come so many seconds after
+    `begin_ms`; with `when_empty` of `queue` claimants wait, and with `await_expiries` a play goes on while one does.
 
     Raises ValueError where a figure makes no sense.
     """
@@ -44,6 +46,9 @@ class Scenario:
     await_expiries: bool = False
     record_times: bool = False
     wave: Wave = 1
+    hotel_budget: bool = True
+    release_s: tuple[int, ...] = ()
+    when_empty: Literal["reject", "queue"] = "reject"
 
     def __post_init__(self) -> None:
         """Refuse what would make commands that no schema takes, or no campaign at all."""
@@ -69,8 +74,13 @@ class Scenario:
 
     @property
     def category_budgets_minor(self) -> dict[str, int]:
-        """Hotels have a budget of their own, less than users would like to spend there."""
-        return {"hotel": self.cards * self.face_value_minor // 25}
+        """Hotels have a budget of their own, less than users would like to spend there; without `hotel_budget` none."""
+        return {"hotel": self.cards * self.face_value_minor // 25} if self.hotel_budget else {}
+
+    @property
+    def opening_cards(self) -> int:
+        """The cards that the campaign is opened with; the rest is a top-up."""
+        return self.cards - self.cards // 10
 
 
 CHANNELS = ("app", "mini-program", "web")

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from voucher_ledger.simulate.waiting import WaitingRoom
+
 # By how much an answer changes the vouchers that wait to be used, and those held by an order.
 _OPEN_CHANGE = {
     "voucher.granted": (1, 0),
@@ -22,7 +24,8 @@ class Tally:
     `sent` counts commands by topic, rubbish left out; `answers` counts first outcomes by type, `duplicates` repeated
     ones, `refusals` those by (type, reason). The sweeper's commands on the campaign are in these too, but `answered`
     counts this play's own, to set against what was sent. Of the campaign itself, `granted` vouchers were ever granted,
-    of which `open_vouchers` may be used and `held_vouchers` are in an order.
+    of which `open_vouchers` may be used and `held_vouchers` are in an order. In a campaign with a waiting room,
+    `waiting_room` tells who waits; admissions from it answer a claim once more, and are not in `answered`.
     """
 
     prefix: str
@@ -41,6 +44,7 @@ class Tally:
     opening_refused: str | None = None
     elapsed_seconds: float = 0.0
     phase: str = "opening"
+    waiting_room: WaitingRoom | None = None
 
     @property
     def commands(self) -> int:
@@ -52,6 +56,16 @@ class Tally:
         """How many commands of this play have not been answered yet."""
         return self.commands - self.answered
 
+    @property
+    def waiting(self) -> int:
+        """How many claimants wait for their turn."""
+        return 0 if self.waiting_room is None else self.waiting_room.waiting
+
+    def count_delivery(self, topic: str, partition: int, offset: int) -> None:
+        """A record of this play is at this place: what a campaign with a waiting room needs to know of its claims."""
+        if self.waiting_room is not None and topic == "claim.commands":
+            self.answered += self.waiting_room.delivered(f"{topic}/{partition}/{offset}/0")
+
     def count_answer(self, event: dict[str, Any]) -> None:
         """Add an event (a CloudEvents envelope); what follows from an outcome (index above 0) is no answer."""
         if not event["id"].endswith("/0"):
@@ -59,7 +73,7 @@ class Tally:
         type_, data = event["type"], event["data"]
         own = data["command_id"].startswith(self.prefix)
         if own:
-            self.answered += 1
+            self.answered += self._answers_own(event)
         elif not data["command_id"].startswith("expire-") or data.get("campaign_id") != self.campaign_id:
             return
         if "duplicate" in data:
@@ -72,6 +86,11 @@ class Tally:
                 self._move(type_, data)
         if own and data["command_id"] == f"{self.prefix}open" and not self.opened:
             self._judge_opening(type_, data)
+
+    def _answers_own(self, event: dict[str, Any]) -> int:
+        if self.waiting_room is not None and event["id"].startswith("claim.commands/"):
+            return self.waiting_room.answered(event)
+        return 1
 
     def _move(self, type_: str, data: dict[str, Any]) -> None:
         if type_ == "voucher.granted":

@@ -64,6 +64,10 @@ class Reader:
             ),
         )
 
+    def reconnect(self, connection: psycopg.Connection) -> None:
+        """Go on with another database connection; the clients of Kafka find it again by themselves."""
+        self._connection = connection
+
     def close(self) -> None:
         """Leave Kafka; the database connection is the caller's."""
         self._consumer.close()
@@ -80,7 +84,7 @@ class Reader:
         positions, balances = self._ledger()
         try:
             places = self._places()
-            published = self._published()
+            published = published_offsets(self._admin)
             starts = settled(partial(self._offsets, places, OffsetSpec.earliest()))
             ends = settled(partial(self._offsets, places, OffsetSpec.latest()))
         except KafkaException as error:
@@ -131,25 +135,6 @@ class Reader:
         )
         return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
 
-    def _published(self) -> dict[Place, int]:
-        """The groups' committed offsets; a partition whose commit is under way in an open transaction is left out."""
-        found: dict[Place, int] = {}
-        for topic, room in ROOM_BY_COMMAND_TOPIC.items():
-            asked = ConsumerGroupTopicPartitions(group_of(room))
-            futures = self._admin.list_consumer_group_offsets(
-                [asked], require_stable=True, request_timeout=REQUEST_SECONDS_MAX
-            )
-            try:
-                answer = futures[group_of(room)].result()
-            except KafkaException as error:
-                if error.args[0].code() in (KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError.GROUP_ID_NOT_FOUND):
-                    continue
-                raise
-            for place in answer.topic_partitions or ():
-                if place.error is None and place.offset >= 0 and place.topic == topic:
-                    found[place.topic, place.partition] = place.offset
-        return found
-
     def _ages(self, waiting: list[TopicPartition]) -> dict[Place, float]:
         """The age in seconds of the first waiting record of each partition, for those read in AGES_SECONDS_MAX."""
         if not waiting:
@@ -170,3 +155,24 @@ class Reader:
         finally:
             self._consumer.unassign()
         return ages
+
+
+def published_offsets(admin: AdminClient) -> dict[Place, int]:
+    """The groups' committed offsets; a partition whose commit is under way in an open transaction is left out.
+
+    Raises KafkaException where Kafka does not answer.
+    """
+    found: dict[Place, int] = {}
+    for topic, room in ROOM_BY_COMMAND_TOPIC.items():
+        asked = ConsumerGroupTopicPartitions(group_of(room))
+        futures = admin.list_consumer_group_offsets([asked], require_stable=True, request_timeout=REQUEST_SECONDS_MAX)
+        try:
+            answer = futures[group_of(room)].result()
+        except KafkaException as error:
+            if error.args[0].code() in (KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError.GROUP_ID_NOT_FOUND):
+                continue
+            raise
+        for place in answer.topic_partitions or ():
+            if place.error is None and place.offset >= 0 and place.topic == topic:
+                found[place.topic, place.partition] = place.offset
+    return found

@@ -19,13 +19,16 @@ CLAIM_TOPIC = "claim.commands"
 ORDER_TOPIC = "order.commands"
 
 ROUND_SECONDS = 0.5
-# While a waiting room empties, rounds follow each other as the admissions are decided.
-ADMITTING_ROUND_SECONDS = 0.05
+# While a waiting room empties, rounds follow each other faster, each with so many admissions at most: more than the
+# claims room decides in that time would only put its claims off. What is underway is no measure, for under a backlog
+# admissions are decided as late as all else.
+ADMITTING_ROUND_SECONDS = 0.1
+ADMISSIONS_A_ROUND_MAX = 6_000
+LINE_RESTS_SECONDS_MAX = 60.0
+LINE_TRIES_BEFORE_WARNING = 3
 STANDBY_SECONDS = 1.0
 # The most commands of a topic that wait to be decided: a backlog of due rows is worked off at the rooms' pace.
 DUE_ROWS_MAX = 10_000
-# As many admissions as the claims room decides in about half a second: more would only put its claims off.
-ADMISSIONS_UNDERWAY_MAX = 20_000
 AGAIN_AFTER_SECONDS = 30.0
 # The broker that stamps a command may be this much behind our clock: its record must not be early by it.
 CLOCK_MARGIN_MS = 250
@@ -39,11 +42,13 @@ log = structlog.get_logger()
 class Sweep:
     """One session: a connection, a producer, and how each topic stamps its records."""
 
-    def __init__(self, settings: Settings, recently_sent: RecentlySent, observer: Observer = _NO_OBSERVER) -> None:
+    def __init__(
+        self, settings: Settings, recently_sent: RecentlySent, underway: Underway, observer: Observer = _NO_OBSERVER
+    ) -> None:
         """Connect to both. Raises Unreachable, NotSetUp."""
         self._recently_sent = recently_sent
+        self._underway = underway
         self._observer = observer
-        self._underway = Underway(round(ROUND_SECONDS * 1000))
         self._by_broker = stamped_by_broker(settings, [CLAIM_TOPIC, ORDER_TOPIC])
         self._store = DueStore(settings)
         self._sender = CommandSender(settings, "sweeper")
@@ -81,8 +86,11 @@ class Sweep:
             return False
         record_time_ms, due_ms = self._times_ms(CLAIM_TOPIC)
         rules = self._store.campaigns({line.campaign_id for line in lines})
-        standings = self._underway.standings(lines, time.monotonic_ns() // 1_000_000)
-        found = turns(lines, rules, standings, due_ms, ADMISSIONS_UNDERWAY_MAX)
+        clock_ms = time.monotonic_ns() // 1_000_000
+        standings = self._underway.standings(lines, clock_ms)
+        for (campaign_id, partition), tries in self._underway.stuck(LINE_TRIES_BEFORE_WARNING).items():
+            log.warning("a waiting line does not move", campaign=campaign_id, partition=partition, tries=tries)
+        found = turns(lines, rules, standings, due_ms, ADMISSIONS_A_ROUND_MAX)
         commands = [
             OutgoingCommand(
                 CLAIM_TOPIC,
@@ -95,7 +103,7 @@ class Sweep:
             for waiting in self._store.places(turn)
         ]
         offsets = self._sender.send(commands)
-        self._underway.remember(found, {partition: offset for (_, partition), offset in offsets.items()})
+        self._underway.remember(found, {partition: offset for (_, partition), offset in offsets.items()}, clock_ms)
         return bool(self._underway)
 
     def close(self) -> None:
@@ -132,6 +140,13 @@ class Sweep:
         return len(expiries)
 
 
+def new_underway() -> Underway:
+    """Nothing underway; it outlives a session, as what was sent does."""
+    return Underway(
+        round(ROUND_SECONDS * 1000), round(LINE_RESTS_SECONDS_MAX * 1000), round(AGAIN_AFTER_SECONDS * 1000)
+    )
+
+
 def run(settings: Settings, stopping: threading.Event, observer: Observer = _NO_OBSERVER) -> None:
     """Sweep until `stopping` is set. A lost session is followed by another, up to `attempts_max` failures in a row.
 
@@ -139,8 +154,9 @@ def run(settings: Settings, stopping: threading.Event, observer: Observer = _NO_
     SessionLost where something that the first session found is missing.
     """
     recently_sent = RecentlySent(2 * DUE_ROWS_MAX, round(AGAIN_AFTER_SECONDS * 1000))
+    underway = new_underway()
     attempt = 0
-    session = Sweep(settings, recently_sent, observer)
+    session = Sweep(settings, recently_sent, underway, observer)
     while True:
         began = time.monotonic()
         try:
@@ -160,7 +176,7 @@ def run(settings: Settings, stopping: threading.Event, observer: Observer = _NO_
             if stopping.wait(min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2**attempt)):
                 return
             try:
-                session = Sweep(settings, recently_sent, observer)
+                session = Sweep(settings, recently_sent, underway, observer)
                 break
             except NotSetUp as error:
                 failure = lost_setup(error)

@@ -90,7 +90,7 @@ const breakdowns = (one) => {
 
 const books = (one) => {
   const found = one?.reconciliation;
-  if (!found) return "";
+  if (!found) return one?.facts ? "Demand and ledger are compared once nothing is on its way." : "";
   const text = `Out by demand ${whole(found.counted)}, by the ledger ${whole(found.ledger)}`;
   return found.difference ? element("span", "off", `${text}: ${whole(found.difference)} apart`) : `${text}: they agree.`;
 };
@@ -176,4 +176,14 @@ for (const button of document.querySelectorAll("[data-span]")) {
   });
 }
 
-ask();
+// A report is this page with its state in it: shown once, and nobody is asked.
+const kept = here("state");
+if (kept) {
+  shown = JSON.parse(kept.textContent);
+  // A campaign of less than two minutes has its seconds only.
+  document.querySelector(`[data-span=${shown.campaign.minutes.at.length > 1 ? "minutes" : "recent"}]`).click();
+  here("freshness").className = "live";
+  here("freshness-text").textContent = `a report: as of ${new Date(1000 * shown.campaign.as_of).toISOString().slice(0, 19)}Z`;
+} else {
+  ask();
+}

@@ -1,0 +1,1 @@
+"""What operators reach for after the night: proofs, traces and repairs from the topics and the ledger."""

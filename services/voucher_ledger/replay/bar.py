@@ -1,0 +1,45 @@
+"""A progress bar on a terminal; nothing where there is none."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_REFRESH_SECONDS = 0.1
+
+
+class Bar:
+    """Shows on standard error how many of `total` are done (None: it is not known how many there are)."""
+
+    def __init__(self, doing: str, total: int | None) -> None:
+        self._next_seconds = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._task = self._bar.add_task(doing, total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, done: int) -> None:
+        """Show that `done` are done; cheap enough to call for each."""
+        if self._bar.disable or time.monotonic() < self._next_seconds:
+            return
+        self._next_seconds = time.monotonic() + _REFRESH_SECONDS
+        self._bar.update(self._task, completed=done)

@@ -1,0 +1,182 @@
+"""What `voucher-ledger replay copy` does."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from voucher_ledger.produce.clients import known_topics, open_client
+from voucher_ledger.produce.pace import Pace
+from voucher_ledger.replay.bar import Bar
+from voucher_ledger.replay.bounds import Bound
+from voucher_ledger.replay.copying.copier import CLAIMS, Copier
+from voucher_ledger.replay.copying.merge import Merge
+from voucher_ledger.replay.copying.pairs import Pair, refusal
+from voucher_ledger.replay.copying.progress import first_left, learn
+from voucher_ledger.replay.copying.rewrite import Rewriter
+from voucher_ledger.replay.copying.schedule import Schedule
+from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.operations import recorded
+from voucher_ledger.replay.reading import Span, open_reader, records, spans
+from voucher_ledger.replay.transactions import Transactions
+from voucher_ledger.replay.windows import Windows
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
+from voucher_ledger.runtime.settings import Settings
+
+# Each waits for Kafka most of its time, and reads a partition's tail.
+SCANS_AT_ONCE = 8
+_NO_WINDOWS = Windows()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be copied, and how. `speed` 0 is as fast as it goes; `count_max` None is all of it."""
+
+    name: str
+    pairs: Sequence[Pair]
+    since: Bound
+    until: Bound
+    partitions: frozenset[int]
+    to_kafka: str | None
+    speed: float
+    rate: float | None
+    count_max: int | None
+    campaign_prefix: str | None
+    pseudonym_key: bytes | None
+    original_times: bool
+
+
+def run(
+    settings: Settings,
+    request: Request,
+    *,
+    apply: bool,
+    reason: str | None,
+    arguments: dict[str, Any],
+    json: bool,
+    windows: Windows = _NO_WINDOWS,
+) -> int:
+    """Copy (`apply`), or tell what would be copied.
+
+    Returns:
+        0 done. Raises Refused, Unread, Unreachable, NotSetUp, SessionLost, Fenced.
+    """
+    target = settings if request.to_kafka is None else settings.model_copy(update={"kafka": request.to_kafka})
+    same = request.to_kafka is None or _cluster_id(settings) == _cluster_id(target)
+    told = refusal(request.pairs, same_cluster=same, campaign_prefix=request.campaign_prefix)
+    if told is not None:
+        raise Refused(told)
+    parts = _parts(settings, target, request)
+    if not apply:
+        _tell(_outlook(settings, request, parts), json)
+        return ExitCode.DONE
+    with (
+        recorded(settings, "copy", reason, arguments) as operation,
+        Transactions(target, f"copy-{request.name}", windows) as producer,  # first: it settles what was left open
+    ):
+        rewriter = Rewriter(request.name, request.campaign_prefix or "", request.pseudonym_key)
+        schedule = Schedule(request.speed, time.monotonic)
+        copier = Copier(
+            producer, dict(request.pairs), rewriter, schedule, Pace(request.rate, time.monotonic),
+            original_times=request.original_times,
+        )  # fmt: skip
+        left = _left(target, request, parts, rewriter)
+        with Bar("copying", sum(part.end - part.start for part in left)) as bar:
+            for count in copier.run(Merge(settings, left), request.count_max):
+                operation.result["copied"] = count
+                bar.update(count)
+        operation.result.update(
+            by_topic=dict(copier.copied.by_topic), left_out=copier.copied.rehearsals, blanked=rewriter.blanked,
+            header_names_unreadable=copier.copied.names_unreadable,
+            late_seconds_max=round(schedule.late_seconds_max, 3),
+        )  # fmt: skip
+    _tell({"applied": True, **operation.result}, json)
+    return ExitCode.DONE
+
+
+def _parts(settings: Settings, target: Settings, request: Request) -> list[Span]:
+    """What is to be copied, copied or not. Raises Refused where a target has fewer partitions than its source."""
+    consumer = open_reader(target)
+    try:
+        known = known_topics(consumer, target.kafka, [pair.target for pair in request.pairs])
+    finally:
+        consumer.close()
+    parts: list[Span] = []
+    for pair in request.pairs:
+        found = spans(settings, pair.source, request.partitions or None, request.since, request.until)
+        there = len(known[pair.target].partitions)
+        needed = _partitions(settings, pair.source)
+        if there < needed:
+            raise Refused(
+                f"{pair.target} has {there} partitions, {pair.source} has {needed}: a copy lies in the partition "
+                "of its original, so that the order is kept"
+            )
+        parts += found
+    return parts
+
+
+def _left(target: Settings, request: Request, parts: list[Span], rewriter: Rewriter) -> list[Span]:
+    by_source = {pair.source: pair for pair in request.pairs}
+    left: list[Span] = []
+    resumed = False
+    with ThreadPoolExecutor(SCANS_AT_ONCE) as scans:
+        starts = scans.map(lambda part: first_left(target, by_source[part.topic], part, request.name), parts)
+        for part, start in zip(parts, starts, strict=True):
+            resumed |= start > part.start
+            if start < part.end:
+                left.append(Span(part.topic, part.partition, start, part.end))
+    if resumed and CLAIMS in by_source:
+        learn(target, by_source[CLAIMS], request.name, rewriter.vouchers)
+    return left
+
+
+def _outlook(settings: Settings, request: Request, parts: list[Span]) -> dict[str, Any]:
+    """What a copy would be: records at most, since offsets have gaps; the times of the first and the last."""
+    # A few records of each end, not one, since offsets have gaps.
+    heads = [Span(part.topic, part.partition, part.start, min(part.end, part.start + 10)) for part in parts]
+    tails = [Span(part.topic, part.partition, max(part.start, part.end - 10), part.end) for part in parts]
+    edges = [int(record.timestamp()[1]) for edge in (heads, tails) for record in records(settings, edge)]
+    seconds = (max(edges) - min(edges)) / 1_000 if edges else 0.0
+    return {
+        "applied": False,
+        "records_max": sum(part.end - part.start for part in parts),
+        "by_topic": {
+            pair.source: sum(part.end - part.start for part in parts if part.topic == pair.source)
+            for pair in request.pairs
+        },
+        "original_seconds": round(seconds, 3),
+        "copy_seconds": round(seconds / request.speed, 3) if request.speed else None,
+    }  # fmt: skip
+
+
+def _partitions(settings: Settings, topic: str) -> int:
+    consumer: Consumer = open_reader(settings)
+    try:
+        return len(known_topics(consumer, settings.kafka, [topic])[topic].partitions)
+    finally:
+        consumer.close()
+
+
+def _cluster_id(settings: Settings) -> str:
+    admin = open_client(AdminClient, admin_config(settings))
+    try:
+        return str(admin.describe_cluster(request_timeout=REQUEST_SECONDS_MAX).result().cluster_id)
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
+
+
+def _tell(document: dict[str, Any], json: bool) -> None:
+    if json:
+        print(orjson.dumps(document).decode())
+        return
+    for name, value in document.items():
+        if name != "applied":
+            print(f"{name:<24} {value}")
+    print("done" if document["applied"] else "a dry run: --apply --reason WHY does it")

@@ -1,0 +1,97 @@
+"""Which dead letters are meant, and which of them may be driven again. Pure."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
+from voucher_ledger.replay.dead_letters.letters import Letter
+from voucher_ledger.replay.dead_letters.marks import Mark, MarkKind
+
+ATTEMPTS_MAX = 3
+_PARTICULAR = re.compile(r"""b?'[^']*'|"(?:[^"\\]|\\.)*"|\d[\d,]*""")
+
+
+class State(StrEnum):
+    """What has been done about a letter."""
+
+    OPEN = "open"
+    REDRIVEN = "redriven"
+    QUARANTINED = "quarantined"
+
+
+class Verdict(StrEnum):
+    """What redrive does with a letter, or why it leaves it where it is."""
+
+    REDRIVE = "redrive"
+    REDRIVEN_BEFORE = "redriven before"
+    QUARANTINED = "quarantined"
+    DIED_TOO_OFTEN = "died too often"
+    NO_COMMAND_TOPIC = "of no command topic"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a letter must be to be meant: all that is given must hold.
+
+    `topics` are command topics, `error` is a part of the reason (any case), `error_pattern` is found in it, `key` is
+    the record's whole key, `places` name letters themselves, `states` what was done about them.
+    """
+
+    topics: frozenset[str] = frozenset()
+    error: str | None = None
+    error_pattern: re.Pattern[str] | None = None
+    key: bytes | None = None
+    places: frozenset[tuple[int, int]] = frozenset()
+    states: frozenset[State] = field(default_factory=lambda: frozenset(State))
+
+    def takes(self, letter: Letter, mark: Mark | None) -> bool:
+        """Whether the letter is meant."""
+        return (
+            (not self.places or letter.place in self.places)
+            and (not self.topics or letter.topic in self.topics)
+            and (self.error is None or self.error.lower() in letter.error.lower())
+            and (self.error_pattern is None or self.error_pattern.search(letter.error) is not None)
+            and (self.key is None or letter.key == self.key)
+            and state_of(mark) in self.states
+        )
+
+
+def state_of(mark: Mark | None) -> State:
+    """What the last mark of a letter says of it."""
+    if mark is None or mark.kind is MarkKind.RELEASED:
+        return State.OPEN
+    return State.REDRIVEN if mark.kind is MarkKind.REDRIVEN else State.QUARANTINED
+
+
+def verdict(
+    letter: Letter, mark: Mark | None, *, attempts_max: int = ATTEMPTS_MAX, again_before_ms: int | None = None
+) -> Verdict:
+    """Whether a letter may be driven again.
+
+    Args:
+        letter: the letter.
+        mark: its last mark, None where there is none.
+        attempts_max: a letter that has died so often stays where it is: what sends it again makes a loop.
+        again_before_ms: drive it although it was driven before, if that was before this time. (A time and no yes or no:
+            a run that was killed is repeated by the same command, and must not drive twice what it drove itself.)
+    """
+    if letter.topic not in COMMANDS_BY_TOPIC:
+        return Verdict.NO_COMMAND_TOPIC
+    state = state_of(mark)
+    if state is State.QUARANTINED:
+        return Verdict.QUARANTINED
+    if state is State.REDRIVEN and mark is not None and mark.time_ms >= (again_before_ms or 0):
+        return Verdict.REDRIVEN_BEFORE
+    return Verdict.DIED_TOO_OFTEN if letter.attempts >= attempts_max else Verdict.REDRIVE
+
+
+def partitions_of(places: Collection[tuple[int, int]]) -> set[int]:
+    """The partitions that hold the letters at `places`."""
+    return {partition for partition, _ in places}
+
+
+def kind_of(error: str) -> str:
+    """A reason without what differs from record to record, so that reasons can be counted: quoted texts and numbers."""
+    return _PARTICULAR.sub("…", error)

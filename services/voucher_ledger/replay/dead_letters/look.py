@@ -1,0 +1,115 @@
+"""What `list`, `show` and `export` of `voucher-ledger replay dead-letters` do: they change nothing."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+
+from voucher_ledger.replay.bar import Bar
+from voucher_ledger.replay.dead_letters.choice import Filter
+from voucher_ledger.replay.dead_letters.letters import Letter
+from voucher_ledger.replay.dead_letters.marks import Mark, history, read_marks
+from voucher_ledger.replay.dead_letters.selection import Selection, tally
+from voucher_ledger.replay.dead_letters.shown import (
+    letter_document,
+    letters_table,
+    mark_document,
+    reasons_table,
+    tally_document,
+)
+from voucher_ledger.replay.errors import Refused
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime.settings import Settings
+
+
+def console() -> Console:
+    """Tables go to standard output; where nothing says how wide that is, lines are as long as they need."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+def list_letters(settings: Settings, selection: Selection, *, count_max: int, json: bool) -> int:
+    """Print how many letters there are by reason, and the first `count_max` of them."""
+    found = tally(selection.letters(settings, read_marks(settings)), count_max)
+    if json:
+        print_json({**tally_document(found), "letters": [letter_document(*pair) for pair in found.first]})
+        return ExitCode.DONE
+    shown = console()
+    shown.print(reasons_table(found))
+    if found.first:
+        shown.print(letters_table(found.first))
+    if found.count > len(found.first):
+        print(f"{found.count - len(found.first):,} more (--max, or a narrower filter)")
+    return ExitCode.DONE
+
+
+def show(settings: Settings, place: tuple[int, int], *, json: bool) -> int:
+    """Print one letter whole, with all that was ever done about it."""
+    letter, mark = only(settings, place)
+    told = {**letter_document(letter, mark), "history": [mark_document(one) for one in history(settings, place)]}
+    if json:
+        print_json(told)
+        return ExitCode.DONE
+    value = told.pop("value")
+    for name in ("letter", "at", "cause", "error", "attempts", "state", "key", "key_encoding", "value_encoding"):
+        print(f"{name:<15} {told[name]}")
+    for name, held, encoding in told["headers"]:
+        print(f"{'header':<15} {name}: {held}{'' if encoding == 'utf-8' else f' ({encoding})'}")
+    for one in told["history"]:
+        print(
+            f"{'history':<15} {one['at']} {one['mark']} by {one['actor']}: {one['reason']} {one['to'] or ''}".rstrip()
+        )
+    print(f"\n{_readable(letter.value, value)}")
+    return ExitCode.DONE
+
+
+def export(settings: Settings, selection: Selection, target: Path, *, count_max: int) -> int:
+    """Write the letters meant as NDJSON to a file, or to standard output (`-`). A file is there whole or not at all."""
+    letters = selection.letters(settings, read_marks(settings))
+    if str(target) == "-":
+        for line in _lines(letters, count_max):
+            sys.stdout.buffer.write(line)
+        return ExitCode.DONE
+    if target.exists():
+        raise Refused(f"{target} exists: choose another name")
+    partial = target.with_name(f"{target.name}.partial")
+    count = 0
+    with partial.open("wb") as stream, Bar("exporting dead letters", None) as bar:
+        for line in _lines(letters, count_max):
+            stream.write(line)
+            count += 1
+            bar.update(count)
+    partial.rename(target)
+    print(f"{count:,} dead letters written to {target}")
+    return ExitCode.DONE
+
+
+def only(settings: Settings, place: tuple[int, int]) -> tuple[Letter, Mark | None]:
+    """The letter at a place, with its last mark. Raises Refused where there is none."""
+    one = Selection(Filter(places=frozenset([place])))
+    found = next(one.letters(settings, read_marks(settings)), None)
+    if found is None:
+        raise Refused(f"there is no dead letter at {place[0]}/{place[1]}")
+    return found
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One line."""
+    print(orjson.dumps(document).decode())
+
+
+def _lines(letters: Iterator[tuple[Letter, Mark | None]], count_max: int) -> Iterator[bytes]:
+    for number, pair in enumerate(letters):
+        if number >= count_max:
+            print(f"stopped at --max {count_max:,}; there are more", file=sys.stderr)
+            return
+        yield orjson.dumps(letter_document(*pair)) + b"\n"
+
+
+def _readable(value: bytes | None, text: str | None) -> str:
+    try:
+        return orjson.dumps(orjson.loads(value or b""), option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONDecodeError:
+        return "(no value)" if text is None else text

@@ -1,0 +1,79 @@
+"""Dead letters for people and for programs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.replay.dead_letters.choice import state_of
+from voucher_ledger.replay.dead_letters.letters import Letter, text_of
+from voucher_ledger.replay.dead_letters.marks import Mark
+from voucher_ledger.replay.dead_letters.selection import Tally
+
+ERROR_CHARACTERS_MAX = 100
+
+
+def letter_document(letter: Letter, mark: Mark | None) -> dict[str, Any]:
+    """One letter as JSON: bytes as text where they are UTF-8, else in base64 (`*_encoding` says which)."""
+    key, key_encoding = text_of(letter.key)
+    value, value_encoding = text_of(letter.value)
+    headers = [[name, *text_of(held)] for name, held in letter.headers]
+    return {
+        "letter": letter.name, "at": rfc3339(letter.time_ms), "cause": letter.cause, "topic": letter.topic,
+        "error": letter.error, "attempts": letter.attempts, "state": state_of(mark).value,
+        "mark": None if mark is None else mark_document(mark),
+        "key": key, "key_encoding": key_encoding, "value": value, "value_encoding": value_encoding, "headers": headers,
+    }  # fmt: skip
+
+
+def mark_document(mark: Mark) -> dict[str, Any]:
+    """One mark as JSON."""
+    return {
+        "mark": mark.kind.value, "at": rfc3339(mark.time_ms), "actor": mark.actor, "reason": mark.reason, "to": mark.to,
+        "edited": mark.edited, "operation_id": mark.operation_id,
+    }  # fmt: skip
+
+
+def tally_document(tally: Tally) -> dict[str, Any]:
+    """The counts as JSON."""
+    return {
+        "count": tally.count,
+        "states": {state.value: count for state, count in sorted(tally.states.items())},
+        "reasons": [
+            {"topic": topic, "reason": reason, "count": count} for (topic, reason), count in tally.reasons.most_common()
+        ],
+    }
+
+
+def reasons_table(tally: Tally) -> Table:
+    """The histogram of reasons."""
+    table = Table(title=f"{tally.count:,} dead letters", box=SIMPLE, padding=(0, 1))
+    table.add_column("count", justify="right")
+    table.add_column("", no_wrap=True)
+    table.add_column("topic", no_wrap=True)
+    table.add_column("reason, without what differs", overflow="fold")
+    most = max(tally.reasons.values(), default=1)
+    for (topic, reason), count in tally.reasons.most_common():
+        table.add_row(f"{count:,}", "█" * max(1, round(20 * count / most)), topic or "unknown", escape(reason))
+    return table
+
+
+def letters_table(letters: Iterable[tuple[Letter, Mark | None]]) -> Table:
+    """One row a letter."""
+    table = Table(box=SIMPLE, padding=(0, 1))
+    for name in ("letter", "at", "record", "key"):
+        table.add_column(name, overflow="fold")
+    table.add_column("tries", justify="right")
+    table.add_column("state")
+    table.add_column("reason", overflow="fold")
+    for letter, mark in letters:
+        key, _ = text_of(letter.key)
+        error = letter.error if len(letter.error) <= ERROR_CHARACTERS_MAX else letter.error[:ERROR_CHARACTERS_MAX] + "…"
+        table.add_row(
+            letter.name, rfc3339(letter.time_ms), letter.cause, escape(key if key is not None else "-"),
+            str(letter.attempts), state_of(mark).value, escape(error),
+        )  # fmt: skip
+    return table

@@ -1,0 +1,31 @@
+"""How a `replay` verb ends without having done what it was asked for."""
+
+import sys
+from collections.abc import Callable
+
+from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
+
+
+class Refused(Exception):
+    """The tool will not do this, and has not; the text says why and what to do (exit code 1)."""
+
+
+class Unread(Exception):
+    """A topic could not be read to where it was to be read (exit code 3)."""
+
+
+def ended(action: Callable[[], int]) -> int:
+    """What `action` returns; what ended it early is told on standard error and becomes an exit code."""
+    try:
+        return action()
+    except Refused as refusal:
+        return _told(str(refusal), ExitCode.CHECK_FAILED)
+    except Unread as error:
+        return _told(str(error), ExitCode.UNREACHABLE)
+    except KeyboardInterrupt:
+        return _told("interrupted; the same command goes on where it stopped", INTERRUPTED)
+
+
+def _told(text: str, code: int) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return code

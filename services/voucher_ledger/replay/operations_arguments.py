@@ -1,0 +1,20 @@
+"""The arguments of `voucher-ledger replay operations`."""
+
+from typing import Annotated
+
+import typer
+
+from voucher_ledger.runtime import settings
+
+
+def operations(
+    count_max: Annotated[int, typer.Option("--max", min=1, max=10_000, help="The last so many.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Show the operations journal: who did what with `replay --apply`, when and why, the newest first.
+
+    It is the view ledger.operation, append-only. `not ended` is an operation that runs, or that was killed.
+    """
+    from voucher_ledger.replay import operations_command
+
+    raise typer.Exit(operations_command.run(settings.load(), count_max=count_max, json=as_json))

@@ -1,0 +1,130 @@
+"""Reads a bounded part of a topic, read_committed and outside of every consumer group: nobody's offsets move."""
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.replay.bounds import UNBOUNDED, Bound
+from voucher_ledger.replay.errors import Refused, Unread
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
+from voucher_ledger.runtime.settings import Settings
+
+# The client wants a group's name even where it assigns itself; nothing is ever committed to it.
+READER = "voucher-ledger-replay"
+RECORDS_A_READ_MAX = 1_000
+SILENCE_SECONDS_MAX = 30.0
+_PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The records of one partition from `start` up to, not including, `end`."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+
+def open_reader(settings: Settings) -> Consumer:
+    """A consumer that belongs to no group. Raises SettingsError."""
+    return open_client(
+        Consumer, consumer_config(settings, READER, auto_offset_reset="error", enable_partition_eof=True)
+    )
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Whether the client gets over this error by itself."""
+    return error.code() in _PASSING or bool(error.retriable())
+
+
+def spans(
+    settings: Settings,
+    topic: str,
+    partitions: Collection[int] | None = None,
+    since: Bound = UNBOUNDED,
+    until: Bound = UNBOUNDED,
+) -> list[Span]:
+    """The part of `topic` that lies between two bounds, ended by what is in it now; empty partitions are left out.
+
+    Raises:
+        NotSetUp: there is no such topic.
+        Refused: it has not all of `partitions`.
+        Unreachable: Kafka does not answer.
+    """
+    consumer = open_reader(settings)
+    try:
+        numbers = sorted(known_topics(consumer, settings.kafka, [topic])[topic].partitions)
+        strange = sorted(set(partitions or ()) - set(numbers))
+        if strange:
+            raise Refused(f"{topic} has partitions {numbers[0]} to {numbers[-1]}, not {strange}")
+        chosen = sorted(partitions) if partitions else numbers
+        found: list[Span] = []
+        for number in chosen:
+            place = TopicPartition(topic, number)
+            low, high = settled(partial(consumer.get_watermark_offsets, place, REQUEST_SECONDS_MAX))
+            start = max(low, _offset_at(consumer, topic, number, since, low, high))
+            end = min(high, _offset_at(consumer, topic, number, until, high, high))
+            if start < end:
+                found.append(Span(topic, number, start, end))
+        return found
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+def records(settings: Settings, parts: Collection[Span]) -> Iterator[Message]:
+    """The committed records of `parts`, in the order of their offsets within each partition.
+
+    Raises:
+        Unread: a part could not be read to its end.
+    """
+    if not parts:
+        return
+    ends = {(part.topic, part.partition): part.end for part in parts}
+    consumer = open_reader(settings)
+    try:
+        consumer.assign([TopicPartition(part.topic, part.partition, part.start) for part in parts])
+        heard_seconds = time.monotonic()
+        while ends:
+            fetched = consumer.consume(RECORDS_A_READ_MAX, 0.2)
+            if not fetched and time.monotonic() - heard_seconds > SILENCE_SECONDS_MAX:
+                raise Unread(f"{_shown(ends)}: nothing came for {SILENCE_SECONDS_MAX:.0f} s")
+            for record in fetched:
+                heard_seconds = time.monotonic()  # also by a consumer of these records that takes its time
+                place = (str(record.topic()), int(record.partition() or 0))
+                error = record.error()
+                if error is None:
+                    if int(record.offset() or 0) < ends.get(place, 0):
+                        yield record
+                    else:
+                        ends.pop(place, None)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    ends.pop(place, None)
+                elif not is_passing(error):
+                    raise Unread(f"{place[0]}/{place[1]}: {error.str()}")
+            heard_seconds = time.monotonic() if fetched else heard_seconds
+    finally:
+        consumer.close()
+
+
+def _offset_at(consumer: Consumer, topic: str, number: int, asked: Bound, missing: int, high: int) -> int:
+    if asked.offset is not None:
+        return asked.offset
+    if asked.time_ms is None:
+        return missing
+    place = TopicPartition(topic, number, asked.time_ms)
+    (found,) = consumer.offsets_for_times([place], timeout=REQUEST_SECONDS_MAX)
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return high if found.offset < 0 else int(found.offset)
+
+
+def _shown(places: Collection[tuple[str, int]]) -> str:
+    return ", ".join(f"{topic}/{partition}" for topic, partition in sorted(places))

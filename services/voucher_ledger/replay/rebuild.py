@@ -1,0 +1,227 @@
+"""Makes the books anew from the event topics, in one transaction: all of them, proven by the audit, or nothing."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event as Stop
+
+import psycopg
+
+from voucher_ledger.campaigns.store import CampaignsRoom
+from voucher_ledger.core.records import Event
+from voucher_ledger.ledger import accounts, payments, refunds, reservations, vouchers, waiting
+from voucher_ledger.ledger.audit import run_checks
+from voucher_ledger.ledger.copy import copy_rows
+from voucher_ledger.ledger.model import Role, RoleName
+from voucher_ledger.replay.answers import EVENT_TOPICS
+from voucher_ledger.replay.events_aside import EventsAside
+from voucher_ledger.replay.fold import EventData, Fold
+from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, order_of
+from voucher_ledger.replay.rebuild_source import Refused, Source, read_source
+from voucher_ledger.replay.rebuild_totals import losses, totals
+from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer, cause_of, place_of
+from voucher_ledger.replay.spill import Spill, bucket_count
+from voucher_ledger.replay.table_hash import table_hashes
+from voucher_ledger.replay.topic_reader import Place, Progress, TopicReader
+from voucher_ledger.runtime import migrations, postgres
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.topics import describe
+
+INSTANCE = "rebuild"
+WRITE_HOURS_MAX = 12
+
+_BOUNDS = f"""
+SET LOCAL statement_timeout = '{WRITE_HOURS_MAX}h'; SET LOCAL idle_in_transaction_session_timeout = '1h';
+SET LOCAL lock_timeout = '10s'"""
+# Whoever starts a processor on this database meanwhile waits for the end, and then sees all or nothing.
+_LOCK = "LOCK TABLE books.position IN ACCESS EXCLUSIVE MODE"
+_TABLES = (
+    "campaign", "campaign_command", "account", "category_budget", "voucher", "reservation", "payment", "refund",
+    "transfer", "position", "outbox", "waiting_line", "waiting_place", "limit_count",
+)  # fmt: skip
+_ADD = """
+UPDATE books.account a SET vouchers = a.vouchers + d.vouchers, amount_minor = a.amount_minor + d.amount_minor,
+    draws = a.draws + (a.role = 'lease')::int
+FROM unnest(%s::text[], %s::books.account_role[], %s::int[], %s::bigint[], %s::bigint[])
+  AS d (campaign_id, role, shard, vouchers, amount_minor)
+WHERE a.campaign_id = d.campaign_id AND a.role = d.role AND a.shard = d.shard"""
+# What devices and channels have had, where a campaign limits it, is a count of the vouchers that were written.
+_LIMIT_COUNTS = """
+INSERT INTO books.limit_count (kind, campaign_id, name, vouchers, vouchers_max)
+SELECT 'device'::books.limit_kind, campaign_id, v.device_id, count(*), (c.limits ->> 'per_device')::bigint
+FROM books.voucher v JOIN books.campaign c USING (campaign_id)
+WHERE v.device_id IS NOT NULL AND c.limits ->> 'per_device' IS NOT NULL GROUP BY campaign_id, v.device_id, c.limits
+UNION ALL
+SELECT 'channel', campaign_id, v.channel, count(*), (c.limits -> 'channel_quotas' ->> v.channel)::bigint
+FROM books.voucher v JOIN books.campaign c USING (campaign_id)
+WHERE c.limits -> 'channel_quotas' ->> v.channel IS NOT NULL GROUP BY campaign_id, v.channel, c.limits"""
+_COMMIT_CATEGORY = """
+UPDATE books.category_budget SET committed_minor = %s WHERE campaign_id = %s AND category = %s"""
+_POSITION = """
+INSERT INTO books.position (topic, partition, next_offset, epoch, topic_id, instance, record_time_ms, decided,
+    dead_lettered)
+VALUES (%s, %s, %s, 1, %s, %s, %s, %s, %s)"""
+
+
+@dataclass(slots=True)
+class RebuildReport:
+    """What was (or would be) written. `hashes` are those of `table_hash`, there once it was."""
+
+    applied: bool
+    positions: dict[Place, int]
+    rows: Counter[str] = field(default_factory=Counter)
+    losses: Counter[str] = field(default_factory=Counter)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+
+def rebuild(
+    settings: Settings,
+    target: str,
+    stop: Stop,
+    *,
+    apply: bool,
+    spill_directory: Path | None = None,
+    progress: Progress = lambda _count: None,
+) -> RebuildReport:
+    """Read the topics, and with `apply` write the empty database at the DSN `target`, which is migrated first.
+
+    Raises Refused where the topics do not tell the whole or the target is not empty, Unreachable, NotSetUp, Unread,
+    and psycopg.Error where Postgres refuses: whatever is raised, nothing was written.
+    """
+    reader = TopicReader(settings, stop, progress)
+    try:
+        events_held = sum(held.high - held.low for held in reader.ranges(set(EVENT_TOPICS.values())).values())
+        with Spill(bucket_count(events_held), spill_directory) as spill:
+            source = read_source(settings, reader, spill)
+            campaigns = totals(source.events)
+            report = RebuildReport(apply, {place: held.next_offset for place, held in source.positions.items()})
+            report.losses = losses(campaigns, source)
+            if apply:
+                topic_ids = {topic: describe(settings, topic).topic_id for topic in EVENT_TOPICS}
+                _write(target, source, campaigns, topic_ids, report)
+            else:
+                _count(source.events, report)
+    finally:
+        reader.close()
+    return report
+
+
+def _count(events: EventsAside, report: RebuildReport) -> None:
+    report.rows["campaign"] = len(events.campaigns().campaigns)
+    for _, fold in events.folds():
+        _count_rows(report, fold)
+
+
+def _count_rows(report: RebuildReport, fold: Fold) -> None:
+    report.rows["voucher"] += len(fold.vouchers)
+    report.rows["reservation"] += len(fold.reservations)
+    report.rows["payment"] += len(fold.payments)
+    report.rows["refund"] += len(fold.refunds)
+
+
+def _write(
+    target: str, source: Source, campaigns: FoldedCampaigns, topic_ids: dict[str, str], report: RebuildReport
+) -> None:
+    with postgres.connect(target, application="rebuild") as connection:
+        migrations.migrate(connection)
+        with connection.transaction():
+            connection.execute(_BOUNDS)
+            connection.execute(_LOCK)
+            _refuse_unless_empty(connection)
+            _write_campaigns(connection, source)
+            report.rows["campaign"] = len(campaigns.campaigns)
+            movements = Movements(report.losses.copy())
+            for bucket, fold in source.events.folds():
+                _write_users(connection, fold, list(source.events.events(bucket)), movements)
+                _count_rows(report, fold)
+            _write_transfers(connection, movements.of_leases())
+            _write_accounts(connection, movements, set(report.losses))
+            for campaign_id, campaign in campaigns.campaigns.items():
+                for category, committed_minor in campaign.committed_minor.items():
+                    connection.execute(_COMMIT_CATEGORY, (committed_minor, campaign_id, category))
+            connection.execute(_LIMIT_COUNTS)
+            waiting.write_lines(connection, campaigns.lines.values())
+            _write_positions(connection, source, topic_ids)
+            failed = [check for check in run_checks(connection).checks if not check.passed]
+            if failed:
+                shown = "; ".join(f"{check.name}: {check.rows[0]}" for check in failed)
+                raise Refused(f"the audit of what was written fails, so it was rolled back: {shown}")
+            connection.execute(_BOUNDS)
+            report.hashes = table_hashes(connection)
+
+
+def _refuse_unless_empty(connection: psycopg.Connection) -> None:
+    for table in _TABLES:
+        if connection.execute(f"SELECT 1 FROM books.{table} LIMIT 1".encode()).fetchone() is not None:  # noqa: S608
+            raise Refused(f"books.{table} has rows: a ledger is rebuilt into an empty database only")
+
+
+def _write_campaigns(connection: psycopg.Connection, source: Source) -> None:
+    """By the campaigns' own room: few commands, whose rules are in no event and are read in one place."""
+    room = CampaignsRoom()
+    state = room.prepare(connection, [], lock=False)
+    for event in sorted(source.events.of_campaigns, key=order_of):
+        command = source.commands[cause_of(event)]
+        room.evolve(state, command, Event(event["type"], event["data"]))
+    room.write(connection, state)
+
+
+def _write_users(connection: psycopg.Connection, fold: Fold, events: Iterable[EventData], movements: Movements) -> None:
+    _number_grants(fold, events)
+    vouchers.insert(connection, list(fold.vouchers.values()))
+    reservations.insert(connection, list(fold.reservations.values()))
+    payments.insert(connection, list(fold.payments.values()))
+    refunds.insert(connection, list(fold.refunds.values()))
+    waiting.insert(connection, list(fold.waiting.places.values()))
+    _write_transfers(connection, movements.of_users(fold, events))
+
+
+def _number_grants(fold: Fold, events: Iterable[EventData]) -> None:
+    """A user's vouchers of a campaign count from 1, in the order of their grants; his places in its lines too."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for event in sorted((event for event in events if event["type"] == "voucher.granted"), key=place_of):
+        voucher = fold.vouchers[event["data"]["voucher_id"]]
+        counts[voucher.campaign_id, voucher.user_id] += 1
+        voucher.ordinal = counts[voucher.campaign_id, voucher.user_id]
+    places: Counter[tuple[str, str]] = Counter()
+    for place in sorted(fold.waiting.places.values(), key=lambda place: (place.queued_at_ms, place.offset)):
+        places[place.campaign_id, place.user_id] += 1
+        place.ordinal = places[place.campaign_id, place.user_id]
+
+
+def _write_transfers(connection: psycopg.Connection, transfers: Iterable[Transfer]) -> None:
+    copy_rows(connection, f"COPY books.transfer ({COLUMNS})", (transfer.line() for transfer in transfers))
+
+
+def _write_accounts(connection: psycopg.Connection, movements: Movements, honoured: set[str]) -> None:
+    """The balances that the transfers leave. A shard that granted has all its accounts: movements need them there."""
+    roles: list[RoleName] = [Role.LEASE, Role.GRANTED, Role.HELD, Role.SPENT]
+    shards = {(campaign_id, shard) for campaign_id, role, shard in movements.vouchers if role == Role.GRANTED}
+    keys: list[Account] = [(campaign_id, role, shard) for campaign_id, shard in shards for role in roles]
+    keys += [(campaign_id, Role.LOSS, shard) for campaign_id, shard in shards if campaign_id in honoured]
+    accounts.ensure(connection, keys)
+    moved = accounts.in_lock_order(movements.vouchers)
+    changed = connection.execute(
+        _ADD,
+        (
+            [key[0] for key in moved],
+            [key[1] for key in moved],
+            [key[2] for key in moved],
+            [movements.vouchers[key] for key in moved],
+            [movements.amounts_minor[key] for key in moved],
+        ),
+    )
+    if changed.rowcount != len(moved):
+        raise Refused(f"{len(moved) - changed.rowcount} accounts that were moved do not exist")
+
+
+def _write_positions(connection: psycopg.Connection, source: Source, topic_ids: dict[str, str]) -> None:
+    for (topic, partition), held in sorted(source.positions.items()):
+        connection.execute(
+            _POSITION,
+            (
+                topic, partition, held.next_offset, topic_ids[topic], INSTANCE, held.record_time_ms, held.decided,
+                held.dead_lettered,
+            ),
+        )  # fmt: skip

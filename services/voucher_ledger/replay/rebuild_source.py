@@ -1,0 +1,141 @@
+"""What a ledger is rebuilt from: all events and dead letters, read once and proven whole, and campaign commands."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from confluent_kafka import KafkaException, Message
+from confluent_kafka.admin import AdminClient
+
+from voucher_ledger.core.clock import milliseconds
+from voucher_ledger.core.records import Command
+from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS, Answers, Cause, Marks
+from voucher_ledger.replay.events_aside import EventsAside
+from voucher_ledger.replay.rebuild_transfers import cause_of
+from voucher_ledger.replay.spill import Spill
+from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset_of, place_of, time_ms_of
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.kafka import admin_config
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.status.read import published_offsets
+
+CAMPAIGN_COMMANDS = "campaign.commands"
+# No partition is decided beyond this: all events are within bounds.
+_NO_END = 2**62
+
+
+class Refused(Exception):
+    """The topics do not tell the whole, or the target is not as it must be: nothing was written."""
+
+
+@dataclass(slots=True)
+class SourcePosition:
+    """Where a partition's events end: as books.position has it."""
+
+    next_offset: int
+    decided: int
+    dead_lettered: int
+    record_time_ms: int
+
+
+@dataclass(slots=True)
+class Source:
+    """The events put aside, and what else the books need. `commands` are the accepted ones of campaigns."""
+
+    events: EventsAside
+    answers: Answers
+    positions: dict[Place, SourcePosition]
+    commands: dict[Cause, Command]
+    times_ms: dict[Place, int] = field(default_factory=dict)
+
+
+def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source:
+    """Read all topics of events, and prove that no event is missing, doubled or beyond what the groups committed.
+
+    Raises Refused where one is, Unreachable, NotSetUp, and Unread where a topic can't be read to its end.
+    """
+    held = reader.ranges([*EVENT_TOPICS, *EVENT_TOPICS.values(), DEAD_LETTER_TOPIC])
+    commands = {place: range_ for place, range_ in held.items() if place[0] in EVENT_TOPICS}
+    outputs = {place: range_.low for place, range_ in held.items() if place not in commands}
+    deleted = sorted(f"{topic}/{number} begins at {low}" for (topic, number), low in outputs.items() if low > 0)
+    if deleted:
+        raise Refused(f"earlier events or dead letters were deleted: {', '.join(deleted)}")
+    answers = Answers(dict.fromkeys(commands, (0, _NO_END)))
+    source = Source(EventsAside(spill), answers, {}, {})
+    for record in reader.read(outputs):
+        _take(source, record)
+    _judge(reader, answers, commands)
+    _fill_positions(source)
+    _compare_with_groups(settings, source, commands)
+    _read_campaigns(reader, source, commands)
+    return source
+
+
+def _take(source: Source, record: Message) -> None:
+    place, offset = place_of(record), offset_of(record)
+    if place[0] == DEAD_LETTER_TOPIC:
+        headers = {name: value for name, value in dict(record.headers() or ()).items() if isinstance(value, bytes)}
+        source.answers.take_dead_letter(headers, place, offset)
+        return
+    value = record.value() or b""
+    try:
+        event = orjson.loads(value)
+        if source.answers.take_event(event, place, offset):
+            source.events.take(event, value)
+            cause = cause_of(event)
+            at = (cause.topic, cause.partition)
+            source.times_ms[at] = max(milliseconds(event["time"]), source.times_ms.get(at, 0))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        source.answers.report.blame(f"{place[0]}/{place[1]}/{offset} is no event with the id of a command")
+
+
+def _judge(reader: TopicReader, answers: Answers, commands: dict[Place, Range]) -> None:
+    for place, (low, high) in sorted(commands.items()):
+        marks = answers.marks[place]
+        if marks.end > high:
+            answers.report.blame(f"{place[0]}/{place[1]}/{marks.end - 1} is answered, and no command is there")
+        elif answers.missing(place, low, marks.end):
+            known = Marks()
+            for record in reader.read({place: low}):
+                known.add(offset_of(record))
+            answers.judge(place, known, low, marks.end)
+    if not answers.report.passed:
+        shown = "; ".join(answers.report.faults)
+        raise Refused(f"the events are not whole ({answers.report.fault_count} faults): {shown}")
+
+
+def _fill_positions(source: Source) -> None:
+    for place, marks in source.answers.marks.items():
+        if marks.count:
+            letters = source.answers.dead_letters[place]
+            time_ms = source.times_ms.get(place, 0)
+            source.positions[place] = SourcePosition(marks.end, marks.count - letters, letters, time_ms)
+
+
+def _compare_with_groups(settings: Settings, source: Source, commands: dict[Place, Range]) -> None:
+    """Processors go on where their group's offsets are; what is not there moves on, or was never published."""
+    try:
+        published = published_offsets(AdminClient(admin_config(settings)))
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
+    for place, offset in sorted(published.items()):
+        position = source.positions.get(place)
+        end = commands[place].low if position is None else position.next_offset
+        if offset != end:
+            where = f"{place[0]}/{place[1]}: the events end at {end}, the group has committed {offset}"
+            raise Refused(f"{where}: does a processor still run? Stop all of them, then try again")
+
+
+def _read_campaigns(reader: TopicReader, source: Source, commands: dict[Place, Range]) -> None:
+    wanted = {cause_of(event) for event in source.events.of_campaigns}
+    for record in reader.read({place: held.low for place, held in commands.items() if place[0] == CAMPAIGN_COMMANDS}):
+        cause = Cause(*place_of(record), offset_of(record))
+        if cause in wanted:
+            envelope: dict[str, Any] = orjson.loads(record.value() or b"")
+            source.commands[cause] = Command(
+                envelope["type"], envelope["id"], envelope["data"], cause.partition, cause.offset, time_ms_of(record)
+            )
+    if missing := sorted("/".join(map(str, cause)) for cause in wanted - source.commands.keys()):
+        raise Refused(
+            f"the rules of campaigns are in their commands only, and these were deleted: {', '.join(missing)}"
+        )

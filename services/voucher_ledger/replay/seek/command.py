@@ -1,0 +1,81 @@
+"""What `voucher-ledger replay seek` does."""
+
+from typing import Any
+
+import orjson
+
+from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.operations import connect, recorded
+from voucher_ledger.replay.reading import Span
+from voucher_ledger.replay.seek.plan import Kind, Plan, plan
+from voucher_ledger.replay.seek.session import SeekSession
+from voucher_ledger.replay.seek.skipped import Skipped, named, read_skipped
+from voucher_ledger.replay.seek.standing import find, read
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.windows import Windows
+
+NAMED_MAX = 20
+_NO_WINDOWS = Windows()
+
+
+def run(
+    settings: Settings,
+    room: str,
+    partition: int,
+    to: int,
+    *,
+    count_max: int,
+    apply: bool,
+    reason: str | None,
+    json: bool,
+    windows: Windows = _NO_WINDOWS,
+) -> int:
+    """Move the position and the group's offset of a room's partition to `to` (`apply`), or tell what that would do.
+
+    Returns:
+        0 done, or it may be done; 1 refused. Raises Unreachable, NotSetUp, SessionLost, Inconsistent.
+    """
+    place = find(settings, room, partition)
+    with connect(settings) as connection:
+        standing = read(settings, connection, place, to)
+        planned = plan(standing, to)
+        skipped = Skipped()
+        if planned.refusal is None and planned.kind is Kind.FORWARD:
+            span = Span(place.topic, partition, standing.decided, to)
+            skipped = read_skipped(settings, span, (reason or "no reason yet").strip(), count_max)
+        if planned.refusal is not None or not apply:
+            _tell(planned, skipped, applied=False, json=json)
+            if planned.refusal is not None:
+                raise Refused(planned.refusal)
+            return ExitCode.DONE
+        arguments = {
+            "room": room, "partition": partition, "to": to, "from": standing.decided, "committed": standing.committed,
+            "skipped": len(skipped.letters),
+        }  # fmt: skip
+        with (
+            recorded(settings, "seek", reason, arguments) as operation,
+            SeekSession(settings, connection, place, windows) as session,
+        ):
+            session.run(standing, planned, skipped)
+            operation.result.update(position=to, dead_lettered=len(skipped.letters))
+    _tell(planned, skipped, applied=True, json=json)
+    return ExitCode.DONE
+
+
+def _tell(planned: Plan, skipped: Skipped, *, applied: bool, json: bool) -> None:
+    if json:
+        document: dict[str, Any] = {
+            "applied": applied, "kind": planned.kind.value, "to": planned.to, "steps": planned.steps,
+            "refusal": planned.refusal, "skipped": [letter.offset for letter in skipped.letters],
+        }  # fmt: skip
+        print(orjson.dumps(document).decode())
+        return
+    for number, step in enumerate(planned.steps):
+        print(step if number == 0 else f"  {number}. {step}")
+    for line in named(skipped.letters[:NAMED_MAX]):
+        print(f"     {line}")
+    if len(skipped.letters) > NAMED_MAX:
+        print(f"     and {len(skipped.letters) - NAMED_MAX:,} more")
+    if planned.refusal is None:
+        print("done" if applied else "a dry run: --apply --reason WHY does it")

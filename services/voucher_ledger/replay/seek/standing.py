@@ -1,0 +1,152 @@
+"""Reads where a partition stands, from Postgres, the group and the topics; changes nothing."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import psycopg
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC, ROOM_BY_COMMAND_TOPIC
+from voucher_ledger.produce.clients import open_client, settled
+from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.reading import open_reader
+from voucher_ledger.replay.seek.plan import Standing
+from voucher_ledger.runtime import topics
+from voucher_ledger.runtime.errors import Unreachable, without_tables
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, group_of
+from voucher_ledger.runtime.positions import Positions
+from voucher_ledger.runtime.published_mark import last_answered
+from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
+from voucher_ledger.runtime.settings import Settings
+
+# A lease is drawn for a batch before it is decided: such a cause (an index below 0) is no answer yet.
+_MOVED = """
+SELECT max(cause_offset) FROM books.transfer
+WHERE cause_topic = %s AND cause_partition = %s AND cause_index >= 0 AND cause_offset >= %s"""
+
+_OUTBOX = """
+SELECT count(*) FILTER (WHERE next_offset > %s), coalesce(max(next_offset), 0)
+FROM books.outbox WHERE topic = %s AND partition = %s"""
+
+# A processor holds its name by a connection of this name, also while it waits for its next session.
+_INSTANCES = """
+SELECT 'a process connected to Postgres from ' || coalesce(host(client_addr), 'this machine')
+FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A partition of a room's command topic, and all that belongs to it."""
+
+    room: str
+    topic: str
+    event_topic: str
+    key_field: str
+    partition: int
+    topic_id: str
+    dead_partitions: int
+
+    @property
+    def group(self) -> str:
+        """The room's consumer group."""
+        return group_of(self.room)
+
+    @property
+    def instance(self) -> str:
+        """The name under which a seek joins the group: a killed one's successor takes its place at once."""
+        return f"seek-{self.room}"
+
+
+def find(settings: Settings, room: str, partition: int) -> Place:
+    """The partition of a room's command topic. Raises Refused where there is none such, Unreachable, NotSetUp."""
+    topic = next(str(topic) for topic, name in ROOM_BY_COMMAND_TOPIC.items() if name == room)
+    events = {str(commands): str(found) for commands, found in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
+    keys = {str(commands): field for commands, field in KEY_FIELD_BY_COMMAND_TOPIC.items()}
+    described = topics.describe(settings, topic)
+    if not 0 <= partition < described.partitions:
+        raise Refused(f"{topic} has the partitions 0 to {described.partitions - 1}")
+    dead = topics.describe(settings, DEAD_LETTER_TOPIC).partitions
+    return Place(room, topic, events[topic], keys[topic], partition, described.topic_id, dead)
+
+
+def read(settings: Settings, connection: psycopg.Connection, place: Place, to: int) -> Standing:
+    """Where the partition stands, as far as a seek to `to` needs it.
+
+    Raises Inconsistent where the topic was made anew since, Unreachable, NotSetUp, SessionLost.
+    """
+    admin = open_client(AdminClient, admin_config(settings))
+    try:
+        low, high = _watermarks(settings, place)
+        committed = _committed(admin, place)
+        alive = tuple(sorted({*_members(admin, place), *_instances(connection, place)}))
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
+    try:
+        known = Positions(place.topic, place.topic_id, place.instance).known(connection, [place.partition])
+        decided = known.get(place.partition, low)
+        moved = connection.execute(_MOVED, (place.topic, place.partition, min(to, decided))).fetchone()
+        outbox = connection.execute(_OUTBOX, (committed or 0, place.topic, place.partition)).fetchone()
+    except psycopg.ProgrammingError as error:
+        raise without_tables(error) from error
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"Postgres: {str(error).strip()}") from error
+    answered = last_answered(settings, place.topic, place.partition, place.event_topic, place.dead_partitions)
+    unpublished, outbox_end = outbox or (0, 0)
+    return Standing(
+        place.topic, place.partition, decided, committed, low, high, answered,
+        -1 if moved is None or moved[0] is None else moved[0], unpublished, outbox_end, alive,
+    )  # fmt: skip
+
+
+def others(settings: Settings, place: Place) -> list[str]:
+    """The members of the room's group beside this tool. Raises Unreachable."""
+    try:
+        return _members(open_client(AdminClient, admin_config(settings)), place)
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
+
+
+def _members(admin: AdminClient, place: Place) -> list[str]:
+    try:
+        answer = admin.describe_consumer_groups([place.group], request_timeout=REQUEST_SECONDS_MAX)
+        members = answer[place.group].result().members
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return []
+        raise
+    return [
+        f"group member {member.group_instance_id or member.client_id}"
+        for member in members
+        if member.group_instance_id != place.instance
+    ]
+
+
+def _instances(connection: psycopg.Connection, place: Place) -> list[str]:
+    rows = connection.execute(_INSTANCES, (f"voucher-ledger-{place.room}-instance",))
+    return [str(row[0]) for row in rows]
+
+
+def _watermarks(settings: Settings, place: Place) -> tuple[int, int]:
+    consumer = open_reader(settings)
+    try:
+        asked = TopicPartition(place.topic, place.partition)
+        low, high = settled(partial(consumer.get_watermark_offsets, asked, REQUEST_SECONDS_MAX))
+        return int(low), int(high)
+    finally:
+        consumer.close()
+
+
+def _committed(admin: AdminClient, place: Place) -> int | None:
+    asked = ConsumerGroupTopicPartitions(place.group, [TopicPartition(place.topic, place.partition)])
+    try:
+        answer = admin.list_consumer_group_offsets(
+            [asked], require_stable=True, request_timeout=REQUEST_SECONDS_MAX
+        )[place.group].result()  # fmt: skip
+    except KafkaException as error:
+        # A killed processor's open transaction holds them back; the group's offset is then not yet known.
+        if error.args[0].code() in (KafkaError.GROUP_ID_NOT_FOUND, KafkaError.UNSTABLE_OFFSET_COMMIT):
+            return None
+        raise
+    offsets = [found.offset for found in answer.topic_partitions or () if found.error is None and found.offset >= 0]
+    return int(offsets[0]) if offsets else None

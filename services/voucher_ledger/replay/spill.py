@@ -1,0 +1,88 @@
+"""Lines put aside on disk by bucket and stream, so that what belongs together can be read together in bounded memory.
+
+One unnamed file: nothing is left behind however the process ends. Lines are compressed in blocks.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from zlib import crc32
+
+import zstandard
+
+COMPRESSION_LEVEL = 1
+BUCKETS_MAX = 4_096
+COMMANDS_A_BUCKET = 20_000
+# What waits to be compressed, all streams of all buckets together; blocks are smaller where there are many.
+_BUFFERS_BYTES_MAX = 67_108_864
+_STREAMS_A_BUCKET = 16
+_BLOCK_BYTES_MAX = 32_768
+
+
+_Key = tuple[int, str]
+"""(bucket, stream)."""
+
+
+class Spill:
+    """Put lines aside with `add`; once all are there, read them bucket by bucket. Close it, or use it in a `with`."""
+
+    def __init__(self, buckets: int, directory: Path | None = None) -> None:
+        self.buckets = buckets
+        self._block_bytes = min(_BLOCK_BYTES_MAX, _BUFFERS_BYTES_MAX // (buckets * _STREAMS_A_BUCKET))
+        self._file = tempfile.TemporaryFile(dir=directory, prefix="voucher-ledger-")  # noqa: SIM115 (closed with this object)
+        self._blocks: dict[_Key, list[tuple[int, int]]] = {}
+        self._buffers: dict[_Key, bytearray] = {}
+        self._compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._end = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trail: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def size_bytes(self) -> int:
+        """What the file has taken so far."""
+        return self._end
+
+    def add(self, owner: bytes, stream: str, line: bytes) -> None:
+        """Append a line (without a line break) to the stream of the owner's bucket."""
+        key = (crc32(owner) % self.buckets, stream)
+        buffer = self._buffers.get(key)
+        if buffer is None:
+            buffer = self._buffers[key] = bytearray()
+        buffer += line
+        buffer += b"\n"
+        if len(buffer) >= self._block_bytes:
+            self._flush(key, buffer)
+
+    def lines(self, bucket: int, stream: str) -> Iterator[bytes]:
+        """The lines of a bucket's stream, in the order in which they came."""
+        key = (bucket, stream)
+        for offset, length in self._blocks.get(key, ()):
+            self._file.seek(offset)
+            yield from _split(self._decompressor.decompress(self._file.read(length)))
+        yield from _split(bytes(self._buffers.get(key, b"")))
+
+    def _flush(self, key: _Key, buffer: bytearray) -> None:
+        block = self._compressor.compress(buffer)
+        self._file.seek(self._end)
+        self._file.write(block)
+        self._blocks.setdefault(key, []).append((self._end, len(block)))
+        self._end += len(block)
+        buffer.clear()
+
+
+def _split(block: bytes) -> list[bytes]:
+    return block[:-1].split(b"\n") if block else []
+
+
+def bucket_count(commands: int) -> int:
+    """How many buckets hold what `commands` commands made."""
+    return min(BUCKETS_MAX, max(1, -(-commands // COMMANDS_A_BUCKET)))

@@ -1,0 +1,156 @@
+"""Reads topics from given offsets to their ends, without a group's offsets: no live consumer group is touched."""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from threading import Event
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
+from voucher_ledger.runtime.settings import Settings
+
+RECORDS_A_READ_MAX = 10_000
+SILENCE_SECONDS_MAX = 30.0
+_PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
+
+Place = tuple[str, int]
+Progress = Callable[[int], None]
+
+
+class Range(NamedTuple):
+    """The offsets that a partition holds: the first, and the one after its last."""
+
+    low: int
+    high: int
+
+
+class Unread(Exception):
+    """The topics could not be read to their ends."""
+
+
+class TopicReader:
+    """Reads with read_committed, as any reader of the events does; `stop` ends a read early, by Unread."""
+
+    def __init__(self, settings: Settings, stop: Event, progress: Progress = lambda _count: None) -> None:
+        self._kafka = settings.kafka
+        self._stop = stop
+        self._progress = progress
+        self._consumer = open_client(
+            Consumer,
+            consumer_config(
+                settings,
+                "voucher-ledger-replay",
+                auto_offset_reset="earliest",
+                enable_partition_eof=True,
+                queued_min_messages=20_000,
+                # What all partitions hold unread is memory: the room of a processor for each would be hundreds of MiB.
+                fetch_message_max_bytes=262_144,
+                fetch_max_bytes=8_388_608,
+            ),
+        )
+
+    def close(self) -> None:
+        """Leave Kafka."""
+        self._consumer.close()
+
+    def ranges(self, topics: Collection[str]) -> dict[Place, Range]:
+        """What each partition of `topics` holds now.
+
+        Raises Unreachable where Kafka does not answer, NotSetUp where it has no such topic.
+        """
+        known = known_topics(self._consumer, self._kafka, topics)
+        try:
+            return {
+                (topic, number): Range(*settled(partial(self._watermarks, topic, number)))
+                for topic in sorted(topics)
+                for number in sorted(known[topic].partitions)
+            }
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+
+    def offsets_at(self, places: Collection[Place], time_ms: int) -> dict[Place, int]:
+        """Where in each of `places` the records of `time_ms` (milliseconds since 1970) and later begin."""
+        wanted = [TopicPartition(*place, time_ms) for place in places]
+        try:
+            found = self._consumer.offsets_for_times(wanted, timeout=REQUEST_SECONDS_MAX)
+            return {
+                (entry.topic, entry.partition): entry.offset
+                if entry.offset >= 0
+                else self._watermarks(entry.topic, entry.partition)[1]
+                for entry in found
+            }
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+
+    def read(self, starts: Mapping[Place, int]) -> Iterator[Message]:
+        """The committed records of these partitions from their offsets to the ends, which each reports of itself.
+
+        Raises Unread where a partition can't be read to its end, or `stop` was set.
+        """
+        left = set(starts)
+        if not left:
+            return
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        heard_seconds = time.monotonic()
+        while left:
+            records = self._consumer.consume(RECORDS_A_READ_MAX, 0.2)
+            if records:
+                heard_seconds = time.monotonic()
+                self._progress(len(records))
+            if self._stop.is_set() or time.monotonic() - heard_seconds > SILENCE_SECONDS_MAX:
+                why = "stopped" if self._stop.is_set() else f"nothing came for {SILENCE_SECONDS_MAX:.0f} s"
+                raise Unread(f"{len(left)} partitions were not read to their ends: {why}")
+            for record in records:
+                error = record.error()
+                if error is None:
+                    yield record
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(place_of(record))
+                elif error.code() not in _PASSING and not error.retriable():
+                    raise Unread(f"{record.topic()}/{record.partition()}: {error.str()}")
+        self._consumer.unassign()
+
+    def record_from(self, place: Place, offset: int) -> Message | None:
+        """The first committed record at `offset` or after it; None where the partition ends before there is one."""
+        self._consumer.assign([TopicPartition(*place, offset)])
+        deadline = time.monotonic() + SILENCE_SECONDS_MAX
+        try:
+            while time.monotonic() < deadline:
+                record = self._consumer.poll(0.2)
+                error = None if record is None else record.error()
+                if record is None or (error is not None and error.code() in _PASSING):
+                    continue
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    raise Unread(f"{place[0]}/{place[1]}: {error.str()}")
+                return record if error is None else None
+        finally:
+            self._consumer.unassign()
+        raise Unread(f"{place[0]}/{place[1]}: nothing came for {SILENCE_SECONDS_MAX:.0f} s")
+
+    def _watermarks(self, topic: str, number: int) -> tuple[int, int]:
+        found = self._consumer.get_watermark_offsets(TopicPartition(topic, number), REQUEST_SECONDS_MAX)
+        if found is None:
+            raise Unreachable(f"Kafka at {self._kafka} does not tell what {topic}/{number} holds")
+        return found
+
+    def _unreachable(self, error: KafkaException) -> Unreachable:
+        return Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}")
+
+
+def place_of(record: Message) -> Place:
+    """The topic and partition of a record that was consumed."""
+    return str(record.topic()), int(record.partition() or 0)
+
+
+def offset_of(record: Message) -> int:
+    """The offset of a record that was consumed."""
+    return int(record.offset() or 0)
+
+
+def time_ms_of(record: Message) -> int:
+    """The timestamp of a record that was consumed, in milliseconds since 1970."""
+    return int(record.timestamp()[1])

@@ -1,0 +1,126 @@
+"""A trace as people and programs read it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.replay.trace import Step, Trace
+from voucher_ledger.replay.trace_subject import Row
+
+# What the first column of a line already says, or nobody asks for.
+_UNSAID = frozenset(["command_id", "duplicate"])
+_COLUMNS = {
+    "vouchers": ["voucher_id", "user_id", "campaign_id", "state", "face_value_minor", "granted_at", "expires_at"],
+    "orders": ["order_id", "voucher_id", "state", "category", "amount_minor", "discount_minor", "expires_at"],
+    "payments": ["payment_id", "order_id", "state", "paid_minor", "discount_minor", "refunded_minor", "settled_at"],
+}
+
+
+def to_json(trace: Trace) -> str:
+    """One JSON object: the rows, and the steps with their records."""
+    subject = trace.subject
+    return orjson.dumps(
+        {
+            "kind": subject.kind,
+            "key": subject.key,
+            "vouchers": subject.vouchers,
+            "orders": subject.orders,
+            "payments": subject.payments,
+            "steps": [
+                {
+                    "cause": "/".join(map(str, step.cause)),
+                    "command": step.command,
+                    "command_time": _moment(step.command_time_ms),
+                    "transfers": step.transfers,
+                    "event": step.event,
+                    "published_at": _moment(step.published_ms),
+                    "notes": step.notes,
+                }
+                for step in trace.steps
+            ],
+            "left_out": trace.left_out,
+        }
+    ).decode()
+
+
+def show(trace: Trace, console: Console) -> None:
+    """Print what the ledger holds now, and below it what happened, in the order of the commands' times."""
+    subject = trace.subject
+    for title, rows in (("vouchers", subject.vouchers), ("orders", subject.orders), ("payments", subject.payments)):
+        if rows:
+            console.print(_table(f"{title} now", rows, _COLUMNS[title]))
+    table = Table(title=f"what happened to {subject.kind} {escape(subject.key)}", title_justify="left")
+    table.add_column("when", no_wrap=True)
+    table.add_column("what", no_wrap=True)
+    table.add_column("how")
+    for step in trace.steps:
+        for line in _lines(step):
+            table.add_row(*(escape(part) for part in line))
+        table.add_section()
+    console.print(table)
+    if trace.left_out:
+        console.print(f"{trace.left_out:,} more commands are left out: see --max", highlight=False)
+
+
+def _lines(step: Step) -> Iterable[tuple[str, str, str]]:
+    cause = "/".join(map(str, step.cause))
+    if step.command is not None:
+        data = _data(step.command)
+        yield _moment(step.command_time_ms) or "", f"command {step.command.get('type')}", f"{cause}: {data}"
+    else:
+        yield _moment(step.command_time_ms) or "", "command", f"{cause}: its record says nothing that can be read"
+    for row in step.transfers:
+        accounts = f"moved {row['debit_role']} → {row['credit_role']}"
+        yield _at(row["at"]), accounts, f"{row['vouchers']} voucher, {row['amount_minor']:,} minor units"
+    if step.event is not None:
+        again = ", a duplicate" if "duplicate" in step.event.get("data", {}) else ""
+        yield (
+            _moment(step.published_ms) or "",
+            f"event {step.event.get('type')}{again}",
+            _data(step.event, step.command),
+        )
+    for note in step.notes:
+        yield "", "note", note
+
+
+def _data(envelope: dict[str, Any], said: dict[str, Any] | None = None) -> str:
+    """The fields of a record's data; of an event those that its command (`said`) has not said already."""
+    fields, known = _fields(envelope), _fields(said or {})
+    new = {name: value for name, value in fields.items() if name not in _UNSAID and known.get(name) != value}
+    return ", ".join(f"{name} {value}" for name, value in new.items())
+
+
+def _fields(envelope: dict[str, Any]) -> dict[str, Any]:
+    data = envelope.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _table(title: str, rows: Iterable[Row], columns: Iterable[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column.endswith("_minor") else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(escape(_shown(row[column])) for column in columns))
+    return table
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return _at(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _at(moment: datetime) -> str:
+    return rfc3339(round(moment.timestamp() * 1_000))
+
+
+def _moment(time_ms: int | None) -> str | None:
+    return None if time_ms is None else rfc3339(time_ms)

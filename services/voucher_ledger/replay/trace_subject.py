@@ -1,0 +1,136 @@
+"""Whose chain is traced, and what the ledger says of it: rows, and the transfers that name their causes."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from voucher_ledger.replay.answers import EVENT_TOPICS, Cause
+from voucher_ledger.runtime.errors import Unreachable, without_tables
+
+ROWS_MAX = 1_000
+READ_MINUTES_MAX = 10
+
+Row = Mapping[str, Any]
+
+_PLACE = re.compile(r"(?P<topic>[a-z]+\.commands)/(?P<partition>\d{1,9})/(?P<offset>\d{1,18})(/-?\d{1,9})?")
+_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# Transfers and orders are found by a scan where no index has the column: slow in a large ledger, but bounded.
+_BOUNDS = f"SET LOCAL statement_timeout = '{READ_MINUTES_MAX}min'; SET LOCAL enable_seqscan = on"
+
+_VOUCHERS_BY = {
+    "voucher": "SELECT * FROM ledger.voucher WHERE voucher_id = %s",
+    "order": """
+        SELECT v.* FROM ledger.voucher v JOIN ledger.reservation_voucher r USING (voucher_id) WHERE r.order_id = %s
+        ORDER BY r.place""",
+    "user": "SELECT * FROM ledger.voucher WHERE user_id = %s ORDER BY granted_at, voucher_id",
+}
+_ORDERS_BY = {
+    "order": "SELECT * FROM ledger.reservation WHERE order_id = %s",
+    "voucher": """
+        SELECT r.* FROM ledger.reservation r JOIN ledger.reservation_voucher v USING (order_id) WHERE v.voucher_id = %s
+        ORDER BY r.reserved_at, order_id""",
+    "user": "SELECT * FROM ledger.reservation WHERE user_id = %s ORDER BY reserved_at, order_id",
+}
+_PAYMENTS = "SELECT * FROM ledger.payment WHERE order_id = ANY(%s) ORDER BY settled_at, payment_id"
+_TRANSFERS_OF_VOUCHERS = "SELECT * FROM ledger.transfer WHERE voucher_id = ANY(%s) ORDER BY at, transfer_id"
+_TRANSFERS_OF_ORDER = """
+SELECT * FROM ledger.transfer WHERE voucher_id = ANY(%s) AND (order_id IS NULL OR order_id = %s)
+ORDER BY at, transfer_id"""
+_TRANSFERS_OF_CAUSE = """
+SELECT * FROM ledger.transfer WHERE cause_topic = %s AND cause_partition = %s AND cause_offset = %s
+ORDER BY transfer_id"""
+_POSITIONS = "SELECT topic, partition, next_offset FROM ledger.position"
+
+
+class UnknownSubject(Exception):
+    """The ledger knows no voucher, order or user of this id."""
+
+
+@dataclass(slots=True)
+class Subject:
+    """What is traced: `kind` is voucher, order, user or event. Rows have the columns of their views in `ledger`."""
+
+    kind: str
+    key: str
+    vouchers: list[Row] = field(default_factory=list)
+    orders: list[Row] = field(default_factory=list)
+    payments: list[Row] = field(default_factory=list)
+    transfers: list[Row] = field(default_factory=list)
+    positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    cause: Cause | None = None
+
+    def causes(self) -> list[Cause]:
+        """The commands that moved something, in the order of their times; that of an event first of all."""
+        found = [Cause(row["cause_topic"], row["cause_partition"], row["cause_offset"]) for row in self.transfers]
+        return list(dict.fromkeys(found if self.cause is None else [self.cause, *found]))
+
+    def user_ids(self) -> set[str]:
+        """Whose vouchers and orders these are."""
+        return {row["user_id"] for row in (*self.vouchers, *self.orders)}
+
+
+def find(connection: psycopg.Connection, key: str) -> Subject:
+    """The subject that `key` names: an event's id (or its command's place), else a voucher, an order or a user.
+
+    Raises UnknownSubject, NotSetUp where the login may not read the ledger, Unreachable where it does not answer.
+    """
+    try:
+        with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(_SNAPSHOT)
+            cursor.execute(_BOUNDS)
+            subject = _find(cursor, key)
+            subject.positions = {(r["topic"], r["partition"]): r["next_offset"] for r in cursor.execute(_POSITIONS)}
+            return subject
+    except psycopg.ProgrammingError as error:
+        raise without_tables(error) from error
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+
+
+def _find(cursor: psycopg.Cursor[dict[str, Any]], key: str) -> Subject:
+    place = _PLACE.fullmatch(key)
+    if place is not None and place["topic"] in EVENT_TOPICS:
+        return _event(cursor, key, Cause(place["topic"], int(place["partition"]), int(place["offset"])))
+    for kind in ("voucher", "order", "user"):
+        subject = Subject(kind, key)
+        if kind != "order":
+            subject.vouchers = _rows(cursor, _VOUCHERS_BY[kind], key)
+        if kind == "order" or subject.vouchers:
+            subject.orders = _rows(cursor, _ORDERS_BY[kind], key)
+        if subject.vouchers or subject.orders:
+            return _complete(cursor, subject)
+    raise UnknownSubject(f"the ledger has no voucher, order or user {key!r}, and it is no event's id")
+
+
+def _event(cursor: psycopg.Cursor[dict[str, Any]], key: str, cause: Cause) -> Subject:
+    """The command at a place, and the chain of the voucher that it moved (none: it moved nothing)."""
+    subject = Subject("event", key, cause=cause)
+    moved = _rows(cursor, _TRANSFERS_OF_CAUSE, *cause)
+    voucher_id = next((row["voucher_id"] for row in moved if row["voucher_id"] is not None), None)
+    if voucher_id is None:
+        subject.transfers = moved
+        return subject
+    subject.vouchers = _rows(cursor, _VOUCHERS_BY["voucher"], voucher_id)
+    subject.orders = _rows(cursor, _ORDERS_BY["voucher"], voucher_id)
+    return _complete(cursor, subject)
+
+
+def _complete(cursor: psycopg.Cursor[dict[str, Any]], subject: Subject) -> Subject:
+    if subject.kind == "order":
+        subject.vouchers = _rows(cursor, _VOUCHERS_BY["order"], subject.key)
+    voucher_ids = [row["voucher_id"] for row in subject.vouchers]
+    subject.payments = _rows(cursor, _PAYMENTS, [row["order_id"] for row in subject.orders])
+    if subject.kind == "order":
+        subject.transfers = _rows(cursor, _TRANSFERS_OF_ORDER, voucher_ids, subject.key)
+    else:
+        subject.transfers = _rows(cursor, _TRANSFERS_OF_VOUCHERS, voucher_ids)
+    return subject
+
+
+def _rows(cursor: psycopg.Cursor[dict[str, Any]], query: str, *arguments: Sequence[str] | str | int) -> list[Row]:
+    """At most ROWS_MAX rows: a user of that many vouchers is no user."""
+    return list(cursor.execute(query.encode(), arguments).fetchmany(ROWS_MAX))

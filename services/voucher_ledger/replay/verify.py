@@ -1,0 +1,228 @@
+"""Proves from the topics that the ledger is right: every command answered once, and every row what the events tell.
+
+Beside live traffic: one snapshot of the ledger gives the positions and, as of the same moment, the rows. What was
+decided below a position is in these rows and will be on the event topic; what lies above is in neither. So the topics
+are read until the answers below the positions are complete: the outbox tells whether one may still come.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import orjson
+import psycopg
+from confluent_kafka import Message
+
+from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS, Answers, Marks
+from voucher_ledger.replay.compare import compare_all
+from voucher_ledger.replay.events_aside import EventsAside
+from voucher_ledger.replay.fold import EventData
+from voucher_ledger.replay.ledger_rows import LedgerFigures, LedgerPosition, snapshot, waits_in_outbox
+from voucher_ledger.replay.rows import TABLES
+from voucher_ledger.replay.spill import Spill, bucket_count
+from voucher_ledger.replay.topic_reader import Place, Progress, TopicReader, offset_of, place_of
+from voucher_ledger.replay.verify_report import VerifyReport
+from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.topics import describe
+
+PUBLISHED_SECONDS_MAX = 60.0
+_LOOK_AGAIN_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is verified. `campaign_id`: the rows of one campaign only. The others bound the commands whose answers are
+    looked at, by partition and by offset or record time (milliseconds since 1970): then rows, which are the sum of
+    all events, can't be compared.
+    """
+
+    campaign_id: str | None = None
+    partitions: frozenset[int] | None = None
+    from_offset: int | None = None
+    to_offset: int | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all events are looked at."""
+        bounds = (self.partitions, self.from_offset, self.to_offset, self.from_ms, self.to_ms)
+        return all(bound is None for bound in bounds)
+
+
+def verify(
+    settings: Settings,
+    stop: Event,
+    scope: Scope | None = None,
+    *,
+    spill_directory: Path | None = None,
+    progress: Progress = lambda _count: None,
+) -> VerifyReport:
+    """Compare topics and ledger; `stop` ends it early. `progress` is told how many records were read.
+
+    Raises Unreachable, NotSetUp, and Unread where a topic can't be read to its end (or `stop` was set).
+    """
+    began_seconds = time.monotonic()
+    scope = scope or Scope()
+    reader = TopicReader(settings, stop, progress)
+    try:
+        with postgres.connect(settings.postgres, application="verify") as connection:
+            with snapshot(connection, scope.campaign_id) as ledger:
+                positions = ledger.positions()
+                decided = sum(position.decided for position in positions.values())
+                spill = Spill(bucket_count(decided), spill_directory)
+                if scope.whole:
+                    for table in TABLES:
+                        for line in ledger.lines(table):
+                            spill.add(line.partition(b"\t")[0], table.name, line)
+                figures = ledger.figures()
+            with spill:
+                report = _Verification(settings, reader, connection, scope, positions, spill, stop).run(figures)
+    finally:
+        reader.close()
+    report.duration_seconds = time.monotonic() - began_seconds
+    return report
+
+
+class _Verification:
+    def __init__(
+        self, settings: Settings, reader: TopicReader, connection: psycopg.Connection, scope: Scope,
+        positions: dict[Place, LedgerPosition], spill: Spill, stop: Event,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._reader = reader
+        self._connection = connection
+        self._scope = scope
+        self._whole = scope.whole
+        self._positions = positions
+        self._spill = spill
+        self._stop = stop
+        self._commands = reader.ranges(EVENT_TOPICS)
+        self._bounds = self._bounded()
+        self._answers = Answers(self._bounds)
+        self._events = EventsAside(spill, scope.campaign_id)
+        self._report = VerifyReport(self._answers.report, {place: end for place, (_, end) in self._bounds.items()})
+
+    def run(self, figures: LedgerFigures) -> VerifyReport:
+        starts = {place: held.low for place, held in self._reader.ranges(set(EVENT_TOPICS.values())).items()}
+        letters = {place: held.low for place, held in self._reader.ranges([DEAD_LETTER_TOPIC]).items()}
+        self._read({**starts, **letters})
+        self._judge(dropped_letters=any(letters.values()))
+        self._judge_beyond()
+        self._check_topic_ids()
+        deleted = sorted(f"{topic}/{number} begins at {low}" for (topic, number), low in starts.items() if low > 0)
+        if not self._scope.whole:
+            self._report.compared = False
+            self._report.notes.append("a part of the events tells no row's state: the ledger's rows were not compared")
+        elif deleted:
+            self._report.compared = False
+            self._answers.report.blame(f"earlier events were deleted, so no row can be told: {', '.join(deleted)}")
+        else:
+            compare_all(self._report, self._events, self._spill, figures)
+        return self._report
+
+    def _bounded(self) -> dict[Place, tuple[int, int]]:
+        """The command offsets that are judged: from, and up to, within what was decided."""
+        scope = self._scope
+        places = [p for p in self._positions if scope.partitions is None or p[1] in scope.partitions]
+        known = [place for place in places if place in self._commands]
+        begins = {} if scope.from_ms is None else self._reader.offsets_at(known, scope.from_ms)
+        ends = {} if scope.to_ms is None else self._reader.offsets_at(known, scope.to_ms)
+        bounds: dict[Place, tuple[int, int]] = {}
+        for place in places:
+            following = self._positions[place].next_offset
+            first = max(scope.from_offset or 0, begins.get(place, 0))
+            to = following if scope.to_offset is None else scope.to_offset
+            bounds[place] = (first, max(first, min(following, to, ends.get(place, following))))
+        return bounds
+
+    def _read(self, starts: dict[Place, int]) -> None:
+        """Read on until all below the positions are answered, or no more can come."""
+        deadline = time.monotonic() + PUBLISHED_SECONDS_MAX
+        while True:
+            # Asked before the read: what leaves the outbox after this is on the topic, and will be read.
+            waiting = [
+                place for place in self._short() if waits_in_outbox(self._connection, place, *self._bounds[place])
+            ]
+            for record in self._reader.read(starts):
+                place, offset = place_of(record), offset_of(record)
+                starts[place] = offset + 1
+                self._take(record, place, offset)
+            if not set(waiting) & set(self._short()) or time.monotonic() > deadline:
+                return
+            self._stop.wait(_LOOK_AGAIN_SECONDS)
+
+    def _expected(self, place: Place) -> int:
+        first, end = self._bounds[place]
+        position = self._positions[place]
+        return position.decided + position.dead_lettered if self._scope.whole else end - first
+
+    def _short(self) -> list[Place]:
+        return [place for place, marks in self._answers.marks.items() if marks.count < self._expected(place)]
+
+    def _take(self, record: Message, place: Place, offset: int) -> None:
+        if place[0] == DEAD_LETTER_TOPIC:
+            headers = {name: value for name, value in dict(record.headers() or ()).items() if isinstance(value, bytes)}
+            self._answers.take_dead_letter(headers, place, offset)
+            return
+        value = record.value() or b""
+        self._report.events_read += 1
+        try:
+            event: EventData = orjson.loads(value)
+            if self._answers.take_event(event, place, offset) and self._whole:
+                self._events.take(event, value)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._answers.report.blame(f"{place[0]}/{place[1]}/{offset} is no event with the id of a command")
+
+    def _judge(self, *, dropped_letters: bool) -> None:
+        """Look at the commands of the partitions in which something is amiss: most have none, and are not read."""
+        for place, (first, end) in sorted(self._bounds.items()):
+            low = max(first, self._commands[place].low) if place in self._commands else end
+            missing = self._answers.missing(place, low, end)
+            if not missing and self._answers.marks[place].count == self._expected(place):
+                continue
+            if waits_in_outbox(self._connection, place, first, end):
+                self._answers.report.unanswered[place[0]] += missing
+                text = "decided, but still in the outbox: does a processor of the room run?"
+                self._answers.report.blame(f"{place[0]}/{place[1]}: {missing} commands {text}", missing)
+                continue
+            position = self._positions[place]
+            dropped = position.dead_lettered - self._answers.dead_letters[place]
+            if dropped_letters and 0 < missing <= dropped:
+                self._report.notes.append(f"{place[0]}/{place[1]}: {missing} dead letters were deleted")
+                continue
+            self._judge_place(place, low, end)
+
+    def _judge_place(self, place: Place, low: int, end: int) -> None:
+        commands = Marks()
+        for record in self._reader.read({place: low} if low < end else {}):
+            if offset_of(record) < end:
+                commands.add(offset_of(record))
+        faults = self._answers.report.fault_count
+        self._answers.judge(place, commands, low, end)
+        marks = self._answers.marks[place]
+        if self._scope.whole and faults == self._answers.report.fault_count and marks.count != self._expected(place):
+            text = f"the position tells of {self._expected(place)} commands, {marks.count} were answered"
+            self._answers.report.blame(f"{place[0]}/{place[1]}: {text}")
+
+    def _judge_beyond(self) -> None:
+        """What lies beyond the snapshot's positions was decided since, unless there is no such command."""
+        now = self._reader.ranges(EVENT_TOPICS)
+        for place, offset in sorted(self._answers.beyond.items()):
+            if place not in now or offset >= now[place].high:
+                self._answers.report.blame(f"{place[0]}/{place[1]}/{offset} is answered, and no command is there")
+        undecided: Counter[str] = self._report.undecided
+        for place, held in self._commands.items():
+            following = self._positions[place].next_offset if place in self._positions else held.low
+            undecided[place[0]] += max(0, held.high - following)
+
+    def _check_topic_ids(self) -> None:
+        for topic in sorted(EVENT_TOPICS):
+            known = {position.topic_id for place, position in self._positions.items() if place[0] == topic}
+            if known and known != {describe(self._settings, topic).topic_id}:
+                self._answers.report.blame(
+                    f"{topic} was made anew since the ledger decided it: its offsets mean others"
+                )

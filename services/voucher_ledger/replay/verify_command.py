@@ -1,0 +1,43 @@
+"""What `voucher-ledger replay verify` does."""
+
+import sys
+from pathlib import Path
+from threading import Event
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from voucher_ledger.replay.topic_reader import Unread
+from voucher_ledger.replay.verify import Scope, verify
+from voucher_ledger.replay.verify_render import show
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.single import stop_on_signals
+from voucher_ledger.runtime.settings import Settings
+
+
+def run(settings: Settings, scope: Scope, *, json: bool = False, spill_directory: Path | None = None) -> int:
+    """Verify and print what was found.
+
+    Returns:
+        0 equal; 1 differing, or a topic that could not be read to its end.
+    """
+    stop: Event = stop_on_signals()
+    bar = Progress(
+        TextColumn("reading the topics"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
+    )  # fmt: skip
+    task = bar.add_task("records", total=None)
+    try:
+        with bar:
+            report = verify(
+                settings, stop, scope, spill_directory=spill_directory,
+                progress=lambda count: bar.advance(task, count),
+            )  # fmt: skip
+    except Unread as error:
+        sys.stderr.write(f"verify: {error}\n")
+        return ExitCode.CHECK_FAILED
+    if json:
+        sys.stdout.write(report.to_json() + "\n")
+    else:
+        show(report, Console(soft_wrap=False) if sys.stdout.isatty() else Console(width=160))
+    return ExitCode.DONE if report.passed else ExitCode.CHECK_FAILED

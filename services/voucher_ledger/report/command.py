@@ -1,0 +1,51 @@
+"""What `voucher-ledger report` does."""
+
+import time
+from pathlib import Path
+
+from voucher_ledger.monitor import alerts, outlook, view
+from voucher_ledger.monitor.alert_log import read_standing
+from voucher_ledger.monitor.buckets import count_of
+from voucher_ledger.monitor.ledger import LedgerReader
+from voucher_ledger.report.demand import read_demand
+from voucher_ledger.report.page import page
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime.settings import Settings
+
+
+def run(settings: Settings, campaign_id: str, out: Path) -> int:
+    """Write the report of a campaign to `out`: 0, or 2 where neither ledger nor demand knows the campaign.
+
+    Raises Unreachable, NotSetUp.
+    """
+    reader = LedgerReader(settings)
+    try:
+        reading = reader.read()
+    finally:
+        reader.close()
+    facts = reading.campaigns.get(campaign_id)
+    buckets = read_demand(settings, campaign_id)
+    if facts is None and buckets is None:
+        print(f"no campaign {campaign_id} is in the ledger, or has demand")
+        return ExitCode.USAGE
+    kept = buckets or {}
+    now = time.time()
+    # A report is of what happened: the newest demand ends it, not the clock.
+    moment = outlook.as_of(kept, facts, now, None, caught_up=False)
+    one = outlook.look(campaign_id, kept, facts, moment, reading.unpublished)
+    standing = {key: stands for key, stands in read_standing(settings).items() if key.campaign_id == campaign_id}
+    state = {
+        "at": now,
+        "not_ready": None,
+        "problem": None,
+        "reading_at": reading.read_at,
+        "demand_lag_records": 0,
+        "lags": [lag.as_json() for lag in reading.lags],
+        "alerts": view.alert_lines(standing.values()),
+        "campaigns": [view.in_short(one)],
+        "campaign": view.in_full(one, kept),
+    }
+    out.write_text(page(state, f"Report: {campaign_id}"), encoding="utf-8")
+    found = len(alerts.conditions(one))
+    print(f"{out}: {campaign_id}, {count_of(one.total, 'voucher.granted'):,} grants, {found} alerts hold")
+    return ExitCode.DONE

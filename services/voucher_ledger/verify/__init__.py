@@ -1,1 +1,0 @@
-"""Proofs from the topics alone, beside the audit's proofs from SQL."""

@@ -1,0 +1,120 @@
+"""The bounds of `replay verify` on the real broker: answers that are missing, doubled, astray or still to come."""
+
+from collections.abc import Callable
+from subprocess import Popen
+from threading import Event
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim, envelope
+from tests.integration.waits import wait_decided
+from tests.integration.world import World
+from voucher_ledger import cli
+from voucher_ledger.replay.topic_reader import Unread
+from voucher_ledger.replay.verify import Scope, verify
+from voucher_ledger.run.exit_codes import ExitCode
+
+pytestmark = pytest.mark.integration
+
+
+def answer(offset: int, partition: int = 4, topic: str = "claim.commands", **data: Any) -> tuple[bytes, bytes]:
+    event = envelope("voucher.granted", f"{topic}/{partition}/{offset}/0", {"user_id": "u", **data})
+    return (b"u", orjson.dumps(event))
+
+
+def decided(world: World, partition: int, next_offset: int, topic: str = "claim.commands") -> None:
+    """A position as a processor would have left it."""
+    world.connection.execute(
+        "INSERT INTO books.position VALUES (%s, %s, %s, 1, 'x', 'test-0', 0, %s, 0)",
+        (topic, partition, next_offset, next_offset),
+    )
+
+
+def test_missing_doubled_and_stray_answers_are_named(world: World) -> None:
+    world.send("claim.commands", [claim(number) for number in range(5)], partition=4)
+    world.send("claim.commands", [claim(number) for number in range(2)], partition=5)
+    decided(world, 4, 3)
+    decided(world, 5, 2)
+    rejected = {"reason": "ended"}
+    world.send_raw("claim.events", [answer(0), answer(1), answer(1), answer(3), answer(5)], partition=4)
+    world.send_raw("claim.events", [answer(0, 5, **rejected), (b"u", b"no event"), answer(1, 6)], partition=5)
+    world.send_raw("claim.events", [answer(0, topic="order.commands")], partition=4)
+    report = verify(world.settings, Event())
+    assert sorted(fault for fault in report.answers.faults if "made anew" not in fault) == sorted(
+        [
+            "claim.events/4/2 answers claim.commands/4/1 once more",
+            "claim.events/4/5 answers order.commands/4/0/0, whose answer belongs elsewhere",
+            "claim.events/5/1 is no event with the id of a command",
+            "claim.events/5/2 answers claim.commands/6/1/0, whose answer belongs elsewhere",
+            "claim.commands/4: 1 commands not answered: 2",
+            "claim.commands/5: 1 commands not answered: 1",
+            "claim.commands/4/5 is answered, and no command is there",
+        ]
+    )
+    # The topic is another than the position knows; an event of 4/3, which was decided since, is no fault.
+    assert "claim.commands was made anew since the ledger decided it: its offsets mean others" in report.answers.faults
+    assert report.answers.unanswered == {"claim.commands": 2}
+    assert report.answers.fault_count == 8
+    # Bounded to what was rightly answered, no more than the topic's fault is left.
+    bounded = verify(world.settings, Event(), Scope(partitions=frozenset([4]), to_offset=1))
+    assert [fault for fault in bounded.answers.faults if fault.startswith("claim.commands/")] == [
+        "claim.commands/4/5 is answered, and no command is there"
+    ]
+    stopped = Event()
+    stopped.set()
+    with pytest.raises(Unread, match="stopped"):
+        verify(world.settings, stopped)
+
+
+def test_what_is_decided_but_not_published_is_waited_for_and_then_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.open_campaign()
+    world.send("claim.commands", [claim(number) for number in range(50)])
+    killed = world.spawn("claims", instance="claims-0", window="after_commit")
+    assert killed.wait(WAIT_SECONDS_MAX) == -9
+    monkeypatch.setattr("voucher_ledger.replay.verify.PUBLISHED_SECONDS_MAX", 0.0)
+    report = verify(world.settings, Event())
+    assert any("still in the outbox" in fault for fault in report.answers.faults), report.answers.faults
+    assert report.answers.unanswered.total() == sum(
+        kind.count for name, kind in report.kinds.items() if name == "voucher"
+    )
+    # The successor publishes while it is being waited for.
+    monkeypatch.setattr("voucher_ledger.replay.verify.PUBLISHED_SECONDS_MAX", WAIT_SECONDS_MAX)
+    successors: list[Popen[bytes]] = []
+
+    def succeed() -> None:
+        if not successors:
+            successors.append(world.spawn("claims", instance="claims-0"))
+
+    stop = _Awaited(succeed)
+    report = verify(world.settings, stop)
+    assert report.passed, report.to_json()
+    assert successors, "the events were there at once: nothing was waited for"
+    wait_decided(world, "claim.commands", 50)
+
+
+class _Awaited(Event):
+    """An event whose every wait first does something."""
+
+    def __init__(self, before: Callable[[], object]) -> None:
+        super().__init__()
+        self._before = before
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._before()
+        return super().wait(timeout)
+
+
+def test_wrong_bounds_are_usage_and_a_ledger_out_of_reach_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VOUCHER_LEDGER_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("VOUCHER_LEDGER_POSTGRES", "host=127.0.0.1 port=1")
+    assert cli.main(["replay", "verify", "--from", "yesterday"]) == ExitCode.USAGE
+    assert cli.main(["replay", "verify", "--partitions", "0-x"]) == ExitCode.USAGE
+    assert cli.main(["replay", "verify"]) == ExitCode.UNREACHABLE
+    assert "does not answer" in capsys.readouterr().err

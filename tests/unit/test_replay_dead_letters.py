@@ -1,0 +1,148 @@
+"""Which dead letters are meant, which may be driven again, and what may be sent in one's place."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from voucher_ledger.replay.bounds import Bound, bound, place
+from voucher_ledger.replay.dead_letters import redrive as redriving
+from voucher_ledger.replay.dead_letters.choice import Filter, State, Verdict, kind_of, state_of, verdict
+from voucher_ledger.replay.dead_letters.edit import edited
+from voucher_ledger.replay.dead_letters.letters import Letter, text_of
+from voucher_ledger.replay.dead_letters.marks import Mark, MarkKind
+from voucher_ledger.replay.dead_letters.redrive import Rules, Sorted, batches, sort_out
+from voucher_ledger.replay.errors import Refused
+
+LETTER = Letter(
+    partition=2, offset=7, time_ms=1_000, key=b"ana", value=b"no", headers=(), topic="claim.commands",
+    cause_partition=3, cause_offset=9, error="not JSON: unexpected character at byte 0", attempts=1,
+)  # fmt: skip
+REDRIVEN = Mark(MarkKind.REDRIVEN, "1", "me@here", "why", 5_000, "claim.commands/3/20")
+QUARANTINED = Mark(MarkKind.QUARANTINED, "1", "me@here", "why", 5_000)
+RELEASED = Mark(MarkKind.RELEASED, "1", "me@here", "why", 5_000)
+CLAIM = {
+    "specversion": "1.0", "id": "1", "source": "test", "type": "voucher.claim", "time": "2026-02-06T00:00:00Z",
+    "data": {"campaign_id": "grey", "user_id": "ana"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("letter", "mark", "again_before_ms", "expected"),
+    [
+        (LETTER, None, None, Verdict.REDRIVE),
+        (LETTER, RELEASED, None, Verdict.REDRIVE),
+        (LETTER, REDRIVEN, None, Verdict.REDRIVEN_BEFORE),
+        (LETTER, REDRIVEN, 5_001, Verdict.REDRIVE),
+        (LETTER, REDRIVEN, 5_000, Verdict.REDRIVEN_BEFORE),  # what a killed run drove is not driven by its repetition
+        (LETTER, QUARANTINED, 9_000, Verdict.QUARANTINED),
+        (replace(LETTER, attempts=2), None, None, Verdict.REDRIVE),
+        (replace(LETTER, attempts=3), None, None, Verdict.DIED_TOO_OFTEN),
+        (replace(LETTER, topic=""), None, None, Verdict.NO_COMMAND_TOPIC),
+        (replace(LETTER, topic="ledger.dead-letters"), None, None, Verdict.NO_COMMAND_TOPIC),
+    ],
+)
+def test_what_may_be_driven_again(
+    letter: Letter, mark: Mark | None, again_before_ms: int | None, expected: Verdict
+) -> None:
+    assert verdict(letter, mark, again_before_ms=again_before_ms) is expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "takes"),
+    [
+        (Filter(), True),
+        (Filter(topics=frozenset(["order.commands"])), False),
+        (Filter(error="NOT json"), True),
+        (Filter(error="schema"), False),
+        (Filter(error_pattern=re.compile(r"byte \d$")), True),
+        (Filter(error_pattern=re.compile(r"^byte")), False),
+        (Filter(key=b"ana"), True),
+        (Filter(key=b"an"), False),
+        (Filter(places=frozenset([(2, 7)])), True),
+        (Filter(places=frozenset([(7, 2)])), False),
+        (Filter(states=frozenset([State.REDRIVEN])), False),
+        (Filter(topics=frozenset(["claim.commands"]), key=b"bob"), False),
+    ],
+)
+def test_a_filter_takes_what_all_of_it_says(wanted: Filter, takes: bool) -> None:
+    assert wanted.takes(LETTER, None) is takes
+
+
+def test_the_last_mark_tells_the_state() -> None:
+    assert [state_of(mark) for mark in (None, RELEASED, REDRIVEN, QUARANTINED)] == [
+        State.OPEN, State.OPEN, State.REDRIVEN, State.QUARANTINED,
+    ]  # fmt: skip
+
+
+def test_sorting_out_stops_at_the_bound_and_tells_how_many_are_left() -> None:
+    letters = [(replace(LETTER, offset=offset), REDRIVEN if offset == 1 else None) for offset in range(6)]
+    found = Sorted()
+    driven = [letter.offset for letter in sort_out(letters, Rules(count_max=3), found)]
+    assert driven == [0, 2, 3]
+    assert (found.counts, found.more) == (Counter({Verdict.REDRIVE: 3, Verdict.REDRIVEN_BEFORE: 1}), 2)
+
+
+def test_a_transaction_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redriving, "BYTES_A_TRANSACTION_MAX", 3)
+    letters = [replace(LETTER, offset=offset, value=b"12" if offset < 4 else b"") for offset in range(9)]
+    assert [len(batch) for batch in batches(letters, 3)] == [2, 2, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("data.city_tier: 7 is greater than the maximum of 6", "data.city_tier: … is greater than the maximum of …"),
+        ("""the key b'ana' is not data.user_id "bob \\" x" """, "the key … is not data.user_id … "),
+        ("70,000 bytes; at most 65,536", "… bytes; at most …"),
+    ],
+)
+def test_reasons_are_counted_without_what_differs(error: str, kind: str) -> None:
+    assert kind_of(error) == kind
+
+
+@pytest.mark.parametrize(
+    ("value", "refusal"),
+    [
+        (b"no", "not JSON"),
+        (orjson.dumps({**CLAIM, "type": "order.reserve"}), "order.reserve"),
+        (orjson.dumps({**CLAIM, "data": {**CLAIM["data"], "city_tier": 9}}), "data.city_tier"),  # type: ignore[dict-item]
+        (orjson.dumps({**CLAIM, "data": []}), "data"),
+        (b"[]", "a list"),
+    ],
+)
+def test_an_edit_that_would_die_again_is_refused(value: bytes, refusal: str) -> None:
+    with pytest.raises(Refused, match=f"would be dead-lettered again.*{refusal}"):
+        edited(LETTER, value)
+
+
+def test_an_edit_goes_out_under_the_key_of_its_own_data() -> None:
+    edit = edited(replace(LETTER, key=b"someone else"), orjson.dumps(CLAIM) + b"\n")
+    assert (edit.key, edit.value) == (b"ana", orjson.dumps(CLAIM))
+
+
+def test_an_edit_that_changes_nothing_and_one_of_no_command_topic_are_refused() -> None:
+    with pytest.raises(Refused, match="holds already"):
+        edited(replace(LETTER, value=orjson.dumps(CLAIM)), orjson.dumps(CLAIM))
+    with pytest.raises(Refused, match="came from no command topic"):
+        edited(replace(LETTER, topic=""), orjson.dumps(CLAIM))
+
+
+def test_bytes_are_shown_as_text_where_they_are_text() -> None:
+    assert [text_of(held) for held in (None, "ä".encode(), b"\xff")] == [
+        (None, "none"), ("ä", "utf-8"), ("/w==", "base64"),
+    ]  # fmt: skip
+
+
+def test_bounds_are_times_or_offsets() -> None:
+    assert bound("1200") == Bound(offset=1_200)
+    assert bound("1970-01-01T00:00:01.5Z") == Bound(time_ms=1_500)
+    assert place("2/1200") == (2, 1_200)
+    for wrong in ("yesterday", "-1", "²", "2026-02-06"):
+        with pytest.raises(ValueError, match="neither an offset nor a time"):
+            bound(wrong)
+    for wrong in ("2", "2/", "/2", "2/x", "-1/2"):
+        with pytest.raises(ValueError, match="no place such as"):
+            place(wrong)

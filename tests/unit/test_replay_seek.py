@@ -1,0 +1,62 @@
+"""Whether a position may be moved, and the outbox rows that a skipped range becomes."""
+
+from dataclasses import replace
+
+import pytest
+
+from voucher_ledger.replay.seek import skipped
+from voucher_ledger.replay.seek.plan import Kind, Standing, plan
+from voucher_ledger.replay.seek.skipped import Skipped, shares
+from voucher_ledger.runtime.outbox import DeadLetter
+
+STANDING = Standing(
+    topic="claim.commands", partition=3, decided=50, committed=50, low=10, high=80, answered=49, moved=-1,
+    unpublished=0, outbox_end=0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("standing", "to", "kind", "refusal"),
+    [
+        (STANDING, 51, Kind.FORWARD, None),
+        (STANDING, 80, Kind.FORWARD, None),
+        (STANDING, 81, Kind.FORWARD, "holds the offsets 10 to 80"),
+        (STANDING, 50, Kind.STAY, None),
+        (STANDING, 49, Kind.BACK, "offset 49 is answered"),
+        (STANDING, 9, Kind.BACK, "holds the offsets 10 to 80"),
+        # Moved past what nobody decided: back to the last answer, and no further.
+        (replace(STANDING, answered=39), 40, Kind.BACK, None),
+        (replace(STANDING, answered=39), 39, Kind.BACK, "offset 39 is answered"),
+        # What is decided and not published is an answer too, and so is what moved the books.
+        (replace(STANDING, answered=39, outbox_end=50), 40, Kind.BACK, "offset 49 is answered"),
+        (replace(STANDING, answered=39, moved=45), 40, Kind.BACK, "offset 45 is answered"),
+        # The topic's end was lost: the position lies past it.
+        (replace(STANDING, high=45, answered=44), 45, Kind.BACK, None),
+        (replace(STANDING, alive=("group member claims-0",)), 51, Kind.FORWARD, "somebody may be deciding"),
+    ],
+)
+def test_what_may_be_moved(standing: Standing, to: int, kind: Kind, refusal: str | None) -> None:
+    made = plan(standing, to)
+    assert made.kind is kind
+    assert (made.refusal is None) if refusal is None else (refusal in str(made.refusal))
+
+
+def letters(*offsets: int) -> list[DeadLetter]:
+    return [DeadLetter(3, offset, b"key", b"value", [], "skipped") for offset in offsets]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "expected"),
+    [
+        ([], [(50, 60)]),
+        ([50, 51, 55], [(50, 52), (52, 60)]),
+        ([52, 53, 54, 57, 59], [(50, 54), (54, 58), (58, 60)]),
+    ],
+)
+def test_a_skipped_range_is_covered_without_a_gap(
+    monkeypatch: pytest.MonkeyPatch, offsets: list[int], expected: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setattr(skipped, "_LETTERS_A_SHARE_MAX", 2)
+    made = shares(Skipped(letters(*offsets)), 3, 50, 60)
+    assert [(share.first_offset, share.next_offset) for share in made] == expected
+    assert [letter.offset for share in made for letter in share.dead_letters] == offsets
