@@ -126,10 +126,10 @@ GUARDS: dict[str, Callable[[], None]] = {
     "stable_offsets": _no_stable_offsets,
     "prune_after_publish": _prune_before_publish,
 }
-FAULTS: dict[str, Callable[[], None]] = {
-    "broken_deploy": _broken_deploy,
-    "poison": _poison,
+# Faults of one record among its neighbours, and those that strike more.
+FAULTS_OF_ONE: dict[str, Callable[[], None]] = {
     "throwing_decision": _throwing_decision,
     "throwing_evolution": _throwing_evolution,
     "refused_row": _refused_row,
 }
+FAULTS: dict[str, Callable[[], None]] = {"broken_deploy": _broken_deploy, "poison": _poison, **FAULTS_OF_ONE}

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
-from tests.integration.guards import FAULTS, STRUCK_USER
+from tests.integration.guards import FAULTS_OF_ONE, STRUCK_USER
 from tests.integration.odd_records import OWN_HEADERS, Batch, Header, Sent, records
 from tests.integration.raw_producer import produce_with_header_name
 from tests.integration.world import COMMAND_TOPICS, DEAD_LETTERS, World
@@ -152,7 +152,7 @@ def test_a_record_that_fits_the_topic_only_compressed_stops_nobody(world: World)
     assert world.faults() == []
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", FAULTS_OF_ONE)
 def test_one_records_fault_is_its_own(world: World, fault: str) -> None:
     """A decision that throws, a change that throws, a row that Postgres refuses: the neighbours are decided."""
     world.open_campaign()
