@@ -14,6 +14,7 @@ from voucher_ledger.monitor import alerts, outlook, view
 from voucher_ledger.monitor.alert_records import Record, encode
 from voucher_ledger.monitor.alerts import Key, Standing
 from voucher_ledger.monitor.facts import Reading
+from voucher_ledger.monitor.moments import Moments
 from voucher_ledger.monitor.outlook import Outlook
 from voucher_ledger.monitor.store import Store
 from voucher_ledger.runtime.errors import Unreachable
@@ -60,6 +61,7 @@ class Watch:
         self.problem: str | None = None
         self.round_at = time.monotonic()
         self.lag_records: int | None = None
+        self._moments = Moments()
 
     async def rounds(self) -> None:
         """A round each ROUND_SECONDS, until cancelled. Raises what a record that could not be told raises."""
@@ -96,8 +98,9 @@ class Watch:
         for campaign_id in [*kept, *(name for name in self.reading.campaigns if name not in kept)]:
             facts = self.reading.campaigns.get(campaign_id)
             buckets = kept.get(campaign_id, {})
-            moment = outlook.as_of(buckets, facts, now, self.reading.lag_seconds, caught_up=caught_up)
+            moment = self._moments.of(campaign_id, buckets, facts, now, self.reading.lag_seconds, caught_up=caught_up)
             outlooks[campaign_id] = outlook.look(campaign_id, buckets, facts, moment, self.reading.unpublished)
+        self._moments.keep(outlooks)
         self.outlooks = outlooks
         await self._step(now, caught_up)
 

@@ -1,0 +1,98 @@
+"""The monitor's rounds: what a campaign's end, another monitor and old figures do to its alerts."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from tests.unit.demand_given import START, demand, facts, row
+from voucher_ledger.monitor.alert_records import Record
+from voucher_ledger.monitor.alerts import CLEAR_SECONDS
+from voucher_ledger.monitor.facts import Facts, Lag, Reading
+from voucher_ledger.monitor.moments import STILL_SECONDS
+from voucher_ledger.monitor.store import Store
+from voucher_ledger.monitor.watch import Watch
+
+ENDS = 21_600
+
+
+class Given:
+    """Demand and ledger as a test has them, and a Watch of both; times are seconds after START."""
+
+    def __init__(self, *campaigns: Facts) -> None:
+        self.store = Store()
+        self.ready = True
+        self.campaigns = {one.campaign_id: one for one in campaigns}
+        self.told: list[tuple[str, str, str, str]] = []
+        self._batches = 0
+        self.watch = self.started_again()
+
+    def started_again(self) -> Watch:
+        """A monitor that holds the same demand, and remembers nothing else."""
+        self.watch = Watch(self, lambda: self.reading(0), self._tell, {})
+        return self.watch
+
+    def partitions(self) -> list[int]:
+        return [0]
+
+    def lag_records(self) -> int | None:
+        return 0
+
+    def reading(self, at: float) -> Reading:
+        return Reading(START + at, self.campaigns, (Lag("claim.commands", 0, 0.0),))
+
+    def sees(self, *rows: dict[str, Any]) -> None:
+        self._batches += 1
+        self.store.count(0, demand(rows, self._batches))
+
+    def round(self, at: float) -> list[tuple[str, str, str, str]]:
+        """What this round told: the campaign, the alert, its subject and its state."""
+        self.told.clear()
+        self.watch.reading = self.reading(at)
+        asyncio.run(self.watch.round(START + at))
+        return sorted(self.told)
+
+    def rounds(self, moments: Iterable[float]) -> list[tuple[str, str, str, str]]:
+        return [change for at in moments for change in self.round(at)]
+
+    async def _tell(self, record: Record) -> None:
+        event = orjson.loads(record.value)
+        told = event["data"]
+        self.told.append((told["campaign_id"], told["alert"], told["subject"], event["type"].removeprefix("alert.")))
+
+
+def sold_out() -> Given:
+    """All cards were granted in the first hundred seconds."""
+    given = Given(facts(cards_left=0, cards_out=1_000, budget_left_minor=0))
+    given.sees(*[row(at, count=10) for at in range(100)])
+    return given
+
+
+def test_what_a_campaign_was_alarming_for_is_over_with_it_for_good() -> None:
+    given = sold_out()
+    assert ("grey", "ends_before_plan", "cards", "firing") in given.round(ENDS / 2)
+    assert given.rounds([ENDS - 2, ENDS, ENDS + CLEAR_SECONDS - 3]) == [
+        # Sold out five minutes before its end is no news any more.
+        ("grey", "ends_before_plan", "budget", "resolved"),
+        ("grey", "ends_before_plan", "cards", "resolved"),
+    ]
+    ended = given.rounds([ENDS + CLEAR_SECONDS])
+    assert ended == [("grey", "budget", "80", "resolved"), ("grey", "budget", "95", "resolved")]
+    assert given.rounds(range(ENDS + 100, ENDS + 3_000, 60)) == []
+    given.started_again()
+    assert given.rounds(range(ENDS + 3_000, ENDS + 6_000, 60)) == [], "nor to one that starts after the end"
+
+
+def test_a_campaign_that_is_replayed_after_its_end_is_judged_by_its_own_time() -> None:
+    given = sold_out()
+    later = 5 * ENDS
+    assert given.round(later) == []
+    given.sees(row(100, "voucher.rejected", 10, reason="sold_out"))
+    told = given.round(later + 1)
+    assert ("grey", "ends_before_plan", "cards", "firing") in told
+    assert given.watch.outlooks["grey"].as_of == START + 101
+    assert given.rounds([later + STILL_SECONDS]) == []
+    ended = given.rounds([later + 1 + STILL_SECONDS, later + 2 + 2 * STILL_SECONDS])
+    assert ended == [(*change[:3], "resolved") for change in told]
+    assert given.watch.outlooks["grey"].as_of == START + ENDS
