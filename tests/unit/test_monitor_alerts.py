@@ -126,6 +126,17 @@ def test_a_difference_that_goes_away_is_never_told() -> None:
     assert told.at(2 + pending, condition("reconciliation")) == [("firing", "at 1.0")]
 
 
+def test_a_forecast_is_told_once_it_held_and_what_is_gone_at_once() -> None:
+    told, pending, fast = Told(), PENDING_SECONDS["ends_before_plan"], [row(at, count=2) for at in range(60)]
+    foreseen = conditions(seen(*fast, facts=given_out(120), at=60))
+    assert told.at(0, *foreseen) == told.at(pending - 1, *foreseen) == []
+    assert told.at(pending - 1) == []
+    assert told.at(pending, *foreseen) == [], "it begins again"
+    assert len(told.at(2 * pending, *foreseen)) == len(foreseen) == 2
+    gone = [one for one in conditions(seen(facts=facts(cards_left=0), at=60)) if one.key.alert == "ends_before_plan"]
+    assert [change[0] for change in Told().at(0, *gone)] == ["firing"]
+
+
 def test_alerts_of_a_campaign_that_was_not_looked_at_stay() -> None:
     told = Told()
     told.at(0, condition())

@@ -65,10 +65,17 @@ def test_the_range_follows_the_trends_fast_and_slow_windows() -> None:
 def test_the_trend_is_net_of_cards_that_came_back_and_has_a_range_from_the_first_minute_on() -> None:
     rows = [row(at, count=5) for at in range(60)] + [row(at, "voucher.expired", 3) for at in range(60)]
     assert seen(*rows, facts=given_out(120), at=60).rates == Rates(2.0, 2.0, 2.0)
-    assert seen(*rows, facts=given_out(20), at=9).rates is None
-    young = forecast.rates(kept_after(row(0, count=10), row(19, count=30))["minute"], START + 20, START)
+    assert seen(*rows, facts=given_out(20), at=39).rates is None, "one window or two are no range"
+    young = forecast.rates(kept_after(row(0, count=10), row(39, count=30))["minute"], START + 40, START)
     assert young is not None
-    assert tuple(young) == pytest.approx((1.2, 2.0, 2.8))
+    assert tuple(young) == pytest.approx((0.0, 0.5, 2.4))
+
+
+def test_who_asks_before_the_start_makes_the_trend_no_slower() -> None:
+    early = [row(at, "voucher.rejected", 9, reason="not_started") for at in range(-600, 0)]
+    granted = [row(at, count=3) for at in range(60)]
+    assert seen(*early, *granted, facts=given_out(180), at=60).rates == Rates(3.0, 3.0, 3.0)
+    assert seen(*early, facts=given_out(0), at=-5).rates is None
 
 
 def test_nothing_ends_that_is_not_used_and_what_is_gone_is_gone() -> None:

@@ -17,8 +17,8 @@ GROWTH_RATIO = 3.0
 REFUSED_SHARE = 0.5
 REFUSALS_ANSWERED_MIN = 100
 BUDGET_SHARES: Mapping[str, tuple[float, Severity]] = {"80": (0.80, "warning"), "95": (0.95, "critical")}
-# Not told before it held so long: rollups come a moment after the ledger's balances.
-PENDING_SECONDS: Mapping[str, float] = {"reconciliation": 30.0}
+# Not told before it held so long: rollups come a moment after the ledger's balances, and a young trend leaps.
+PENDING_SECONDS: Mapping[str, float] = {"reconciliation": 30.0, "ends_before_plan": 60.0}
 # Over only once it did not hold for so long, or an alert at its threshold would come and go with every batch.
 CLEAR_SECONDS = 60.0
 
@@ -33,7 +33,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that holds now. `value` and `threshold` are in `unit`."""
+    """Something that holds now. `value` and `threshold` are in `unit`. What is certain is told at once."""
 
     key: Key
     severity: Severity
@@ -41,6 +41,7 @@ class Condition:
     value: float
     threshold: float
     unit: str
+    is_certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ def _ends_before_plan(outlook: Outlook) -> Iterator[Condition]:
         gone = "gone" if left == 0 else f"gone in {_span(away)}, at {rfc3339(int(moment) * 1000)[:19]}Z"
         summary = f"{subject} {gone}: {_span(early)} before the plan"
         severity: Severity = "critical" if away < SOON_SECONDS else "warning"
-        yield _condition(outlook, "ends_before_plan", subject, severity, summary, early, slack, "seconds")
+        found = _condition(outlook, "ends_before_plan", subject, severity, summary, early, slack, "seconds")
+        yield replace(found, is_certain=left == 0)
 
 
 def _budget(outlook: Outlook) -> Iterator[Condition]:
@@ -150,7 +152,8 @@ def step(
             if before is None
             else replace(before, condition=condition, held_at=now)
         )
-        if not stands.told and now - stands.since >= PENDING_SECONDS.get(condition.key.alert, 0.0):
+        pending_seconds = 0.0 if condition.is_certain else PENDING_SECONDS.get(condition.key.alert, 0.0)
+        if not stands.told and now - stands.since >= pending_seconds:
             stands = replace(stands, told=True)
             changes.append(Change("firing", condition, stands.since))
         after[condition.key] = stands

@@ -14,6 +14,8 @@ GRANTED, EXPIRED = "voucher.granted", "voucher.expired"
 TREND_SECONDS = 600
 WIDTH_SECONDS = 60
 HOP_SECONDS = 10
+# Of fewer windows the quantiles would be no range: an end by one lucky window would look certain.
+WINDOWS_MIN = 4
 LOW, MIDDLE, HIGH = 0.1, 0.5, 0.9
 # An end further away than this is no forecast but noise in a division.
 HORIZON_SECONDS = 366 * 86_400
@@ -42,13 +44,13 @@ class Tranche(NamedTuple):
     quota: int
 
 
-def rates(minutes: Buckets, as_of: int, first_demand: int) -> Rates | None:
-    """The trend at `as_of`; None within the first HOP_SECONDS of demand, when there is none yet.
+def rates(minutes: Buckets, as_of: int, begins_at: int) -> Rates | None:
+    """The trend at `as_of` of what is granted from `begins_at` on; None before there are WINDOWS_MIN windows of it.
 
     Windows are narrower while demand is younger than four of them, so that there is a range from the first minute on.
     """
-    start = max(as_of - TREND_SECONDS, first_demand)
-    if as_of - start < HOP_SECONDS:
+    start = max(as_of - TREND_SECONDS, begins_at)
+    if as_of - start < WINDOWS_MIN * HOP_SECONDS:
         return None
     quarter = (as_of - start) // 4
     width = min(WIDTH_SECONDS, max(HOP_SECONDS, quarter - quarter % HOP_SECONDS))

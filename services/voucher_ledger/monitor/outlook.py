@@ -108,7 +108,9 @@ def look(campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, u
     minutes, quarters = buckets.get("minute", {}), buckets.get("quarter", {})
     total = next(iter(buckets.get("total", {}).values()), empty())
     first = min(minutes, default=moment)
-    trend = forecast.rates(minutes, moment, _first_second(minutes, first))
+    # Who asks before the start is refused: those seconds without grants would make the trend too slow.
+    begins_at = max(_first_second(minutes, first), 0 if facts is None else facts.starts_at)
+    trend = forecast.rates(minutes, moment, begins_at)
     recent = windows.last(minutes, RECENT_SECONDS, moment - 1).bucket
     by_category, by_tier = windows.growth(quarters, moment, RESERVED)
     orders = recent["types"].get(RESERVED, [0, 0, 0, 0])
