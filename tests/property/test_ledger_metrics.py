@@ -16,6 +16,7 @@ from voucher_ledger.metrics.labels import CAMPAIGNS_MAX
 from voucher_ledger.metrics.ledger import LedgerCollector
 from voucher_ledger.metrics.ledger_books import Position
 from voucher_ledger.metrics.metric import Metric
+from voucher_ledger.monitor import ledger as monitor_ledger
 
 pytestmark = pytest.mark.integration
 
@@ -47,6 +48,32 @@ def test_campaigns_past_the_bound_are_one_and_nothing_is_lost(ledger: Ledger) ->
     assert figure(read, catalogue.VOUCHERS, "other", "pool") == 10
     for metric in (catalogue.VOUCHERS, catalogue.MONEY):
         assert sum(value for key, value in read.items() if key[0] == metric.name) == 0
+
+
+def test_a_campaign_that_runs_is_named_however_many_are_to_come(ledger: Ledger) -> None:
+    now_ms, day_ms = int(time.time() * 1_000), 86_400_000
+    today = campaign_open(
+        campaign_id="today", starts_at=rfc3339(now_ms - day_ms), ends_at=rfc3339(now_ms + day_ms), when_empty="queue"
+    )
+    to_come = [
+        campaign_open(
+            campaign_id=f"c{number:02}",
+            starts_at=rfc3339(now_ms + day_ms * (2 + number)),
+            ends_at=rfc3339(now_ms + day_ms * (3 + number)),
+        )
+        for number in range(monitor_ledger.CAMPAIGNS_MAX)
+    ]
+    opened = [step(0, "campaigns", one, offset=number) for number, one in enumerate([today, *to_come])]
+    ledger.begin().play([opened])
+    read = told(ledger_books.campaigns(ledger.connection))
+    read |= told([*ledger_books.balances(ledger.connection), *ledger_books.waiting(ledger.connection)])
+    for metric in (catalogue.QUOTA, catalogue.ENDS, catalogue.WAITING):
+        assert (metric.name, "today") in read
+        assert (metric.name, "c00") not in read
+    assert (catalogue.VOUCHERS.name, "today", "pool") in read
+    monitored = ledger.connection.execute(monitor_ledger._CAMPAIGNS, (monitor_ledger.CAMPAIGNS_MAX,)).fetchall()
+    assert monitored[0][0] == "today"
+    assert "c00" not in {row[0] for row in monitored}
 
 
 def test_who_waits_is_told_and_nobody_is_zero(ledger: Ledger) -> None:

@@ -96,3 +96,10 @@ def test_a_campaign_that_is_replayed_after_its_end_is_judged_by_its_own_time() -
     ended = given.rounds([later + 1 + STILL_SECONDS, later + 2 + 2 * STILL_SECONDS])
     assert ended == [(*change[:3], "resolved") for change in told]
     assert given.watch.outlooks["grey"].as_of == START + ENDS
+
+
+def test_what_fires_of_a_campaign_that_nobody_knows_any_more_is_over() -> None:
+    given = sold_out()
+    assert len(given.round(300)) == 4
+    given.campaigns, given.store = {}, Store()
+    assert [change[3] for change in given.round(301 + CLEAR_SECONDS)] == ["resolved"] * 4

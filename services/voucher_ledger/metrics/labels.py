@@ -26,7 +26,11 @@ DEAD_LETTER_CLASSES = frozenset([*dict(_DEAD_LETTER_CLASSES).values(), "too_larg
 
 
 class Bounded:
-    """At most `size_max` values, the first that are let in; all others are OTHER."""
+    """At most `size_max` values, the first that are let in; all others are OTHER.
+
+    None is ever let go: a counter that began anew under its old name would count what was before it twice in a sum.
+    A process that has seen more campaigns than that names no new one until it is started again.
+    """
 
     def __init__(self, size_max: int) -> None:
         self._size_max = size_max

@@ -11,22 +11,32 @@ from voucher_ledger.metrics import catalogue
 from voucher_ledger.metrics.labels import CAMPAIGNS_MAX, OTHER
 from voucher_ledger.metrics.metric import Metric
 
-# The campaigns that end last are named, since those are the ones that still run; the rest are one, `other`.
+# The campaigns that run now are named first, then those that end last; the rest are one, `other`: months of campaigns
+# to come must not hide the one that runs today.
 _CAMPAIGNS = """
-WITH named AS (SELECT campaign_id FROM ledger.campaign ORDER BY ends_at DESC, campaign_id LIMIT %(named_max)s)
+WITH named AS (
+    SELECT campaign_id FROM ledger.campaign
+    ORDER BY (state <> 'closed' AND starts_at <= now() AND now() < ends_at) DESC, ends_at DESC, campaign_id
+    LIMIT %(named_max)s)
 SELECT coalesce(n.campaign_id, %(other)s) AS campaign, c.currency, sum(c.quota)::bigint, sum(c.budget_minor)::bigint,
        bool_or(c.state = 'open'), extract(epoch FROM min(c.starts_at))::float8,
        extract(epoch FROM max(c.ends_at))::float8
 FROM ledger.campaign c LEFT JOIN named n USING (campaign_id) GROUP BY 1, 2"""
 
 _BALANCES = """
-WITH named AS (SELECT campaign_id FROM ledger.campaign ORDER BY ends_at DESC, campaign_id LIMIT %(named_max)s)
+WITH named AS (
+    SELECT campaign_id FROM ledger.campaign
+    ORDER BY (state <> 'closed' AND starts_at <= now() AND now() < ends_at) DESC, ends_at DESC, campaign_id
+    LIMIT %(named_max)s)
 SELECT coalesce(n.campaign_id, %(other)s) AS campaign, b.role, b.unit, sum(b.balance)::bigint
 FROM ledger.balance b LEFT JOIN named n USING (campaign_id) GROUP BY 1, 2, 3"""
 
 # The head's time is a record's: where a simulation gives out times to come, nobody has waited yet.
 _WAITING = """
-WITH named AS (SELECT campaign_id FROM ledger.campaign ORDER BY ends_at DESC, campaign_id LIMIT %(named_max)s)
+WITH named AS (
+    SELECT campaign_id FROM ledger.campaign
+    ORDER BY (state <> 'closed' AND starts_at <= now() AND now() < ends_at) DESC, ends_at DESC, campaign_id
+    LIMIT %(named_max)s)
 SELECT coalesce(n.campaign_id, %(other)s) AS campaign, coalesce(sum(w.waiting), 0)::bigint,
        coalesce(greatest(0, extract(epoch FROM now() - min(w.head_queued_at)))::float8, 0)
 FROM ledger.campaign c LEFT JOIN named n USING (campaign_id) LEFT JOIN ledger.waiting_line w USING (campaign_id)

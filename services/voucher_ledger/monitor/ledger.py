@@ -17,11 +17,12 @@ from voucher_ledger.status.snapshot import Balance, PartitionStatus
 READER_ROLE = "voucher_ledger_reader"
 CAMPAIGNS_MAX = 64
 
-# The latest to end first: those that nobody looks at any more are the ones left out.
+# Those that run now first, then the latest to end: those that nobody looks at any more are left out.
 _CAMPAIGNS = """
 SELECT campaign_id, name, state, currency, face_value_minor, extract(epoch FROM starts_at)::bigint,
        extract(epoch FROM ends_at)::bigint
-FROM ledger.campaign ORDER BY ends_at DESC, campaign_id LIMIT %s"""
+FROM ledger.campaign
+ORDER BY (state <> 'closed' AND starts_at <= now() AND now() < ends_at) DESC, ends_at DESC, campaign_id LIMIT %s"""
 _TRANCHES = "SELECT campaign_id, extract(epoch FROM at)::bigint, quota FROM ledger.tranche ORDER BY campaign_id, place"
 
 

@@ -109,7 +109,9 @@ class Watch:
         if not caught_up or self.reading is None or now - self.reading.read_at > READING_SECONDS_MAX:
             return
         holding = [found for one in self.outlooks.values() for found in alerts.conditions(one)]
-        after, changes = alerts.step(self.standing, holding, set(self.outlooks), now)
+        # Of a campaign that neither ledger nor demand tells of, nobody will ever look at its alerts again.
+        gone = {key.campaign_id for key in self.standing} - self.reading.campaigns.keys()
+        after, changes = alerts.step(self.standing, holding, {*self.outlooks, *gone}, now)
         for change in changes:
             await self._tell(encode(change, now))
             told = change.condition
