@@ -1,18 +1,24 @@
 """The monitor's rounds: what a campaign's end, another monitor and old figures do to its alerts."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Iterable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 
 from tests.unit.demand_given import START, demand, facts, row
+from voucher_ledger.monitor import command
 from voucher_ledger.monitor.alert_records import Record
 from voucher_ledger.monitor.alerts import CLEAR_SECONDS
 from voucher_ledger.monitor.facts import Facts, Lag, Reading
 from voucher_ledger.monitor.moments import STILL_SECONDS
 from voucher_ledger.monitor.store import Store
-from voucher_ledger.monitor.watch import Watch
+from voucher_ledger.monitor.watch import READING_SECONDS_MAX, Watch
 
 ENDS = 21_600
 
@@ -103,3 +109,60 @@ def test_what_fires_of_a_campaign_that_nobody_knows_any_more_is_over() -> None:
     assert len(given.round(300)) == 4
     given.campaigns, given.store = {}, Store()
     assert [change[3] for change in given.round(301 + CLEAR_SECONDS)] == ["resolved"] * 4
+
+
+class Recovering(Given):
+    """A monitor whose start does not end. It is stopped once a round has asked whether demand is there."""
+
+    crash_reason = None
+
+    def __init__(self) -> None:
+        self.app = self
+        self.asked = asyncio.Event()
+        self.is_stopped = False
+        super().__init__()
+
+    @property
+    def ready(self) -> bool:
+        self.asked.set()
+        return False
+
+    @ready.setter
+    def ready(self, value: bool) -> None:
+        """It never is."""
+
+    async def start(self) -> None:
+        await self.asked.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        self.is_stopped = True
+
+    async def flushes(self) -> None:
+        await asyncio.Event().wait()
+
+    def flush(self) -> None:
+        """Nothing was counted."""
+
+
+def test_a_long_recovery_is_alive_says_so_and_heeds_a_signal() -> None:
+    given: Any = Recovering()
+    settings: Any = SimpleNamespace(monitor_address="127.0.0.1:0")
+    begun = given.watch.round_at
+    asyncio.run(asyncio.wait_for(command._run(settings, given, given.watch), 10))
+    assert given.is_stopped
+    assert given.watch.round_at > begun
+    assert given.watch.why_not_ready() == "demand is being recovered from the changelog"
+
+
+def test_a_ledger_that_hangs_is_not_ready_though_nothing_failed() -> None:
+    given = Given()
+    given.watch.reading = given.reading(0)
+    assert (given.watch.why_not_ready() or "").startswith("the ledger was last read ")
+    given.watch.reading = replace(given.watch.reading, read_at=time.time())
+    assert given.watch.why_not_ready() is None
+    given.watch.problem = "Postgres does not answer"
+    assert given.watch.why_not_ready() is None, "its figures are young still"
+    given.watch.reading = replace(given.watch.reading, read_at=time.time() - READING_SECONDS_MAX - 1)
+    assert given.watch.why_not_ready() == "Postgres does not answer"

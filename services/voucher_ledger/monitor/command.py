@@ -6,6 +6,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import faust
 import structlog
 from aiokafka.errors import KafkaError
 from mode.exceptions import MaxRestartsExceeded
@@ -58,9 +59,8 @@ async def _run(settings: Settings, source: DemandApp, watch: Watch) -> None:
     runner = await web.serve(web.application(watch, metrics.registry(watch, source.store)), settings.monitor_address)
     log.info("monitor started", address=settings.monitor_address)
     try:
-        await source.app.start()
         await _until_first(
-            stopping.wait(), source.app.wait_until_stopped(), watch.rounds(), watch.readings(), source.flushes()
+            stopping.wait(), _until_stopped(source.app), watch.rounds(), watch.readings(), source.flushes()
         )
         if not stopping.is_set():
             reason = source.app.crash_reason
@@ -72,6 +72,12 @@ async def _run(settings: Settings, source: DemandApp, watch: Watch) -> None:
         source.flush()
         await asyncio.wait_for(source.app.stop(), STOP_SECONDS_MAX)
     log.info("monitor stopped")
+
+
+async def _until_stopped(app: faust.App) -> None:
+    """Start Faust, which may take minutes: it returns only once the table is recovered. Then wait for its end."""
+    await app.start()
+    await app.wait_until_stopped()
 
 
 async def _until_first(*works: Awaitable[Any]) -> None:

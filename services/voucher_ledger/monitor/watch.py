@@ -133,7 +133,9 @@ class Watch:
         if self.reading is None:
             return self.problem or "the ledger was not read yet"
         age = time.time() - self.reading.read_at
-        return self.problem if self.problem and age > READING_SECONDS_MAX else None
+        if age > READING_SECONDS_MAX:
+            return self.problem or f"the ledger was last read {age:.0f} s ago"
+        return None
 
     def overview(self) -> view.Json:
         """What the page shows of the monitor and of all campaigns."""
