@@ -29,6 +29,8 @@ class Given:
     def __init__(self, *campaigns: Facts) -> None:
         self.store = Store()
         self.ready = True
+        self.partitions_total = 1
+        self.unpublished: int | None = 0
         self.campaigns = {one.campaign_id: one for one in campaigns}
         self.told: list[tuple[str, str, str, str]] = []
         self._batches = 0
@@ -46,7 +48,7 @@ class Given:
         return 0
 
     def reading(self, at: float) -> Reading:
-        return Reading(START + at, self.campaigns, (Lag("claim.commands", 0, 0.0),))
+        return Reading(START + at, self.campaigns, (Lag("claim.commands", 0, 0.0, self.unpublished),))
 
     def sees(self, *rows: dict[str, Any]) -> None:
         self._batches += 1
@@ -166,3 +168,27 @@ def test_a_ledger_that_hangs_is_not_ready_though_nothing_failed() -> None:
     assert given.watch.why_not_ready() is None, "its figures are young still"
     given.watch.reading = replace(given.watch.reading, read_at=time.time() - READING_SECONDS_MAX - 1)
     assert given.watch.why_not_ready() == "Postgres does not answer"
+
+
+def test_a_campaign_whose_demand_another_monitor_reads_is_not_looked_at() -> None:
+    given = Given(facts(), facts(campaign_id="other", cards_left=900, cards_out=100))
+    given.sees(row(0, count=5))
+    given.round(60)
+    assert given.watch.outlooks["other"].reconciliation is None, "no demand is no difference"
+    given.partitions_total = 2
+    given.round(61)
+    assert [*given.watch.outlooks] == ["grey"]
+
+
+def test_a_difference_neither_ends_nor_begins_anew_while_it_cannot_be_told() -> None:
+    given = Given(facts(cards_left=900, cards_out=100))
+    given.sees(row(0, count=50))
+    assert given.round(60) == []
+    given.unpublished = None
+    assert given.round(75) == []
+    given.unpublished = 0
+    assert given.round(90) == [("grey", "reconciliation", "cards", "firing")]
+    given.unpublished = None
+    assert given.rounds([100, 300, 500]) == []
+    given.unpublished, given.campaigns = 0, {"grey": facts(cards_left=950, cards_out=50)}
+    assert given.round(501) == [("grey", "reconciliation", "cards", "resolved")]

@@ -1,6 +1,7 @@
 """Which alerts hold, and when one begins and ends. Pure: `conditions` looks, `step` remembers."""
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -133,7 +134,11 @@ def _condition(
 
 
 def step(
-    standing: Mapping[Key, Standing], holding: list[Condition], looked_at: set[str], now: float
+    standing: Mapping[Key, Standing],
+    holding: list[Condition],
+    looked_at: AbstractSet[str],
+    now: float,
+    unknown: AbstractSet[Key] = frozenset(),
 ) -> tuple[dict[Key, Standing], list[Change]]:
     """One look further: the alerts that stand now, and what is to be told, each beginning and each end once.
 
@@ -142,6 +147,7 @@ def step(
         holding: what holds now.
         looked_at: the campaigns that were looked at; alerts of others stay as they are.
         now: seconds since 1970.
+        unknown: of these nothing could be told now: they stay as they are, also those that are not told yet.
     """
     after: dict[Key, Standing] = {}
     changes: list[Change] = []
@@ -160,7 +166,8 @@ def step(
     for key, stands in standing.items():
         if key in after:
             continue
-        if key.campaign_id not in looked_at or (stands.told and now - stands.held_at < CLEAR_SECONDS):
+        is_looked_at = key.campaign_id in looked_at and key not in unknown
+        if not is_looked_at or (stands.told and now - stands.held_at < CLEAR_SECONDS):
             after[key] = stands
         elif stands.told:
             changes.append(Change("resolved", stands.condition, stands.since))

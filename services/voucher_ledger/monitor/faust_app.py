@@ -65,6 +65,7 @@ class DemandApp:
         """Raises NotSetUp without `ledger.demand`, Unreachable, SettingsError (a security setting it cannot keep)."""
         login = credentials(settings)
         demand = topics.describe(settings, DEMAND_TOPIC)
+        self.partitions_total = demand.partitions
         self.app = _app(settings, demand.partitions, login)
         self._table = self.app.Table(
             "buckets",

@@ -149,12 +149,12 @@ def reconcile(
     total: Bucket, minutes: Mapping[int, Bucket], facts: Facts, moment: int, unpublished: int | None
 ) -> Reconciliation | None:
     """Counted grants less expiries against granted, held and spent of the ledger; None where it is not known how much
-    is decided and not published.
+    is decided and not published, and where no demand at all is held: it is another's, or too old.
 
     A refund gives a voucher that expired meanwhile back to the pool, which no outcome's type tells: for each refund
     counted, one card more may be counted than is out.
     """
-    if unpublished is None:
+    if unpublished is None or not total["types"]:
         return None
     counted = count_of(total, GRANTED) - count_of(total, EXPIRED)
     lately = windows.per_second(minutes, (GRANTED, EXPIRED), moment - READING_SECONDS, moment)

@@ -34,6 +34,7 @@ class Source(Protocol):
 
     store: Store
     ready: bool
+    partitions_total: int
 
     def partitions(self) -> list[int]:
         """The partitions that are read."""
@@ -95,7 +96,10 @@ class Watch:
         caught_up = self.lag_records is not None and self.lag_records <= CAUGHT_UP_RECORDS
         kept = self.kept()
         outlooks = {}
-        for campaign_id in [*kept, *(name for name in self.reading.campaigns if name not in kept)]:
+        # Without demand here, a campaign may be another monitor's, whose partition is not read here.
+        reads_all = len(self._source.partitions()) >= self._source.partitions_total
+        others = [name for name in self.reading.campaigns if name not in kept] if reads_all else []
+        for campaign_id in [*kept, *others]:
             facts = self.reading.campaigns.get(campaign_id)
             buckets = kept.get(campaign_id, {})
             moment = self._moments.of(campaign_id, buckets, facts, now, self.reading.lag_seconds, caught_up=caught_up)
@@ -111,7 +115,10 @@ class Watch:
         holding = [found for one in self.outlooks.values() for found in alerts.conditions(one)]
         # Of a campaign that neither ledger nor demand tells of, nobody will ever look at its alerts again.
         gone = {key.campaign_id for key in self.standing} - self.reading.campaigns.keys()
-        after, changes = alerts.step(self.standing, holding, {*self.outlooks, *gone}, now)
+        # How much is on its way may be unknown most of the time under load: that is no end of a difference.
+        is_unknown = self.reading.unpublished is None
+        unknown = {key for key in self.standing if is_unknown and key.alert == "reconciliation"}
+        after, changes = alerts.step(self.standing, holding, {*self.outlooks, *gone}, now, unknown)
         for change in changes:
             await self._tell(encode(change, now))
             told = change.condition
