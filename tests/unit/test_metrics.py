@@ -6,19 +6,22 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry
 
 from tests.unit.given import NOW_MS
 from voucher_ledger.core.demand import Tally
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.metrics import catalogue, latency, room
+from voucher_ledger.metrics import catalogue, latency, ledger, ledger_books, room
 from voucher_ledger.metrics.labels import CAMPAIGNS_MAX, DEAD_LETTER_CLASSES, Bounded, dead_letter_class
 from voucher_ledger.metrics.ledger import LedgerCollector
+from voucher_ledger.metrics.ledger_books import Position
 from voucher_ledger.metrics.metric import Metric
 from voucher_ledger.metrics.observer import Laps
 from voucher_ledger.metrics.readiness import Readiness
 from voucher_ledger.metrics.registry import process_registry
 from voucher_ledger.metrics.room import RoomMetrics
+from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Fenced, SessionLost, TakenOver
 from voucher_ledger.runtime.outbox import DeadLetter, Share
 
@@ -89,6 +92,41 @@ def test_a_room_and_the_ledgers_reader_serve_the_catalogue_and_nothing_else() ->
     known = {name for name in names if name.startswith(catalogue.PREFIX)}
     assert known == {metric.name.removesuffix("_total") for metric in catalogue.CATALOGUE}
     assert {"process_cpu_seconds", "python_gc_collections"} <= names
+
+
+def test_without_kafka_the_ledgers_reader_still_tells_what_postgres_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = LedgerCollector(cast("Any", None))
+    balance = ledger_books.family(catalogue.VOUCHERS)
+    balance.add_metric(("spring", "pool"), 7)
+    for name in ("campaigns", "waiting", "outbox"):
+        monkeypatch.setattr(ledger_books, name, lambda _: [])
+    monkeypatch.setattr(ledger_books, "balances", lambda _: [balance])
+    place = ("claim.commands", 0)
+    monkeypatch.setattr(ledger_books, "read_positions", lambda _: {place: Position(3, 1, 3, 0, None)})
+    monkeypatch.setattr(postgres, "try_lock", lambda *_: True)
+    monkeypatch.setattr(collector, "_connected", object)
+    monkeypatch.setattr(collector, "_ends", lambda: {place: 5})
+    now_seconds = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now_seconds[0], time=lambda: 0.0)
+    monkeypatch.setattr(ledger, "time", clock)
+
+    def told() -> dict[str, float]:
+        now_seconds[0] += ledger.LOOK_SECONDS
+        return {sample.name: sample.value for family in collector.collect() for sample in family.samples}
+
+    assert (told()[catalogue.LEDGER_UP.name], told()[catalogue.LAG_RECORDS.name]) == (1, 2)
+
+    def away() -> dict[tuple[str, int], int]:
+        raise KafkaException("no broker")
+
+    monkeypatch.setattr(collector, "_ends", away)
+    found = told()
+    assert (found[catalogue.LEDGER_UP.name], found[catalogue.VOUCHERS.name], found[catalogue.POSITION.name]) == (
+        0,
+        7,
+        3,
+    )
+    assert catalogue.LAG_RECORDS.name not in found
 
 
 def test_outcomes_are_counted_by_what_they_were(metrics: RoomMetrics, registry: CollectorRegistry) -> None:

@@ -22,12 +22,14 @@ from voucher_ledger.metrics import ledger_books as books
 from voucher_ledger.metrics.ledger_books import Place, Position
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
+from voucher_ledger.runtime.kafka import admin_config
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
 
 # A look serves every scrape of so long: who scrapes often, or twice, costs the database no more.
 LOOK_SECONDS = 5.0
+# Of each of two calls: a scrape must have its answer in time, with the balances in it, also while Kafka is away.
+ENDS_SECONDS_MAX = 1.5
 LOCK_NAME = "voucher-ledger-ledger-metrics"
 _ROLE = "voucher_ledger_writer"
 
@@ -80,15 +82,24 @@ class LedgerCollector(Collector):
             ]
             # Positions are read before the ends, so that a lag may look a moment too large, never below 0.
             positions = books.read_positions(connection)
-            families += [*books.places(positions), *self._lags(positions, self._ends())]
-        except (psycopg.Error, KafkaException, Unreachable, NotSetUp) as error:
-            if not self._failing:
-                log.warning("the ledger's metrics can't be read", cause=str(error).strip())
-            self._failing = True
+            families += books.places(positions)
+        except (psycopg.Error, Unreachable, NotSetUp) as error:
+            self._failed(error)
             self._disconnect()
             return [books.read_up(0)]
+        try:
+            families += self._lags(positions, self._ends())
+        except KafkaException as error:
+            # Just then what Postgres said is needed: only the lag is missing.
+            self._failed(error)
+            return [books.read_up(0), *families]
         self._failing = False
         return [books.read_up(1), *families]
+
+    def _failed(self, error: Exception) -> None:
+        if not self._failing:
+            log.warning("the ledger's metrics can't be read", cause=str(error).strip())
+        self._failing = True
 
     def _connected(self) -> psycopg.Connection:
         if self._connection is None:
@@ -105,14 +116,14 @@ class LedgerCollector(Collector):
         """The ends of the command topics' partitions. Raises KafkaException."""
         if self._admin is None:
             self._admin = AdminClient(admin_config(self._settings, error_cb=Troubles()))
-        known = self._admin.list_topics(timeout=REQUEST_SECONDS_MAX).topics
+        known = self._admin.list_topics(timeout=ENDS_SECONDS_MAX).topics
         places = [
             (str(topic), number) for topic in COMMANDS_BY_TOPIC if topic in known for number in known[topic].partitions
         ]
         futures = self._admin.list_offsets(
             {TopicPartition(*place): OffsetSpec.latest() for place in places},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=REQUEST_SECONDS_MAX,
+            request_timeout=ENDS_SECONDS_MAX,
         )
         return {(place.topic, place.partition): int(future.result().offset) for place, future in futures.items()}
 
