@@ -6,7 +6,7 @@ from tests.unit.demand_given import START, facts, given_out, kept_after, row, se
 from voucher_ledger.monitor import forecast, outlook, windows
 from voucher_ledger.monitor.buckets import count_of
 from voucher_ledger.monitor.burn_down import burn_down
-from voucher_ledger.monitor.forecast import Ends, Rates, Tranche, planned_granted
+from voucher_ledger.monitor.forecast import Ends, Plan, Rates, Tranche
 
 DAY = 86_400
 
@@ -91,14 +91,28 @@ def test_nothing_ends_that_is_not_used_and_what_is_gone_is_gone() -> None:
 
 @pytest.mark.parametrize(("at", "planned"), [(-5, 0), (0, 0), (150, 150), (300, 300), (900, 300)])
 def test_the_plan_without_tranches_is_even(at: int, planned: int) -> None:
-    assert planned_granted(at, 300, 0, 300, ()) == planned
+    assert Plan(300, 0, 300, ()).granted(at) == planned
 
 
 def test_the_plan_with_tranches_spreads_each_until_the_next() -> None:
-    tranches = (Tranche(0, 100), Tranche(100, 50))
-    assert planned_granted(50, 200, 0, 300, tranches) == pytest.approx(50 / 300 * 50 + 50)
-    assert planned_granted(200, 200, 0, 300, tranches) == pytest.approx(200 / 300 * 50 + 100 + 25)
-    assert planned_granted(300, 200, 0, 300, tranches) == 200
+    plan = Plan(200, 0, 300, (Tranche(0, 100), Tranche(100, 50)))
+    assert plan.granted(50) == pytest.approx(50 / 300 * 50 + 50)
+    assert plan.granted(200) == pytest.approx(200 / 300 * 50 + 100 + 25)
+    assert plan.granted(300) == 200
+
+
+def test_the_plan_of_many_tranches_is_the_sum_of_each() -> None:
+    begins = [3, 3, 7, 20, 21, 60]
+    tranches = [Tranche(at, 10 + at) for at in begins]
+    plan = Plan(500, 5, 90, tranches)
+
+    def share(at: int, start: int, end: int) -> float:
+        return float(at >= end) if end <= start else min(1.0, max(0.0, (at - start) / (end - start)))
+
+    for at in range(100):
+        each = [one.quota * share(at, one.at, end) for one, end in zip(tranches, [*begins[1:], 90], strict=True)]
+        unpaced = (500 - sum(one.quota for one in tranches)) * share(at, 5, 90)
+        assert plan.granted(at) == pytest.approx(unpaced + sum(each))
 
 
 def test_record_time_is_the_clock_only_while_a_campaign_runs_and_all_is_read() -> None:

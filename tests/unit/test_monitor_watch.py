@@ -8,11 +8,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
 
 from tests.unit.demand_given import START, demand, facts, row
-from voucher_ledger.monitor import command
+from voucher_ledger.monitor import command, view
+from voucher_ledger.monitor import web as monitor_web
 from voucher_ledger.monitor.alert_records import Record
 from voucher_ledger.monitor.alerts import CLEAR_SECONDS
 from voucher_ledger.monitor.facts import Facts, Lag, Reading
@@ -192,3 +198,24 @@ def test_a_difference_neither_ends_nor_begins_anew_while_it_cannot_be_told() -> 
     assert given.rounds([100, 300, 500]) == []
     given.unpublished, given.campaigns = 0, {"grey": facts(cards_left=950, cards_out=50)}
     assert given.round(501) == [("grey", "reconciliation", "cards", "resolved")]
+
+
+def test_a_campaign_is_drawn_once_a_round_however_many_look_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, drawing = sold_out(), Mock(wraps=view.in_full)
+    monkeypatch.setattr(view, "in_full", drawing)
+
+    async def looks(client: TestClient[web.Request, web.Application]) -> list[dict[str, Any]]:
+        answers = [await client.get("/state.json?campaign=grey") for _ in range(3)]
+        return [orjson.loads(await answer.read()) for answer in answers]
+
+    async def look() -> None:
+        application = monitor_web.application(given.watch, CollectorRegistry())
+        async with TestClient(TestServer(application)) as client:
+            for at in (200, 300):
+                given.watch.reading = given.reading(at)
+                await given.watch.round(START + at)
+                states = await looks(client)
+                assert [state["campaign"]["as_of"] for state in states] == [START + at] * 3
+
+    asyncio.run(look())
+    assert drawing.call_count == 2

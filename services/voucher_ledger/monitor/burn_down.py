@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from voucher_ledger.monitor import forecast
 from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of
 from voucher_ledger.monitor.facts import Facts
 from voucher_ledger.monitor.forecast import EXPIRED, GRANTED
@@ -26,10 +25,11 @@ def burn_down(buckets: Buckets, outlook: Outlook) -> dict[str, list[Any]] | None
         return None
     past, left = _past(buckets.get("minute", {}), outlook.as_of, facts)
     ahead = _ahead(outlook, facts, past[0])
+    plan = facts.plan()
     curves: dict[str, list[Any]] = {
         "at": [*past, *ahead],
         "left": [*left, *(None for _ in ahead)],
-        "planned": [planned_left(facts, at) for at in (*past, *ahead)],
+        "planned": [facts.quota - plan.granted(at) for at in (*past, *ahead)],
     }
     rates = outlook.rates
     for name, rate in zip(("early", "middle", "late"), rates[::-1] if rates else (None,) * 3, strict=True):
@@ -42,11 +42,6 @@ def burn_down(buckets: Buckets, outlook: Outlook) -> dict[str, list[Any]] | None
             ),
         ]
     return curves
-
-
-def planned_left(facts: Facts, at: int) -> float:
-    """Cards that the plan has left at a moment."""
-    return facts.quota - forecast.planned_granted(at, facts.quota, facts.starts_at, facts.ends_at, facts.tranches)
 
 
 def minute_starts(minutes: Mapping[int, Bucket], moment: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from voucher_ledger.monitor.forecast import Tranche
+from voucher_ledger.monitor.forecast import Plan, Tranche
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,10 @@ class Facts:
     budget_minor: int
     budget_left_minor: int
     overspent_minor: int
+
+    def plan(self) -> Plan:
+        """What the campaign means to have given out by when."""
+        return Plan(self.quota, self.starts_at, self.ends_at, self.tranches)
 
     @property
     def budget_used_share(self) -> float:

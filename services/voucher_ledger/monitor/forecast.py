@@ -5,7 +5,9 @@ fast end takes their 90 % quantile to go on, the slow end their 10 % quantile.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from voucher_ledger.monitor.windows import Buckets, hopping, per_second
@@ -66,18 +68,26 @@ def ends(left: float, trend: Rates, as_of: int) -> Ends:
     return Ends(*(_end(left, rate, as_of) for rate in (trend.high, trend.middle, trend.low)))
 
 
-def planned_granted(at: int, quota: int, starts_at: int, ends_at: int, tranches: Sequence[Tranche]) -> float:
-    """Cards that the plan has given out by `at`: evenly from start to end; of a paced campaign, each tranche evenly
-    until the next, the last until the end. What no tranche names is spread over the whole.
+class Plan:
+    """Cards that the plan has given out: evenly from start to end; of a paced campaign, each tranche evenly until the
+    next, the last until the end. What no tranche names is spread over the whole. Tranches come in order of time.
     """
-    if not tranches:
-        return quota * _share(at, starts_at, ends_at)
-    unpaced = quota - sum(tranche.quota for tranche in tranches)
-    planned = max(0, unpaced) * _share(at, starts_at, ends_at)
-    until = [tranche.at for tranche in tranches[1:]] + [ends_at]
-    for tranche, end in zip(tranches, until, strict=True):
-        planned += tranche.quota * _share(at, tranche.at, end)
-    return planned
+
+    def __init__(self, quota: int, starts_at: int, ends_at: int, tranches: Sequence[Tranche]) -> None:
+        self._starts_at, self._ends_at, self._tranches = starts_at, ends_at, tranches
+        self._begins = [tranche.at for tranche in tranches]
+        self._before = [0, *accumulate(tranche.quota for tranche in tranches)]
+        self._unpaced = max(0, quota - self._before[-1])
+
+    def granted(self, at: int) -> float:
+        """By `at` (seconds since 1970). A curve asks for a thousand moments, of hundreds of tranches."""
+        planned = self._unpaced * _share(at, self._starts_at, self._ends_at)
+        begun = bisect_right(self._begins, at)
+        if begun == 0:
+            return planned
+        latest = self._tranches[begun - 1]
+        until = self._begins[begun] if begun < len(self._begins) else self._ends_at
+        return planned + self._before[begun - 1] + latest.quota * _share(at, latest.at, until)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

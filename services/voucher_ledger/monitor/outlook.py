@@ -118,7 +118,7 @@ def look(campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, u
     if facts is not None:
         if trend is not None:
             cards_end, budget_end = _ends(facts, trend, moment)
-        planned = forecast.planned_granted(moment, facts.quota, facts.starts_at, facts.ends_at, facts.tranches)
+        planned = facts.plan().granted(moment)
         reconciliation = reconcile(total, minutes, facts, moment, unpublished)
     return Outlook(
         campaign_id, moment, first, facts, trend, cards_end, budget_end, planned, recent, total, refusals(recent),

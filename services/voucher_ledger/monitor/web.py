@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from voucher_ledger.monitor import view
+from voucher_ledger.monitor.outlook import Outlook
 from voucher_ledger.monitor.watch import Watch
 from voucher_ledger.runtime.settings import PREFIX, SettingsError
 
@@ -34,11 +35,32 @@ _WATCH = web.AppKey("watch", Watch)
 _REGISTRY = web.AppKey("registry", CollectorRegistry)
 
 
+class _InFull:
+    """Campaigns as JSON, each worked out once a round: by the event loop that counts demand, however many look on."""
+
+    def __init__(self) -> None:
+        self._round_at = float("-inf")
+        self._found: dict[str, orjson.Fragment] = {}
+
+    def of(self, watch: Watch, outlook: Outlook) -> orjson.Fragment:
+        """A campaign of the last round."""
+        if watch.round_at != self._round_at:
+            self._round_at, self._found = watch.round_at, {}
+        name = outlook.campaign_id
+        if name not in self._found:
+            self._found[name] = orjson.Fragment(orjson.dumps(view.in_full(outlook, watch.kept().get(name, {}))))
+        return self._found[name]
+
+
+_IN_FULL = web.AppKey("in_full", _InFull)
+
+
 def application(watch: Watch, registry: CollectorRegistry) -> web.Application:
     """The web application; it changes nothing."""
     made = web.Application()
     made[_WATCH] = watch
     made[_REGISTRY] = registry
+    made[_IN_FULL] = _InFull()
     made.router.add_get("/state.json", _state)
     made.router.add_get("/metrics", _metrics)
     made.router.add_get("/healthz", _healthz)
@@ -76,7 +98,7 @@ async def _state(request: web.Request) -> web.Response:
     if wanted is None and state["campaigns"]:
         wanted = state["campaigns"][0]["campaign_id"]
     outlook = watch.outlooks.get(wanted or "")
-    state["campaign"] = None if outlook is None else view.in_full(outlook, watch.kept().get(outlook.campaign_id, {}))
+    state["campaign"] = None if outlook is None else request.app[_IN_FULL].of(watch, outlook)
     return web.Response(body=orjson.dumps(state), content_type="application/json", headers=_HEADERS)
 
 
