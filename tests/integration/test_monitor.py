@@ -75,6 +75,11 @@ def grants(state: dict[str, Any]) -> int:
     return int(state["campaign"]["outcomes"].get("voucher.granted", 0))
 
 
+def outcomes(state: dict[str, Any]) -> tuple[int, int]:
+    """Grants and refusals: the partitions' rollups come one after another."""
+    return grants(state), int(state["campaign"]["outcomes"].get("voucher.rejected", 0))
+
+
 def fires(state: dict[str, Any], alert: str, subject: str) -> bool:
     return (alert, subject) in [(one["alert"], one["subject"]) for one in state["alerts"]]
 
@@ -174,7 +179,7 @@ def test_killed_and_started_again_it_shows_what_a_count_by_hand_shows(world: Wor
     else:
         with Browser(f"http://{monitor.address}/") as browser:
             see_restart(browser, kill, restart)
-    state = monitor.wait(lambda state: grants(state) == QUOTA and fires(state, "budget", "95"), second)
+    state = monitor.wait(lambda state: outcomes(state) == (QUOTA, 60 - QUOTA) and fires(state, "budget", "95"), second)
     seconds = answered(world, 60)
     assert windows(state, "granted") == by_hand(seconds["voucher.granted"])
     assert windows(state, "refused") == by_hand(seconds["voucher.rejected"])
