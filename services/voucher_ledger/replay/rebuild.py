@@ -1,8 +1,9 @@
 """Makes the books anew from the event topics, in one transaction: all of them, proven by the audit, or nothing."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event as Stop
 
@@ -18,7 +19,7 @@ from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData, Fold
 from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, order_of
-from voucher_ledger.replay.rebuild_source import Refused, Source, read_source
+from voucher_ledger.replay.rebuild_source import Refused, Source, compare_with_groups, read_source
 from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer, cause_of, place_of
 from voucher_ledger.replay.spill import Spill, bucket_count
@@ -99,7 +100,7 @@ def rebuild(
             report.losses = losses(campaigns, source)
             if apply:
                 topic_ids = {topic: describe(settings, topic).topic_id for topic in EVENT_TOPICS}
-                _write(target, source, campaigns, topic_ids, report)
+                _write(target, source, campaigns, topic_ids, report, partial(compare_with_groups, settings, source))
             else:
                 _count(source.events, report)
     finally:
@@ -121,8 +122,10 @@ def _count_rows(report: RebuildReport, fold: Fold) -> None:
 
 
 def _write(
-    target: str, source: Source, campaigns: FoldedCampaigns, topic_ids: dict[str, str], report: RebuildReport
-) -> None:
+    target: str, source: Source, campaigns: FoldedCampaigns, topic_ids: dict[str, str], report: RebuildReport,
+    refuse_if_moved: Callable[[], None],
+) -> None:  # fmt: skip
+    """`refuse_if_moved` is asked last before COMMIT: hours may have gone by, and a processor been started."""
     with postgres.connect(target, application="rebuild") as connection:
         migrations.migrate(connection)
         with connection.transaction():
@@ -149,6 +152,7 @@ def _write(
                 raise Refused(f"the audit of what was written fails, so it was rolled back: {shown}")
             connection.execute(_BOUNDS)
             report.hashes = table_hashes(connection)
+            refuse_if_moved()
 
 
 def _refuse_unless_empty(connection: psycopg.Connection) -> None:

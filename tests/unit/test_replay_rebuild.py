@@ -1,0 +1,73 @@
+"""What a rebuild rests on: that no processor runs, and in which order events are told."""
+
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+
+from voucher_ledger.replay import rebuild_source
+from voucher_ledger.replay.answers import Answers
+from voucher_ledger.replay.events_aside import EventsAside
+from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition, compare_with_groups
+from voucher_ledger.replay.spill import Spill
+from voucher_ledger.runtime.kafka import group_of
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.status.read import published_offsets
+
+SETTINGS = Settings(kafka="nowhere:1", postgres="host=nowhere")
+
+
+class Groups:
+    """An admin client of a cluster where `claims` has committed 7, after a transaction was open for some looks."""
+
+    def __init__(self, open_looks: int) -> None:
+        self.open_looks = open_looks
+
+    def list_consumer_group_offsets(self, asked: list[ConsumerGroupTopicPartitions], **_: Any) -> dict[str, Any]:
+        (group,) = asked
+        future: Future[Any] = Future()
+        if group.group_id != group_of("claims"):
+            future.set_exception(KafkaException(KafkaError(KafkaError.GROUP_ID_NOT_FOUND)))
+        elif self.open_looks:
+            self.open_looks -= 1
+            future.set_exception(KafkaException(KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT)))
+        else:
+            offsets = [TopicPartition("claim.commands", 0, 7)]
+            future.set_result(ConsumerGroupTopicPartitions(group.group_id, offsets))
+        return {group.group_id: future}
+
+
+def source(spill: Spill, next_offset: int) -> Source:
+    held = {("claim.commands", 0): SourcePosition(next_offset, next_offset, 0, 0)}
+    return Source(EventsAside(spill), Answers({}), held, {})
+
+
+@pytest.mark.parametrize(
+    ("open_looks", "next_offset", "seconds_max", "refusal"),
+    [
+        (0, 7, 60.0, None),
+        (2, 7, 60.0, None),
+        (2, 6, 60.0, "the events end at 6, the group has committed 7"),
+        (1_000, 7, 0.0, "a processor is publishing"),
+    ],
+)
+def test_a_processor_that_publishes_is_waited_for_and_never_left_out(
+    monkeypatch: pytest.MonkeyPatch, open_looks: int, next_offset: int, seconds_max: float, refusal: str | None
+) -> None:
+    groups: Any = Groups(open_looks)
+    monkeypatch.setattr(rebuild_source, "AdminClient", lambda _config: groups)
+    monkeypatch.setattr(rebuild_source, "OPEN_TRANSACTION_SECONDS_MAX", seconds_max)
+    monkeypatch.setattr(rebuild_source, "_LOOK_AGAIN_SECONDS", 0.0)
+    with Spill(1) as spill:
+        if refusal is None:
+            compare_with_groups(SETTINGS, source(spill, next_offset))
+            return
+        with pytest.raises(Refused, match=refusal):
+            compare_with_groups(SETTINGS, source(spill, next_offset))
+
+
+def test_status_leaves_out_what_is_just_being_committed() -> None:
+    groups: Any = Groups(1)
+    assert published_offsets(groups) == {}
+    assert published_offsets(groups) == {("claim.commands", 0): 7}
