@@ -1,11 +1,13 @@
 """What a rebuild rests on: that no processor runs, and in which order events are told."""
 
 from concurrent.futures import Future
+from itertools import permutations
 from typing import Any
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 
+from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.replay import rebuild_source
 from voucher_ledger.replay.answers import Answers
 from voucher_ledger.replay.events_aside import EventsAside
@@ -71,3 +73,36 @@ def test_status_leaves_out_what_is_just_being_committed() -> None:
     groups: Any = Groups(1)
     assert published_offsets(groups) == {}
     assert published_offsets(groups) == {("claim.commands", 0): 7}
+
+
+def campaign_event(type_: str, partition: int, offset: int, time_ms: int, campaign_id: str = "c") -> dict[str, Any]:
+    event_id = f"campaign.commands/{partition}/{offset}/0"
+    data = {"campaign_id": campaign_id, "command_id": event_id, "quota": 1, "budget_minor": 1}
+    return {"id": event_id, "type": f"campaign.{type_}", "time": rfc3339(time_ms), "data": data}
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ([("opened", 0, 0, 90), ("paused", 0, 1, 100), ("closed", 0, 2, 50)], "closed"),
+        ([("opened", 0, 0, 90), ("paused", 0, 1, 100), ("resumed", 0, 2, 50)], "open"),
+        ([("opened", 0, 0, 90), ("resumed", 0, 2, 50), ("paused", 0, 1, 50)], "open"),
+        # Of two partitions: by their times, but none is before the opening or after the closing.
+        ([("opened", 1, 0, 90), ("paused", 0, 0, 95), ("resumed", 1, 1, 96)], "open"),
+        ([("opened", 1, 0, 90), ("paused", 0, 0, 97), ("resumed", 1, 1, 96)], "paused"),
+        ([("opened", 1, 0, 90), ("paused", 0, 0, 80), ("closed", 0, 1, 85), ("topped_up", 1, 1, 99)], "closed"),
+    ],
+)
+def test_campaigns_are_told_in_the_order_of_their_partition_whatever_the_clock(
+    told: list[tuple[str, int, int, int]], state: str
+) -> None:
+    events = [campaign_event(*said) for said in told]
+    later = campaign_event("opened", 0, 99, 1, "other")
+    for order in permutations([*events, later]):
+        with Spill(1) as spill:
+            aside = EventsAside(spill)
+            for event in order:
+                aside.take(event, b"")
+            folded = aside.campaigns()
+        assert folded.faults == []
+        assert {name: found.state for name, found in folded.campaigns.items()} == {"c": state, "other": "open"}

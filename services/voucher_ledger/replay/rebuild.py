@@ -18,7 +18,7 @@ from voucher_ledger.ledger.model import Role, RoleName
 from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData, Fold
-from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, order_of
+from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, in_order
 from voucher_ledger.replay.rebuild_source import Refused, Source, compare_with_groups, read_source
 from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer, cause_of, place_of
@@ -165,7 +165,7 @@ def _write_campaigns(connection: psycopg.Connection, source: Source) -> None:
     """By the campaigns' own room: few commands, whose rules are in no event and are read in one place."""
     room = CampaignsRoom()
     state = room.prepare(connection, [], lock=False)
-    for event in sorted(source.events.of_campaigns, key=order_of):
+    for event in in_order(source.events.of_campaigns):
         command = source.commands[cause_of(event)]
         room.evolve(state, command, Event(event["type"], event["data"]))
     room.write(connection, state)
