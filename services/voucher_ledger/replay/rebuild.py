@@ -85,11 +85,13 @@ def rebuild(
     spill_directory: Path | None = None,
     progress: Progress = lambda _count: None,
 ) -> RebuildReport:
-    """Read the topics, and with `apply` write the empty database at the DSN `target`, which is migrated first.
+    """Read the topics, and with `apply` write the empty database at the DSN `target`, which is then migrated.
 
     Raises Refused where the topics do not tell the whole or the target is not empty, Unreachable, NotSetUp, Unread,
     and psycopg.Error where Postgres refuses: whatever is raised, nothing was written.
     """
+    with postgres.connect(target, application="rebuild") as connection:
+        _refuse_unless_empty(connection)
     reader = TopicReader(settings, stop, progress)
     try:
         events_held = sum(held.high - held.low for held in reader.ranges(set(EVENT_TOPICS.values())).values())
@@ -127,6 +129,7 @@ def _write(
 ) -> None:  # fmt: skip
     """`refuse_if_moved` is asked last before COMMIT: hours may have gone by, and a processor been started."""
     with postgres.connect(target, application="rebuild") as connection:
+        _refuse_unless_empty(connection)  # before it is changed: it may be a ledger, of an earlier version and at work
         migrations.migrate(connection)
         with connection.transaction():
             connection.execute(_BOUNDS)
@@ -156,7 +159,10 @@ def _write(
 
 
 def _refuse_unless_empty(connection: psycopg.Connection) -> None:
+    """Of the tables that there are: an empty database has none yet."""
     for table in _TABLES:
+        if connection.execute("SELECT to_regclass(%s)", (f"books.{table}",)).fetchone() == (None,):
+            continue
         if connection.execute(f"SELECT 1 FROM books.{table} LIMIT 1".encode()).fetchone() is not None:  # noqa: S608
             raise Refused(f"books.{table} has rows: a ledger is rebuilt into an empty database only")
 
