@@ -20,6 +20,16 @@ from voucher_ledger.status.read import published_offsets
 SETTINGS = Settings(kafka="nowhere:1", postgres="host=nowhere")
 
 
+class Record:
+    """A command at an offset."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def offset(self) -> int:
+        return self._offset
+
+
 class Groups:
     """An admin client of a cluster where `claims` has committed 7, after a transaction was open for some looks."""
 
@@ -106,3 +116,43 @@ def test_campaigns_are_told_in_the_order_of_their_partition_whatever_the_clock(
             folded = aside.campaigns()
         assert folded.faults == []
         assert {name: found.state for name, found in folded.campaigns.items()} == {"c": state, "other": "open"}
+
+
+class Gaps:
+    """A reader of command topics whose records lie at `offsets`."""
+
+    def __init__(self, *offsets: int) -> None:
+        self.offsets = offsets
+
+    def record_from(self, _place: tuple[str, int], offset: int) -> Record | None:
+        return next((Record(found) for found in self.offsets if found >= offset), None)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "answered_to", "next_offset"),
+    [
+        ([5], 6, 7),  # a marker at 6, and nothing after it
+        ([5, 7, 8], 6, 7),  # and commands that wait
+        ([5, 6], 6, 6),  # a command at 6 that nobody answered
+        ([], None, 7),
+        ([0], None, None),
+    ],
+)
+def test_a_position_is_where_its_group_is_if_no_command_lies_between(
+    monkeypatch: pytest.MonkeyPatch, offsets: list[int], answered_to: int | None, next_offset: int | None
+) -> None:
+    groups: Any = Groups(0)
+    monkeypatch.setattr(rebuild_source, "AdminClient", lambda _config: groups)
+    reader: Any = Gaps(*offsets)
+    with Spill(1) as spill:
+        told = source(spill, answered_to or 0)
+        if answered_to is None:
+            del told.positions["claim.commands", 0]
+        rebuild_source._go_on_past_gaps(SETTINGS, reader, told)
+        found = told.positions.get(("claim.commands", 0))
+        assert (None if found is None else found.next_offset) == next_offset
+        if next_offset == 7:
+            compare_with_groups(SETTINGS, told)
+        else:
+            with pytest.raises(Refused, match="the group has committed 7"):
+                compare_with_groups(SETTINGS, told)

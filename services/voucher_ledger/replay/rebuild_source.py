@@ -64,7 +64,7 @@ def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source
     outputs = {place: range_.low for place, range_ in held.items() if place not in commands}
     deleted = sorted(f"{topic}/{number} begins at {low}" for (topic, number), low in outputs.items() if low > 0)
     if deleted:
-        raise Refused(f"earlier events or dead letters were deleted: {', '.join(deleted)}")
+        raise Refused(f"earlier events or dead letters were deleted, so the whole is not told: {', '.join(deleted)}")
     answers = Answers(dict.fromkeys(commands, (0, _NO_END)))
     source = Source(EventsAside(spill), answers, {}, {})
     source.first_offsets = {place: range_.low for place, range_ in commands.items()}
@@ -72,6 +72,7 @@ def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source
         _take(source, record)
     _judge(reader, answers, commands)
     _fill_positions(source)
+    _go_on_past_gaps(settings, reader, source)
     compare_with_groups(settings, source)
     _read_campaigns(reader, source, commands)
     return source
@@ -116,6 +117,20 @@ def _fill_positions(source: Source) -> None:
             letters = source.answers.dead_letters[place]
             time_ms = source.times_ms.get(place, 0)
             source.positions[place] = SourcePosition(marks.end, marks.count - letters, letters, time_ms)
+
+
+def _go_on_past_gaps(settings: Settings, reader: TopicReader, source: Source) -> None:
+    """A seek commits the offset that it is told to: past the last command there may be a transaction's marker, which is
+    no record and has no answer. So a position is where its group is, where no record lies between.
+    """
+    for place, offset in sorted(_settled_offsets(settings).items()):
+        position = source.positions.get(place)
+        end = source.first_offsets.get(place, 0) if position is None else position.next_offset
+        if offset <= end:
+            continue
+        record = reader.record_from(place, end)
+        if record is None or offset_of(record) >= offset:
+            source.positions.setdefault(place, SourcePosition(offset, 0, 0, 0)).next_offset = offset
 
 
 def compare_with_groups(settings: Settings, source: Source) -> None:
