@@ -31,7 +31,10 @@ FROM books.operation s LEFT JOIN books.operation e ON e.operation_id = s.operati
 WHERE NOT s.ended;
 
 GRANT SELECT ON ledger.operation TO voucher_ledger_reader, voucher_ledger_writer, voucher_ledger_operator;
-GRANT SELECT, INSERT ON books.operation TO voucher_ledger_operator;
+GRANT SELECT ON books.operation TO voucher_ledger_operator;
+-- Not `at` and `login`: when, and under which login, is what Postgres says, and nobody can write another's.
+GRANT INSERT (operation_id, ended, actor, verb, reason, arguments, outcome, result) ON books.operation
+    TO voucher_ledger_operator;
 -- `replay seek` books skipped records as a processor books dead letters: it moves a position and fills the outbox.
 -- What a voucher, an order or an account is, it can't touch.
 GRANT INSERT, UPDATE (next_offset, epoch, instance, record_time_ms, decided, dead_lettered) ON books.position

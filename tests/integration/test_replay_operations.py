@@ -23,6 +23,15 @@ FOREIGN_STATEMENTS = (
     "INSERT INTO books.transfer DEFAULT VALUES",
     "UPDATE books.position SET topic_id = 'another'",
     "DELETE FROM books.position",
+    # When, and under which login, Postgres says.
+    (
+        "INSERT INTO books.operation (operation_id, ended, actor, verb, reason, login)"
+        " VALUES (gen_random_uuid(), false, 'ana', 'seek', 'stuck', 'another')"
+    ),
+    (
+        "INSERT INTO books.operation (operation_id, ended, actor, verb, reason, at)"
+        " VALUES (gen_random_uuid(), false, 'ana', 'seek', 'stuck', '1970-01-01Z')"
+    ),
 )
 
 

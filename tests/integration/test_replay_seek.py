@@ -11,6 +11,7 @@ from tests.integration.commands import claim
 from tests.integration.guards import STRUCK_USER
 from tests.integration.tools import KILLED, SHORT_TRANSACTIONS, Tool
 from tests.integration.world import DEAD_LETTERS, World
+from voucher_ledger.replay.seek import standing
 
 pytestmark = pytest.mark.integration
 
@@ -66,6 +67,15 @@ def test_a_poisoned_partition_goes_on_and_the_skipped_record_is_a_dead_letter(
     assert headers["dlq_error"] == b"skipped by operator: kills every processor"
     assert (letter.key(), headers["dlq_offset"]) == (STRUCK_USER.encode(), str(STRUCK).encode())
     assert tool.outcomes() == ["seek: not ended", "seek: done"]
+
+    # As a database restored from a backup: never, also where the last answer came after the first look.
+    moved = "UPDATE books.position SET next_offset = %s, epoch = epoch + 1 WHERE partition = 3"
+    world.connection.execute(moved, (5,))
+    assert "decided is only up to 5" in tool.run(*PARTITION, "--to", "5", *WHY, code=1)
+    with monkeypatch.context() as sooner:
+        sooner.setattr(standing, "last_answered", lambda *_: -1)
+        assert "never seek" in tool.run(*PARTITION, "--to", "5", *WHY, code=1)
+    world.connection.execute(moved, (STRUCK + 1,))
 
     # What is answered is not decided again, be it an event or a dead letter; the processor goes on after it.
     for to in (STRUCK, 0):

@@ -5,6 +5,7 @@ Rebuilt from the events, it is the same ledger.
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
+from threading import Event
 
 import orjson
 import psycopg
@@ -24,14 +25,16 @@ from voucher_ledger.replay.answers import Answers, AnswersReport, Cause
 from voucher_ledger.replay.compare import compare_all
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import is_effective
+from voucher_ledger.replay.fold_campaigns import FoldedCampaigns
 from voucher_ledger.replay.ledger_rows import snapshot
-from voucher_ledger.replay.rebuild_source import Source, SourcePosition
+from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition
 from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.table_hash import HASHED, table_hashes
 from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.runtime import migrations, postgres
+from voucher_ledger.runtime.settings import Settings
 
 pytestmark = pytest.mark.integration
 
@@ -159,5 +162,25 @@ def rebuilds(ledger: Ledger, rebuilt: Ledger, story: Story) -> None:
         campaigns = totals(source.events)
         report.losses = losses(campaigns, source)
         topics = {topic: "topic" for topic, _ in source.positions}
-        rebuild._write(rebuilt.dsn, source, campaigns, topics, report)
+        looks: list[int] = []
+        rebuild._write(rebuilt.dsn, source, campaigns, topics, report, lambda: looks.append(1))
+    assert looks, "nobody looked whether a processor runs"
     assert table_hashes(rebuilt.connection, COMPARED) == table_hashes(ledger.connection, COMPARED)
+
+
+def test_a_database_that_holds_anything_is_refused_before_it_is_migrated(rebuilt: Ledger) -> None:
+    with psycopg.connect(rebuilt.dsn, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS older")
+        connection.execute("CREATE DATABASE older")
+    dsn = psycopg.conninfo.make_conninfo(rebuilt.dsn, dbname="older")
+    with psycopg.connect(dsn, autocommit=True) as older:
+        older.execute("CREATE SCHEMA books; CREATE TABLE books.voucher (voucher_id text)")
+        older.execute("INSERT INTO books.voucher VALUES ('v3-17')")
+        for apply in (False, True):
+            with pytest.raises(Refused, match=r"books\.voucher has rows"):
+                rebuild.rebuild(Settings(kafka="nowhere:1", postgres=dsn), dsn, Event(), apply=apply)
+        with Spill(1) as spill:
+            source = Source(EventsAside(spill), Answers({}), {}, {})
+            with pytest.raises(Refused, match=r"books\.voucher has rows"):
+                rebuild._write(dsn, source, FoldedCampaigns(), {}, rebuild.RebuildReport(True, {}), lambda: None)
+        assert older.execute("SELECT to_regclass('public.voucher_ledger_migration')").fetchone() == (None,)

@@ -1,5 +1,6 @@
 """The pure parts of the replay tools: the fold's contradictions, marks, lines, the search for an event."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from voucher_ledger.replay.event_search import find_event
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import Fold, is_effective
 from voucher_ledger.replay.manual import manual
+from voucher_ledger.replay.rebuild_transfers import Movements
 from voucher_ledger.replay.rows import TABLES, differing_columns
 from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.topic_reader import Range
@@ -88,6 +90,17 @@ def test_a_refund_that_restores_leaves_the_voucher_worth_its_discount() -> None:
 )
 def test_events_that_contradict_others_are_named(events: tuple[dict[str, Any], ...], fault: str) -> None:
     assert any(fault in found for found in folded(*events).faults), folded(*events).faults
+
+
+@pytest.mark.parametrize("restored", [True, False])
+def test_a_rebuild_gives_the_discount_back_by_the_refund_that_completed_it_not_by_the_latest(restored: bool) -> None:
+    whole = {**REFUNDED["data"], "amount_minor": 60, "voucher_restored": restored}
+    part = {**whole, "refund_id": "r2", "amount_minor": 40, "discount_returned_minor": 0, "voucher_restored": False}
+    told = [GRANTED, RESERVED, SETTLED, event("payment.refunded", 5, whole), event("payment.refunded", 9, part)]
+    moved = list(Movements(Counter()).of_users(folded(*told), told))
+    (returned,) = (transfer for transfer in moved if transfer.debit == ("spent", 0))
+    assert returned.cause == Cause("payment.commands", 0, 5)
+    assert (returned.credit, returned.amount_minor) == ((("granted", 0) if restored else ("pool", 0)), 800)
 
 
 def test_duplicates_and_plain_refusals_change_nothing() -> None:

@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 
 from voucher_ledger.core.schema_files import schema_root
 from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.replay.bounds import UNBOUNDED
+from voucher_ledger.replay.copying import command as copy_command
 from voucher_ledger.replay.copying import rewrite
-from voucher_ledger.replay.copying.pairs import Pair, pairs, refusal
+from voucher_ledger.replay.copying.pairs import Pair, pairs, refusal, unnamed
 from voucher_ledger.replay.copying.rewrite import Rewriter, pseudonym
 from voucher_ledger.replay.copying.schedule import Schedule
 from voucher_ledger.replay.copying.vouchers import VoucherPlaces
+from voucher_ledger.replay.errors import Refused
+from voucher_ledger.runtime.settings import Settings
 
 KEY = b"0123456789abcdef"
 
@@ -145,6 +149,48 @@ def test_vouchers_are_found_where_their_claims_were_copied_to(steps: list[tuple[
 def test_where_a_copy_may_go(target: str, same_cluster: bool, prefix: str | None, told: str | None) -> None:
     found = refusal([Pair("night", target)], same_cluster=same_cluster, campaign_prefix=prefix)
     assert (found is None) if told is None else (told in str(found))
+
+
+@pytest.mark.parametrize(
+    ("target", "named", "prefix", "told"),
+    [
+        ("claim.commands", None, None, "--target-cluster staging-id"),
+        ("claim.commands", "staging-id", None, None),
+        ("claim.commands", "production-id", None, "is it the one meant"),
+        ("claim.commands", "production-id", "again-", "is it the one meant"),
+        ("claim.commands", None, "again-", None),
+        ("rehearsal.claims", None, None, None),
+    ],
+)
+def test_another_cluster_is_named_before_it_is_given_commands(
+    target: str, named: str | None, prefix: str | None, told: str | None
+) -> None:
+    copied = [Pair("night", "kept"), Pair("claim.commands", target)]
+    found = unnamed(copied, cluster="staging-id", named=named, campaign_prefix=prefix)
+    assert (found is None) if told is None else (told in str(found))
+
+
+def test_a_copy_without_the_clusters_id_is_a_dry_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(kafka="staging:1", postgres="host=nowhere")
+    monkeypatch.setattr(copy_command, "_cluster_id", lambda of: f"id-of-{of.kafka}")
+    monkeypatch.setattr(copy_command, "_parts", lambda *_: 1 // 0)  # what comes next
+    copied = [Pair("claim.commands", "claim.commands")]
+
+    def run(target_cluster: str | None, *, apply: bool) -> None:
+        request = copy_command.Request(
+            "night", copied, UNBOUNDED, UNBOUNDED, frozenset(), "production:1", target_cluster, 1.0, None, None,
+            None, None, original_times=True,
+        )  # fmt: skip
+        copy_command.run(settings, request, apply=apply, reason="why", arguments={}, json=False)
+
+    for target_cluster, apply in ((None, False), ("id-of-production:1", False), ("id-of-production:1", True)):
+        with pytest.raises(ZeroDivisionError):
+            run(target_cluster, apply=apply)
+    with pytest.raises(Refused, match="--target-cluster id-of-production:1"):
+        run(None, apply=True)
+    for apply in (False, True):
+        with pytest.raises(Refused, match="is it the one meant"):
+            run("id-of-staging:1", apply=apply)
 
 
 def test_topics_go_in_pairs() -> None:

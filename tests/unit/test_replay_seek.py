@@ -32,6 +32,11 @@ STANDING = Standing(
         (replace(STANDING, answered=39, moved=45), 40, Kind.BACK, "offset 45 is answered"),
         # The topic's end was lost: the position lies past it.
         (replace(STANDING, high=45, answered=44), 45, Kind.BACK, None),
+        # Restored from a backup: what is not decided here was answered, so whatever were decided next would be again.
+        (replace(STANDING, committed=61, answered=60), 50, Kind.STAY, "offset 60 is answered, but decided is only"),
+        (replace(STANDING, committed=61, answered=60), 61, Kind.FORWARD, "never seek"),
+        (replace(STANDING, committed=51, answered=50), 50, Kind.STAY, "offset 50 is answered, but decided is only"),
+        (replace(STANDING, answered=60), 40, Kind.BACK, "never seek"),
         (replace(STANDING, alive=("group member claims-0",)), 51, Kind.FORWARD, "somebody may be deciding"),
     ],
 )

@@ -26,9 +26,11 @@ the CloudEvents extension attribute rehearsal. What is tagged is never copied ag
 Orders name vouchers, and vouchers are named by the places of their claims: where claim.commands is among the topics
 copied, orders and expiries name the vouchers of the copied claims.
 
-The live books can't be touched: events and ledger.* are no targets, and command topics of the live cluster only with
---campaign-prefix, which is put before the ids of campaigns, orders, payments and refunds, and of vouchers that were not
-copied. Such a copy opens its own campaign, from the copied campaign.commands or by hand.
+What keeps it from live books: events and ledger.* are no targets, and command topics of the cluster that is copied
+from (VOUCHER_LEDGER_KAFKA) only with --campaign-prefix, which is put before the ids of campaigns, orders, payments and
+refunds, and of vouchers that were not copied. Such a copy opens its own campaign, from the copied campaign.commands or
+by hand. Which of two clusters is the live one, no program can tell: command topics of another one (--to-kafka), without
+a prefix, need its id by --target-cluster. The dry run prints it; compare it with that of the cluster you mean.
 
 --pseudonyms KEYFILE (or --pseudonyms-env NAME) replaces user ids in keys and in data.user_id by u- and an HMAC-SHA256
 under that key (at least 16 bytes), device ids by d- and one: the same user has the same name in every topic. Values
@@ -53,6 +55,10 @@ def copy(
     to_topic: Annotated[list[str], typer.Option(help="Into this one; the n-th goes with the n-th --from-topic.")],
     to_kafka: Annotated[
         str | None, typer.Option(metavar="BOOTSTRAP", help="Into another cluster (default: the same).")
+    ] = None,
+    target_cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Only if the target's cluster has this id, which the dry run prints."),
     ] = None,
     since: Annotated[str | None, typer.Option("--from", help="From this record time or offset on.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Up to, not including, this time or offset.")] = None,
@@ -86,8 +92,9 @@ def copy(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--from-topic") from error
     request = command.Request(
-        name, copied, bound_of(since, "--from"), bound_of(until, "--to"), frozenset(partition or ()), to_kafka, speed,
-        rate, count_max, campaign_prefix, _key(pseudonyms, pseudonyms_variable), times is Times.ORIGINAL,
+        name, copied, bound_of(since, "--from"), bound_of(until, "--to"), frozenset(partition or ()), to_kafka,
+        target_cluster, speed, rate, count_max, campaign_prefix, _key(pseudonyms, pseudonyms_variable),
+        times is Times.ORIGINAL,
     )  # fmt: skip
     loaded = settings.load()
     raise typer.Exit(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import orjson
 
 from voucher_ledger.replay.fold import TYPES, EventData, Fold, is_effective
-from voucher_ledger.replay.fold_campaigns import CAMPAIGN_TYPES, FoldedCampaigns, order_of
+from voucher_ledger.replay.fold_campaigns import CAMPAIGN_TYPES, FoldedCampaigns, in_order
 from voucher_ledger.replay.spill import Spill
 
 
@@ -44,7 +44,7 @@ class EventsAside:
     def campaigns(self) -> FoldedCampaigns:
         """The fold of the campaigns' events."""
         folded = FoldedCampaigns()
-        for event in sorted(self.of_campaigns, key=order_of):
+        for event in in_order(self.of_campaigns):
             folded.apply(event)
         return folded
 

@@ -1,7 +1,9 @@
 """What events say of campaigns: a handful each, folded in memory. No IO."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from voucher_ledger.ledger.model import Line
 from voucher_ledger.replay.fold import EventData, Fold
@@ -14,12 +16,26 @@ CAMPAIGN_TYPES = frozenset([*_STATES, "campaign.opened", "campaign.topped_up"])
 UNTOLD_ROLES = ("pool", "lease", "loss")
 
 
-def order_of(event: EventData) -> tuple[str, int, int, int]:
-    """Where a campaign's event stands among the others of it. They come by one partition, and then in its order; where
-    producers hash keys differently by two, and then in the order of their times.
+def in_order(events: Iterable[EventData]) -> list[EventData]:
+    """Campaigns' events, those of each in the order in which they happened.
+
+    They come by one partition, and in its order, whatever their times: those may go back where producers set them.
+    Where producers hash keys differently they come by two, and then in the order of their times; an opening is the
+    first and a closing the last all the same. So a place's latest time, and rank, so far is what it is sorted by.
     """
+    latest: dict[tuple[str, int], tuple[int, str]] = {}
+    keys: list[tuple[tuple[int, str], int, int, EventData]] = []
+    for partition, offset, event in sorted(((*_place(event), event) for event in events), key=itemgetter(0, 1)):
+        of = (event["data"]["campaign_id"], partition)
+        rank, time = latest.get(of, (0, ""))
+        latest[of] = (max(rank, _RANKS.get(event["type"], 1)), max(time, event["time"]))
+        keys.append((latest[of], partition, offset, event))
+    return [event for *_, event in sorted(keys, key=itemgetter(0, 1, 2))]
+
+
+def _place(event: EventData) -> tuple[int, int]:
     _, partition, offset, _ = event["id"].split("/")
-    return (event["time"], _RANKS.get(event["type"], 1), int(partition), int(offset))
+    return int(partition), int(offset)
 
 
 @dataclass(slots=True)

@@ -1,8 +1,9 @@
 """Makes the books anew from the event topics, in one transaction: all of them, proven by the audit, or nothing."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event as Stop
 
@@ -17,8 +18,8 @@ from voucher_ledger.ledger.model import Role, RoleName
 from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData, Fold
-from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, order_of
-from voucher_ledger.replay.rebuild_source import Refused, Source, read_source
+from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, in_order
+from voucher_ledger.replay.rebuild_source import Refused, Source, compare_with_groups, read_source
 from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer, cause_of, place_of
 from voucher_ledger.replay.spill import Spill, bucket_count
@@ -84,11 +85,13 @@ def rebuild(
     spill_directory: Path | None = None,
     progress: Progress = lambda _count: None,
 ) -> RebuildReport:
-    """Read the topics, and with `apply` write the empty database at the DSN `target`, which is migrated first.
+    """Read the topics, and with `apply` write the empty database at the DSN `target`, which is then migrated.
 
     Raises Refused where the topics do not tell the whole or the target is not empty, Unreachable, NotSetUp, Unread,
     and psycopg.Error where Postgres refuses: whatever is raised, nothing was written.
     """
+    with postgres.connect(target, application="rebuild") as connection:
+        _refuse_unless_empty(connection)
     reader = TopicReader(settings, stop, progress)
     try:
         events_held = sum(held.high - held.low for held in reader.ranges(set(EVENT_TOPICS.values())).values())
@@ -99,7 +102,7 @@ def rebuild(
             report.losses = losses(campaigns, source)
             if apply:
                 topic_ids = {topic: describe(settings, topic).topic_id for topic in EVENT_TOPICS}
-                _write(target, source, campaigns, topic_ids, report)
+                _write(target, source, campaigns, topic_ids, report, partial(compare_with_groups, settings, source))
             else:
                 _count(source.events, report)
     finally:
@@ -121,9 +124,12 @@ def _count_rows(report: RebuildReport, fold: Fold) -> None:
 
 
 def _write(
-    target: str, source: Source, campaigns: FoldedCampaigns, topic_ids: dict[str, str], report: RebuildReport
-) -> None:
+    target: str, source: Source, campaigns: FoldedCampaigns, topic_ids: dict[str, str], report: RebuildReport,
+    refuse_if_moved: Callable[[], None],
+) -> None:  # fmt: skip
+    """`refuse_if_moved` is asked last before COMMIT: hours may have gone by, and a processor been started."""
     with postgres.connect(target, application="rebuild") as connection:
+        _refuse_unless_empty(connection)  # before it is changed: it may be a ledger, of an earlier version and at work
         migrations.migrate(connection)
         with connection.transaction():
             connection.execute(_BOUNDS)
@@ -149,10 +155,14 @@ def _write(
                 raise Refused(f"the audit of what was written fails, so it was rolled back: {shown}")
             connection.execute(_BOUNDS)
             report.hashes = table_hashes(connection)
+            refuse_if_moved()
 
 
 def _refuse_unless_empty(connection: psycopg.Connection) -> None:
+    """Of the tables that there are: an empty database has none yet."""
     for table in _TABLES:
+        if connection.execute("SELECT to_regclass(%s)", (f"books.{table}",)).fetchone() == (None,):
+            continue
         if connection.execute(f"SELECT 1 FROM books.{table} LIMIT 1".encode()).fetchone() is not None:  # noqa: S608
             raise Refused(f"books.{table} has rows: a ledger is rebuilt into an empty database only")
 
@@ -161,7 +171,7 @@ def _write_campaigns(connection: psycopg.Connection, source: Source) -> None:
     """By the campaigns' own room: few commands, whose rules are in no event and are read in one place."""
     room = CampaignsRoom()
     state = room.prepare(connection, [], lock=False)
-    for event in sorted(source.events.of_campaigns, key=order_of):
+    for event in in_order(source.events.of_campaigns):
         command = source.commands[cause_of(event)]
         room.evolve(state, command, Event(event["type"], event["data"]))
     room.write(connection, state)

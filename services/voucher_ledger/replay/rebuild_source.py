@@ -1,10 +1,11 @@
 """What a ledger is rebuilt from: all events and dead letters, read once and proven whole, and campaign commands."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
 from voucher_ledger.core.clock import milliseconds
@@ -22,6 +23,9 @@ from voucher_ledger.status.read import published_offsets
 CAMPAIGN_COMMANDS = "campaign.commands"
 # No partition is decided beyond this: all events are within bounds.
 _NO_END = 2**62
+# Longer than a killed processor's transaction can stay open.
+OPEN_TRANSACTION_SECONDS_MAX = 60.0
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 class Refused(Exception):
@@ -47,6 +51,7 @@ class Source:
     positions: dict[Place, SourcePosition]
     commands: dict[Cause, Command]
     times_ms: dict[Place, int] = field(default_factory=dict)
+    first_offsets: dict[Place, int] = field(default_factory=dict)
 
 
 def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source:
@@ -59,14 +64,16 @@ def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source
     outputs = {place: range_.low for place, range_ in held.items() if place not in commands}
     deleted = sorted(f"{topic}/{number} begins at {low}" for (topic, number), low in outputs.items() if low > 0)
     if deleted:
-        raise Refused(f"earlier events or dead letters were deleted: {', '.join(deleted)}")
+        raise Refused(f"earlier events or dead letters were deleted, so the whole is not told: {', '.join(deleted)}")
     answers = Answers(dict.fromkeys(commands, (0, _NO_END)))
     source = Source(EventsAside(spill), answers, {}, {})
+    source.first_offsets = {place: range_.low for place, range_ in commands.items()}
     for record in reader.read(outputs):
         _take(source, record)
     _judge(reader, answers, commands)
     _fill_positions(source)
-    _compare_with_groups(settings, source, commands)
+    _go_on_past_gaps(settings, reader, source)
+    compare_with_groups(settings, source)
     _read_campaigns(reader, source, commands)
     return source
 
@@ -112,18 +119,48 @@ def _fill_positions(source: Source) -> None:
             source.positions[place] = SourcePosition(marks.end, marks.count - letters, letters, time_ms)
 
 
-def _compare_with_groups(settings: Settings, source: Source, commands: dict[Place, Range]) -> None:
-    """Processors go on where their group's offsets are; what is not there moves on, or was never published."""
-    try:
-        published = published_offsets(AdminClient(admin_config(settings)))
-    except KafkaException as error:
-        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
-    for place, offset in sorted(published.items()):
+def _go_on_past_gaps(settings: Settings, reader: TopicReader, source: Source) -> None:
+    """A seek commits the offset that it is told to: past the last command there may be a transaction's marker, which is
+    no record and has no answer. So a position is where its group is, where no record lies between.
+    """
+    for place, offset in sorted(_settled_offsets(settings).items()):
         position = source.positions.get(place)
-        end = commands[place].low if position is None else position.next_offset
+        end = source.first_offsets.get(place, 0) if position is None else position.next_offset
+        if offset <= end:
+            continue
+        record = reader.record_from(place, end)
+        if record is None or offset_of(record) >= offset:
+            source.positions.setdefault(place, SourcePosition(offset, 0, 0, 0)).next_offset = offset
+
+
+def compare_with_groups(settings: Settings, source: Source) -> None:
+    """Processors go on where their group's offsets are; what is not there moves on, or was never published.
+
+    Raises Refused where a group stands elsewhere than the events end or is just publishing, Unreachable.
+    """
+    for place, offset in sorted(_settled_offsets(settings).items()):
+        position = source.positions.get(place)
+        end = source.first_offsets.get(place, 0) if position is None else position.next_offset
         if offset != end:
             where = f"{place[0]}/{place[1]}: the events end at {end}, the group has committed {offset}"
             raise Refused(f"{where}: does a processor still run? Stop all of them, then try again")
+
+
+def _settled_offsets(settings: Settings) -> dict[Place, int]:
+    """The groups' offsets once no transaction is open on them: one that is open belongs to a processor that publishes,
+    or to one that was killed, which Kafka aborts before long.
+    """
+    admin = AdminClient(admin_config(settings))
+    deadline = time.monotonic() + OPEN_TRANSACTION_SECONDS_MAX
+    while True:
+        try:
+            return published_offsets(admin, all_settled=True)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNSTABLE_OFFSET_COMMIT:
+                raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
+        if time.monotonic() > deadline:
+            raise Refused("a processor is publishing, or a killed one's transaction is open: stop all, then try again")
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _read_campaigns(reader: TopicReader, source: Source, commands: dict[Place, Range]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from voucher_ledger.core.clock import milliseconds
-from voucher_ledger.ledger.model import Role, RoleName, Voucher
+from voucher_ledger.ledger.model import Payment, Role, RoleName, Voucher
 from voucher_ledger.replay.answers import Cause
 from voucher_ledger.replay.fold import EventData, Fold, rank_of
 
@@ -157,10 +157,22 @@ def _of_order(fold: Fold, voucher: Voucher, event: EventData, share: Share, *, i
         unused_minor = share.value_minor - share.discount_minor
         if unused_minor:
             yield _transfer(voucher, event, held, (Role.POOL, 0), (0, unused_minor), index=2 * place + 1)
-    elif is_last and fold.payments[data["payment_id"]].state == "refunded":
-        # A refund of a part moves nothing; the last one gives the discount back.
+    elif _completes(fold.payments[data["payment_id"]], data, is_last=is_last):
+        # A refund of a part moves nothing; the one that leaves nothing to refund gives the discount back.
         taker: tuple[RoleName, int] = granted if data["voucher_restored"] else (Role.POOL, 0)
         yield _transfer(voucher, event, spent, taker, (1, share.discount_minor), index=place)
+
+
+def _completes(payment: Payment, data: EventData, *, is_last: bool) -> bool:
+    """Whether a refund is the one that left nothing to refund. It says so itself, and need not be the latest by its
+    time: another partition's clock may be ahead. Only where there was no discount, and no voucher to give back, does
+    it not say so, and then nothing but the moment depends on it.
+    """
+    if payment.state != "refunded":
+        return False
+    if payment.discount_minor == 0 and not data["voucher_restored"]:
+        return is_last
+    return bool(data["discount_returned_minor"] or data["voucher_restored"])
 
 
 def _transfer(

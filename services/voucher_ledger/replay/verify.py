@@ -8,6 +8,7 @@ are read until the answers below the positions are complete: the outbox tells wh
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -15,7 +16,7 @@ import orjson
 import psycopg
 from confluent_kafka import Message
 
-from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS, Answers, Marks
+from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS, Answers
 from voucher_ledger.replay.compare import compare_all
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData
@@ -23,6 +24,7 @@ from voucher_ledger.replay.ledger_rows import LedgerFigures, LedgerPosition, sna
 from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.topic_reader import Place, Progress, TopicReader, offset_of, place_of
+from voucher_ledger.replay.verify_judge import Judge
 from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.settings import Settings
@@ -110,7 +112,11 @@ class _Verification:
         starts = {place: held.low for place, held in self._reader.ranges(set(EVENT_TOPICS.values())).items()}
         letters = {place: held.low for place, held in self._reader.ranges([DEAD_LETTER_TOPIC]).items()}
         self._read({**starts, **letters})
-        self._judge(dropped_letters=any(letters.values()))
+        judge = Judge(
+            self._reader, partial(waits_in_outbox, self._connection), self._answers, self._commands, self._positions,
+            self._bounds, whole=self._whole, letters_were_deleted=any(letters.values()),
+        )  # fmt: skip
+        self._report.notes += judge.run()
         self._judge_beyond()
         self._check_topic_ids()
         deleted = sorted(f"{topic}/{number} begins at {low}" for (topic, number), low in starts.items() if low > 0)
@@ -176,37 +182,6 @@ class _Verification:
                 self._events.take(event, value)
         except (ValueError, KeyError, TypeError, AttributeError):
             self._answers.report.blame(f"{place[0]}/{place[1]}/{offset} is no event with the id of a command")
-
-    def _judge(self, *, dropped_letters: bool) -> None:
-        """Look at the commands of the partitions in which something is amiss: most have none, and are not read."""
-        for place, (first, end) in sorted(self._bounds.items()):
-            low = max(first, self._commands[place].low) if place in self._commands else end
-            missing = self._answers.missing(place, low, end)
-            if not missing and self._answers.marks[place].count == self._expected(place):
-                continue
-            if waits_in_outbox(self._connection, place, first, end):
-                self._answers.report.unanswered[place[0]] += missing
-                text = "decided, but still in the outbox: does a processor of the room run?"
-                self._answers.report.blame(f"{place[0]}/{place[1]}: {missing} commands {text}", missing)
-                continue
-            position = self._positions[place]
-            dropped = position.dead_lettered - self._answers.dead_letters[place]
-            if dropped_letters and 0 < missing <= dropped:
-                self._report.notes.append(f"{place[0]}/{place[1]}: {missing} dead letters were deleted")
-                continue
-            self._judge_place(place, low, end)
-
-    def _judge_place(self, place: Place, low: int, end: int) -> None:
-        commands = Marks()
-        for record in self._reader.read({place: low} if low < end else {}):
-            if offset_of(record) < end:
-                commands.add(offset_of(record))
-        faults = self._answers.report.fault_count
-        self._answers.judge(place, commands, low, end)
-        marks = self._answers.marks[place]
-        if self._scope.whole and faults == self._answers.report.fault_count and marks.count != self._expected(place):
-            text = f"the position tells of {self._expected(place)} commands, {marks.count} were answered"
-            self._answers.report.blame(f"{place[0]}/{place[1]}: {text}")
 
     def _judge_beyond(self) -> None:
         """What lies beyond the snapshot's positions was decided since, unless there is no such command."""

@@ -71,7 +71,9 @@ class Recovery:
         if committed > next_offset:
             raise Inconsistent(
                 f"{place}: the group has committed {committed}, the ledger has decided up to {next_offset}: "
-                "somebody moved the offsets, or decided batches were lost"
+                "somebody moved the offsets, or decided batches were lost (a database restored from a backup). The dry "
+                f"run of `voucher-ledger replay seek --to {next_offset}` tells which: what it refuses as answered was "
+                "lost, and only `replay rebuild` brings it back"
             )
         waiting = [row for row in rows if row.next_offset > committed]
         expected = committed

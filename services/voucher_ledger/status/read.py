@@ -157,11 +157,12 @@ class Reader:
         return ages
 
 
-def published_offsets(admin: AdminClient) -> dict[Place, int]:
-    """The groups' committed offsets; a partition whose commit is under way in an open transaction is left out.
+def published_offsets(admin: AdminClient, *, all_settled: bool = False) -> dict[Place, int]:
+    """The groups' committed offsets; a room whose commit is under way in an open transaction is left out.
 
-    Raises KafkaException where Kafka does not answer.
+    Raises KafkaException where Kafka does not answer, and with `all_settled` where a room would have been left out.
     """
+    passed_over = {KafkaError.GROUP_ID_NOT_FOUND} | (set() if all_settled else {KafkaError.UNSTABLE_OFFSET_COMMIT})
     found: dict[Place, int] = {}
     for topic, room in ROOM_BY_COMMAND_TOPIC.items():
         asked = ConsumerGroupTopicPartitions(group_of(room))
@@ -169,10 +170,12 @@ def published_offsets(admin: AdminClient) -> dict[Place, int]:
         try:
             answer = futures[group_of(room)].result()
         except KafkaException as error:
-            if error.args[0].code() in (KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError.GROUP_ID_NOT_FOUND):
+            if error.args[0].code() in passed_over:
                 continue
             raise
         for place in answer.topic_partitions or ():
+            if all_settled and place.error is not None:
+                raise KafkaException(place.error)
             if place.error is None and place.offset >= 0 and place.topic == topic:
                 found[place.topic, place.partition] = place.offset
     return found

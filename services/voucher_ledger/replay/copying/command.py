@@ -16,7 +16,7 @@ from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.bounds import Bound
 from voucher_ledger.replay.copying.copier import CLAIMS, Copier
 from voucher_ledger.replay.copying.merge import Merge
-from voucher_ledger.replay.copying.pairs import Pair, refusal
+from voucher_ledger.replay.copying.pairs import Pair, refusal, unnamed
 from voucher_ledger.replay.copying.progress import first_left, learn
 from voucher_ledger.replay.copying.rewrite import Rewriter
 from voucher_ledger.replay.copying.schedule import Schedule
@@ -45,6 +45,7 @@ class Request:
     until: Bound
     partitions: frozenset[int]
     to_kafka: str | None
+    target_cluster: str | None
     speed: float
     rate: float | None
     count_max: int | None
@@ -69,19 +70,23 @@ def run(
         0 done. Raises Refused, Unread, Unreachable, NotSetUp, SessionLost, Fenced.
     """
     target = settings if request.to_kafka is None else settings.model_copy(update={"kafka": request.to_kafka})
-    same = request.to_kafka is None or _cluster_id(settings) == _cluster_id(target)
-    told = refusal(request.pairs, same_cluster=same, campaign_prefix=request.campaign_prefix)
+    cluster = _cluster_id(target)
+    same = request.to_kafka is None or _cluster_id(settings) == cluster
+    prefix, named = request.campaign_prefix, request.target_cluster
+    told = refusal(request.pairs, same_cluster=same, campaign_prefix=prefix)
+    if told is None and (named is not None or (apply and not same)):
+        told = unnamed(request.pairs, cluster=cluster, named=named, campaign_prefix=prefix)
     if told is not None:
         raise Refused(told)
     parts = _parts(settings, target, request)
     if not apply:
-        _tell(_outlook(settings, request, parts), json)
+        _tell({**_outlook(settings, request, parts), "target_cluster": cluster}, json)
         return ExitCode.DONE
     with (
         recorded(settings, "copy", reason, arguments) as operation,
         Transactions(target, f"copy-{request.name}", windows) as producer,  # first: it settles what was left open
     ):
-        rewriter = Rewriter(request.name, request.campaign_prefix or "", request.pseudonym_key)
+        rewriter = Rewriter(request.name, prefix or "", request.pseudonym_key)
         schedule = Schedule(request.speed, time.monotonic)
         copier = Copier(
             producer, dict(request.pairs), rewriter, schedule, Pace(request.rate, time.monotonic),

@@ -34,11 +34,11 @@ def pairs(sources: Sequence[str], targets: Sequence[str]) -> list[Pair]:
 
 
 def refusal(copied: Sequence[Pair], *, same_cluster: bool, campaign_prefix: str | None) -> str | None:
-    """Why the copy must not be: it could touch the books of the live campaign, or forge what a ledger has said.
+    """Why the copy must not be: it could touch the books of a live campaign, or forge what a ledger has said.
 
     Args:
         copied: the pairs.
-        same_cluster: the target is the cluster of the live ledger, whatever address it was named by.
+        same_cluster: the target is the cluster that is copied from, whatever address it was named by.
         campaign_prefix: what is put before ids of campaigns, orders, payments and refunds.
     """
     for source, target in copied:
@@ -54,3 +54,18 @@ def refusal(copied: Sequence[Pair], *, same_cluster: bool, campaign_prefix: str 
         if target == source and target not in _COMMANDS:
             return f"{source} would be copied onto itself"
     return None
+
+
+def unnamed(copied: Sequence[Pair], *, cluster: str, named: str | None, campaign_prefix: str | None) -> str | None:
+    """Why commands must not be copied to another cluster, by its id `cluster`: which of two clusters is the live one,
+    no program can tell, so a person names (`named`) the one that is meant. Ids of their own touch no books anywhere.
+    """
+    if named is not None and named != cluster:
+        return f"the target's cluster has the id {cluster}, and --target-cluster says {named}: is it the one meant?"
+    commands = [pair.target for pair in copied if pair.target in _COMMANDS]
+    if named is not None or not commands or campaign_prefix:
+        return None
+    return (
+        f"{commands[0]} there is decided into the books of whoever runs there: look which cluster it is, and name it "
+        f"by --target-cluster {cluster}, or give --campaign-prefix"
+    )

@@ -18,7 +18,8 @@ from voucher_ledger.replay.reading import records, spans
 from voucher_ledger.runtime.settings import Settings
 
 MARK_TOPIC = "ledger.dead-letter-marks"
-# Some 300 bytes each in memory: past this, old marks and letters are to be dropped from both topics.
+# Some 300 bytes each in memory: past this, old marks and letters are to be dropped from both topics, which costs the
+# rebuild: it can't tell a letter that was deleted from an answer that was lost.
 MARKS_MAX = 2_000_000
 
 
@@ -79,7 +80,10 @@ def read_marks(settings: Settings) -> Marks:
         last[place] = mark
         count += 1
         if count > MARKS_MAX:
-            raise Refused(f"{MARK_TOPIC} holds more than {MARKS_MAX:,} marks: drop the old ones with their letters")
+            raise Refused(
+                f"{MARK_TOPIC} holds more than {MARKS_MAX:,} marks: drop the old ones with their letters, knowing that "
+                "`replay rebuild` refuses from then on"
+            )
     return Marks(last, count)
 
 

@@ -53,8 +53,20 @@ class Plan:
 def plan(standing: Standing, to: int) -> Plan:
     """What a seek of the partition to offset `to` does: the next record that is decided is that one."""
     kind = Kind.STAY if to == standing.decided else Kind.FORWARD if to > standing.decided else Kind.BACK
-    refusal = _alive(standing) or _outside(standing, to) or (_back(standing, to) if kind is Kind.BACK else None)
+    back = _back(standing, to) if kind is Kind.BACK else None
+    refusal = _alive(standing) or _outside(standing, to) or behind(standing.name, standing.decided, standing.answered)
+    refusal = refusal or back
     return Plan(kind, to, tuple(_steps(standing, to, kind)), refusal)
+
+
+def behind(name: str, decided: int, answered: int) -> str | None:
+    """Why partition `name` may not be moved at all: a record that is not decided is `answered` (an offset) already."""
+    if answered < decided:
+        return None
+    return (
+        f"{name}: offset {answered} is answered, but decided is only up to {decided}: this ledger is older than what "
+        "was published, and would answer it twice. Make it anew by `voucher-ledger replay rebuild`; never seek"
+    )
 
 
 def _alive(standing: Standing) -> str | None:

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.produce.clients import open_client
 from voucher_ledger.replay.errors import Refused
-from voucher_ledger.replay.seek.plan import Kind, Plan, Standing
+from voucher_ledger.replay.seek.plan import Kind, Plan, Standing, behind
 from voucher_ledger.replay.seek.skipped import Skipped, shares
 from voucher_ledger.replay.seek.standing import Place, others
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
@@ -22,7 +22,7 @@ from voucher_ledger.runtime.kafka import consumer_config
 from voucher_ledger.runtime.leave import leave_group
 from voucher_ledger.runtime.outbox import Outbox, Share
 from voucher_ledger.runtime.positions import Advance, Position, Positions
-from voucher_ledger.runtime.published_mark import published_mark
+from voucher_ledger.runtime.published_mark import last_answered, published_mark
 from voucher_ledger.runtime.publisher import Publisher
 from voucher_ledger.runtime.recovery import sum_up_again
 from voucher_ledger.runtime.settings import Settings
@@ -79,6 +79,7 @@ class SeekSession:
         held = self._positions.raise_epoch(self._connection, place.partition, standing.low)
         if held.next_offset != standing.decided:
             raise Refused(f"{standing.name} was decided up to {held.next_offset} meanwhile: look again, then seek")
+        self._refuse_if_behind(held)
         waiting = self._waiting(held)
         for share in waiting:
             publisher.submit([share])
@@ -108,6 +109,16 @@ class SeekSession:
         found = others(self._settings, self._place)
         if found or self._lost or self._place.partition not in self._assigned:
             raise Refused(f"a processor has joined {self._place.group} meanwhile ({', '.join(found)}): stop it first")
+
+    def _refuse_if_behind(self, held: Position) -> None:
+        """Looked at again now that nobody else decides or publishes: the first look may have come before the last."""
+        place = self._place
+        answered = last_answered(
+            self._settings, place.topic, place.partition, place.event_topic, place.dead_partitions
+        )  # fmt: skip
+        refusal = behind(f"{place.topic}/{place.partition}", held.next_offset, answered)
+        if refusal is not None:
+            raise Refused(refusal)
 
     def _poll(self) -> None:
         """Serve the group's callbacks; the partition itself is paused, so that no record comes."""

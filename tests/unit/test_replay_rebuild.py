@@ -1,0 +1,158 @@
+"""What a rebuild rests on: that no processor runs, and in which order events are told."""
+
+from concurrent.futures import Future
+from itertools import permutations
+from typing import Any
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+
+from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.replay import rebuild_source
+from voucher_ledger.replay.answers import Answers
+from voucher_ledger.replay.events_aside import EventsAside
+from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition, compare_with_groups
+from voucher_ledger.replay.spill import Spill
+from voucher_ledger.runtime.kafka import group_of
+from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.status.read import published_offsets
+
+SETTINGS = Settings(kafka="nowhere:1", postgres="host=nowhere")
+
+
+class Record:
+    """A command at an offset."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def offset(self) -> int:
+        return self._offset
+
+
+class Groups:
+    """An admin client of a cluster where `claims` has committed 7, after a transaction was open for some looks."""
+
+    def __init__(self, open_looks: int) -> None:
+        self.open_looks = open_looks
+
+    def list_consumer_group_offsets(self, asked: list[ConsumerGroupTopicPartitions], **_: Any) -> dict[str, Any]:
+        (group,) = asked
+        future: Future[Any] = Future()
+        if group.group_id != group_of("claims"):
+            future.set_exception(KafkaException(KafkaError(KafkaError.GROUP_ID_NOT_FOUND)))
+        elif self.open_looks:
+            self.open_looks -= 1
+            future.set_exception(KafkaException(KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT)))
+        else:
+            offsets = [TopicPartition("claim.commands", 0, 7)]
+            future.set_result(ConsumerGroupTopicPartitions(group.group_id, offsets))
+        return {group.group_id: future}
+
+
+def source(spill: Spill, next_offset: int) -> Source:
+    held = {("claim.commands", 0): SourcePosition(next_offset, next_offset, 0, 0)}
+    return Source(EventsAside(spill), Answers({}), held, {})
+
+
+@pytest.mark.parametrize(
+    ("open_looks", "next_offset", "seconds_max", "refusal"),
+    [
+        (0, 7, 60.0, None),
+        (2, 7, 60.0, None),
+        (2, 6, 60.0, "the events end at 6, the group has committed 7"),
+        (1_000, 7, 0.0, "a processor is publishing"),
+    ],
+)
+def test_a_processor_that_publishes_is_waited_for_and_never_left_out(
+    monkeypatch: pytest.MonkeyPatch, open_looks: int, next_offset: int, seconds_max: float, refusal: str | None
+) -> None:
+    groups: Any = Groups(open_looks)
+    monkeypatch.setattr(rebuild_source, "AdminClient", lambda _config: groups)
+    monkeypatch.setattr(rebuild_source, "OPEN_TRANSACTION_SECONDS_MAX", seconds_max)
+    monkeypatch.setattr(rebuild_source, "_LOOK_AGAIN_SECONDS", 0.0)
+    with Spill(1) as spill:
+        if refusal is None:
+            compare_with_groups(SETTINGS, source(spill, next_offset))
+            return
+        with pytest.raises(Refused, match=refusal):
+            compare_with_groups(SETTINGS, source(spill, next_offset))
+
+
+def test_status_leaves_out_what_is_just_being_committed() -> None:
+    groups: Any = Groups(1)
+    assert published_offsets(groups) == {}
+    assert published_offsets(groups) == {("claim.commands", 0): 7}
+
+
+def campaign_event(type_: str, partition: int, offset: int, time_ms: int, campaign_id: str = "c") -> dict[str, Any]:
+    event_id = f"campaign.commands/{partition}/{offset}/0"
+    data = {"campaign_id": campaign_id, "command_id": event_id, "quota": 1, "budget_minor": 1}
+    return {"id": event_id, "type": f"campaign.{type_}", "time": rfc3339(time_ms), "data": data}
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ([("opened", 0, 0, 90), ("paused", 0, 1, 100), ("closed", 0, 2, 50)], "closed"),
+        ([("opened", 0, 0, 90), ("paused", 0, 1, 100), ("resumed", 0, 2, 50)], "open"),
+        ([("opened", 0, 0, 90), ("resumed", 0, 2, 50), ("paused", 0, 1, 50)], "open"),
+        # Of two partitions: by their times, but none is before the opening or after the closing.
+        ([("opened", 1, 0, 90), ("paused", 0, 0, 95), ("resumed", 1, 1, 96)], "open"),
+        ([("opened", 1, 0, 90), ("paused", 0, 0, 97), ("resumed", 1, 1, 96)], "paused"),
+        ([("opened", 1, 0, 90), ("paused", 0, 0, 80), ("closed", 0, 1, 85), ("topped_up", 1, 1, 99)], "closed"),
+    ],
+)
+def test_campaigns_are_told_in_the_order_of_their_partition_whatever_the_clock(
+    told: list[tuple[str, int, int, int]], state: str
+) -> None:
+    events = [campaign_event(*said) for said in told]
+    later = campaign_event("opened", 0, 99, 1, "other")
+    for order in permutations([*events, later]):
+        with Spill(1) as spill:
+            aside = EventsAside(spill)
+            for event in order:
+                aside.take(event, b"")
+            folded = aside.campaigns()
+        assert folded.faults == []
+        assert {name: found.state for name, found in folded.campaigns.items()} == {"c": state, "other": "open"}
+
+
+class Gaps:
+    """A reader of command topics whose records lie at `offsets`."""
+
+    def __init__(self, *offsets: int) -> None:
+        self.offsets = offsets
+
+    def record_from(self, _place: tuple[str, int], offset: int) -> Record | None:
+        return next((Record(found) for found in self.offsets if found >= offset), None)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "answered_to", "next_offset"),
+    [
+        ([5], 6, 7),  # a marker at 6, and nothing after it
+        ([5, 7, 8], 6, 7),  # and commands that wait
+        ([5, 6], 6, 6),  # a command at 6 that nobody answered
+        ([], None, 7),
+        ([0], None, None),
+    ],
+)
+def test_a_position_is_where_its_group_is_if_no_command_lies_between(
+    monkeypatch: pytest.MonkeyPatch, offsets: list[int], answered_to: int | None, next_offset: int | None
+) -> None:
+    groups: Any = Groups(0)
+    monkeypatch.setattr(rebuild_source, "AdminClient", lambda _config: groups)
+    reader: Any = Gaps(*offsets)
+    with Spill(1) as spill:
+        told = source(spill, answered_to or 0)
+        if answered_to is None:
+            del told.positions["claim.commands", 0]
+        rebuild_source._go_on_past_gaps(SETTINGS, reader, told)
+        found = told.positions.get(("claim.commands", 0))
+        assert (None if found is None else found.next_offset) == next_offset
+        if next_offset == 7:
+            compare_with_groups(SETTINGS, told)
+        else:
+            with pytest.raises(Refused, match="the group has committed 7"):
+                compare_with_groups(SETTINGS, told)
