@@ -63,6 +63,5 @@ def test_readers_see_which_campaigns_honour_overspending(world: World) -> None:
     world.open_campaign("within")
     world.open_campaign("past", overspend="honour")
     with connect(world.settings.postgres, application="test", role="voucher_ledger_reader") as reader:
-        found = reader.execute("SELECT * FROM ledger.campaign ORDER BY campaign_id")
-        assert [column.name for column in found.description or ()][-1] == "overspend"
-        assert [row[-1] for row in found] == ["honour", "forbid"]
+        found = reader.execute("SELECT overspend FROM ledger.campaign ORDER BY campaign_id").fetchall()
+        assert found == [("honour",), ("forbid",)]
