@@ -55,7 +55,9 @@ def test_a_copy_is_one_copy_in_order_and_time_though_the_tool_is_killed(
         "copy", "--name", "night", "--from-topic", "night.claims", "--to-topic", "rehearsal.claims",
         "--speed", "100", "--pseudonyms", str(key),
     )  # fmt: skip
-    assert tool.json(*copy) == {
+    foreseen = tool.json(*copy)
+    assert foreseen.pop("target_cluster")
+    assert foreseen == {
         "applied": False, "records_max": CLAIMS, "by_topic": {"night.claims": CLAIMS},
         "original_seconds": CLAIMS - 1, "copy_seconds": (CLAIMS - 1) / 100,
     }  # fmt: skip
