@@ -5,7 +5,7 @@ from typing import Any
 
 from voucher_ledger.claims import limits
 from voucher_ledger.claims.state import Claims, Lease, LeaseShort
-from voucher_ledger.claims.waiting import behind, position, queued, waits_already, waits_by
+from voucher_ledger.claims.waiting import behind, position, queued, same_content, waits_already, waits_by
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
 from voucher_ledger.ledger.model import Campaign, Place, Voucher
@@ -153,8 +153,7 @@ def _granted(campaign: Campaign, command: Command, answer: dict[str, Any]) -> Ev
 
 def _again(campaign: Campaign, voucher: Voucher, command: Command) -> Event:
     data = command.data
-    content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
-    if content != (voucher.city_tier, voucher.channel, voucher.device_id):
+    if not same_content(data, voucher):
         return rejected("voucher.rejected", command, "conflict", data)
     return _granted_before(voucher, campaign, data)
 

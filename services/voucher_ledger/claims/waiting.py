@@ -1,8 +1,16 @@
 """What those who wait are answered. Pure."""
 
+from typing import Any
+
 from voucher_ledger.claims.state import Queue
 from voucher_ledger.core.records import Command, Event, rejected
-from voucher_ledger.ledger.model import Place
+from voucher_ledger.ledger.model import Place, Voucher
+
+
+def same_content(data: dict[str, Any], accepted: Voucher | Place) -> bool:
+    """Whether a claim says the same of itself as the one of its id that was accepted before."""
+    content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
+    return content == (accepted.city_tier, accepted.channel, accepted.device_id)
 
 
 def position(queue: Queue, place: Place) -> int:
@@ -27,8 +35,7 @@ def waits_already(queue: Queue, command: Command) -> Event:
     """The answer to the claim by which a user waits, when it is sent again: where he stands now."""
     data = command.data
     place = queue.places[data["user_id"]]
-    content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
-    if content != (place.city_tier, place.channel, place.device_id):
+    if not same_content(data, place):
         return rejected("voucher.rejected", command, "conflict", data)
     standing = position(queue, place)
     return Event("voucher.queued", {**data, "command_id": command.id, "queue_position": standing, "duplicate": True})
