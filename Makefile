@@ -2,6 +2,7 @@
 #   make PYTHON=python3.13 ...   another interpreter than the first fit one on the PATH
 #   make demo SCENARIO=NAME      another scenario than the demo's own
 #   make bench QUICK=1           the benchmark in under five minutes
+#   make test WORKERS=4          tests side by side, each worker with a Kafka and a Postgres of its own
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -11,6 +12,9 @@ ENVIRONMENT := .venv
 READY := $(ENVIRONMENT)/.ready
 BIN := $(ENVIRONMENT)/bin
 SOURCES := services tests deploy $(wildcard benchmarks)
+
+# Most of a test is waiting, for a session to end or a broker to start: two at once keep two cores half busy.
+WORKERS ?= 2
 
 # Pinned by hand, since it makes the pins of everything else.
 LOCK_TOOL := pip-tools==7.6.2
@@ -34,7 +38,7 @@ demo: $(READY) ## Play the campaign on a real Kafka and Postgres: tables of what
 	@$(BIN)/voucher-ledger demo $(if $(SCENARIO),--scenario "$(SCENARIO)")
 
 test: $(READY) ## Prove it: unit, property, contract and integration tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --maxfail=10 $(PYTEST_ARGUMENTS)
 
 lint: $(READY) ## Check style, types and who imports whom
 	@$(BIN)/ruff check $(SOURCES)

@@ -1,12 +1,12 @@
 """The shared broker and database server, and a clean world for each test."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.world import World, fresh_world, kill
-from voucher_ledger.dev import cluster
+from voucher_ledger.dev import cluster, kafka_server, postgres_server, processes
 from voucher_ledger.dev.cluster import Endpoints
 from voucher_ledger.runtime.settings import Settings
 
@@ -20,10 +20,22 @@ def cluster_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     cluster.down(directory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def endpoints(cluster_directory: Path) -> Endpoints:
-    """Their addresses."""
+    """Their addresses. A server that an earlier test left stopped or dead is started again: one failure stays one."""
     return cluster.up(cluster_directory)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the ends of the servers' logs below a failure: they are deleted with the run's folder."""
+    report = yield
+    directory = getattr(item, "funcargs", {}).get("cluster_directory")
+    if report.failed and directory is not None:
+        for log in (kafka_server.log_path(directory), postgres_server.log_path(directory)):
+            if log.is_file():
+                report.sections.append((f"The end of {log.name}", processes.log_tail(log, 0)))
+    return report
 
 
 @pytest.fixture
