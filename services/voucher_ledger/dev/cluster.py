@@ -102,11 +102,12 @@ def _chosen_ports(directory: Path, report: Report) -> Ports:
 
 def _move_ports(directory: Path, chosen: Ports, report: Report) -> Ports:
     moved = chosen
-    if kafka_server.find(directory) is None and not (ports.is_free(chosen.kafka) and ports.is_free(chosen.controller)):
+    kafka_ports = (chosen.kafka, chosen.controller)
+    if kafka_server.find(directory) is None and not all(map(ports.becomes_free, kafka_ports)):
         fresh = ports.pick_all()
         moved = replace(moved, kafka=fresh.kafka, controller=fresh.controller)
         report(f"Kafka's port {chosen.kafka} or {chosen.controller} is taken: it moves to {moved.kafka}")
-    if postgres_server.find(directory) is None and not ports.is_free(chosen.postgres):
+    if postgres_server.find(directory) is None and not ports.becomes_free(chosen.postgres):
         moved = replace(moved, postgres=ports.pick_free({moved.kafka, moved.controller}))
         report(f"Postgres' port {chosen.postgres} is taken: it moves to {moved.postgres}")
     if moved != chosen:

@@ -121,7 +121,7 @@ def start(directory: Path, chosen: Ports, report: Report) -> None:
     (directory / PROPERTIES).write_text(_properties(chosen, DATA))
     (directory / LOGGING).write_bytes(RESOURCES.joinpath("log4j2.properties").read_bytes())
     for port in (chosen.kafka, chosen.controller):
-        if not ports.is_free(port):
+        if not ports.becomes_free(port):
             raise PortTakenError(f"port {port} on {LOOPBACK}, Kafka's, is taken by another program. Free it.")
     command = [
         *(java, *JVM_OPTIONS, _mark(directory), f"-Djava.io.tmpdir={TEMPORARY}"),

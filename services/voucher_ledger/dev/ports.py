@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from voucher_ledger.dev import processes
 from voucher_ledger.dev.errors import SetupError
 
 LOOPBACK = "127.0.0.1"
@@ -15,6 +16,8 @@ PORT_MIN = 20_000
 PORT_MAX = 29_999
 PICK_ATTEMPTS_MAX = 200
 CONNECT_SECONDS_MAX = 1.0
+# A killed server of many threads and much memory lets go of its port some time after it looks ended.
+RELEASE_SECONDS_MAX = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def becomes_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port, now or within `RELEASE_SECONDS_MAX`."""
+    return processes.wait_until(lambda: is_free(port), RELEASE_SECONDS_MAX)
 
 
 def listens(port: int) -> bool:

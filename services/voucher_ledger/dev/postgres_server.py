@@ -100,7 +100,7 @@ def start(directory: Path, chosen: Ports, report: Report) -> None:
     _check_owner(data, account)
     _write_settings(data, chosen, account)
     _clear_leftovers(data, report)
-    if not ports.is_free(chosen.postgres):
+    if not ports.becomes_free(chosen.postgres):
         raise PortTakenError(f"port {chosen.postgres} on {LOOPBACK}, Postgres', is taken by another program. Free it.")
     report(f"starting Postgres on {LOOPBACK}:{chosen.postgres}")
     offset = processes.open_log(log_path(directory))

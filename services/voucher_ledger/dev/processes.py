@@ -69,7 +69,9 @@ def working_in(directory: Path, program: str) -> list[psutil.Process]:
 def is_alive(process: psutil.Process) -> bool:
     """Whether the process still runs; one that ended but was not reaped by its parent does not."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        # Of many threads the first may be a zombie while others still end, and hold the process' files and ports.
+        ended = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+        return process.is_running() and not ended
     except psutil.Error:
         return False
 
