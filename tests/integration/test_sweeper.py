@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim, envelope
+from tests.integration.waits import wait_assigned
 from tests.integration.world import World
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.ledger import vouchers
@@ -202,9 +203,13 @@ def test_a_sweeper_without_a_ledger_names_the_command_that_makes_it(world: World
 
 def test_vouchers_and_holds_expire_through_the_topics(world: World, start: Callable[[], Callable[[], None]]) -> None:
     """Hold first, then the voucher that it gave back; the rooms decide, and the books are right afterwards."""
-    world.open_campaign(voucher_ttl_s=2, hold_ttl_s=1)
+    # Long enough that the order comes before the voucher expires, on a busy machine too.
+    world.open_campaign(voucher_ttl_s=6, hold_ttl_s=1)
+    for room in ("orders", "claims"):
+        world.spawn(room)
+    wait_assigned(world, "order.commands", 8)
+    wait_assigned(world, "claim.commands", 8)
     world.send("claim.commands", [claim(1), claim(2)])
-    world.spawn("claims")
     granted = {event["data"]["user_id"]: event["data"]["voucher_id"] for event in world.outcomes("claim", 2)}
     user_id, voucher_id = next(iter(granted.items()))
     order = {
@@ -216,7 +221,6 @@ def test_vouchers_and_holds_expire_through_the_topics(world: World, start: Calla
         "amount_minor": 3_000,
     }
     world.send("order.commands", [envelope("order.reserve", "reserve-1", order)])
-    world.spawn("orders")
     world.outcomes("order", 1)
     start()
     expired = [

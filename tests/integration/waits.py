@@ -22,6 +22,18 @@ def decided(world: World, topic: str) -> int:
     return int(row[0])
 
 
+def wait_assigned(world: World, topic: str, partitions: int) -> None:
+    """Wait until processors have held that many partitions of `topic`."""
+
+    def held() -> bool:
+        row = world.connection.execute(
+            "SELECT count(*) FROM books.position, pg_sleep(0.05) WHERE topic = %s", (topic,)
+        ).fetchone()
+        return row is not None and int(row[0]) >= partitions
+
+    _wait(held, f"{partitions} partitions of {topic} assigned")
+
+
 def wait_outbox_empty(world: World) -> None:
     """Wait until nothing decided waits in the outbox."""
     _wait(lambda: outbox_rows(world) == 0, "an empty outbox")
