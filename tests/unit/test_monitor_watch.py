@@ -44,7 +44,7 @@ class Given:
 
     def started_again(self) -> Watch:
         """A monitor that holds the same demand, and remembers nothing else."""
-        self.watch = Watch(self, lambda: self.reading(0), self._tell, {})
+        self.watch = Watch(self, lambda: self.reading(0), self._tell, {}, lambda _: {})
         return self.watch
 
     def partitions(self) -> list[int]:

@@ -14,6 +14,7 @@ from mode.exceptions import MaxRestartsExceeded
 from voucher_ledger.monitor import metrics, web
 from voucher_ledger.monitor.alert_log import ALERTS_TOPIC, read_standing
 from voucher_ledger.monitor.alert_records import Record
+from voucher_ledger.monitor.crossing import CrossingReader
 from voucher_ledger.monitor.faust_app import DemandApp
 from voucher_ledger.monitor.ledger import LedgerReader
 from voucher_ledger.monitor.watch import Watch
@@ -40,15 +41,16 @@ def run(settings: Settings) -> None:
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     topics.describe(settings, ALERTS_TOPIC)
     standing = read_standing(settings)
-    reader = LedgerReader(settings)
+    reader, crossing = LedgerReader(settings), CrossingReader(settings)
     try:
         first = reader.read()
         source = DemandApp(settings)
-        watch = Watch(source, reader.read, _teller(source), standing)
+        watch = Watch(source, reader.read, _teller(source), standing, crossing.count)
         watch.reading = first
         asyncio.run(_run(settings, source, watch))
     finally:
         reader.close()
+        crossing.close()
 
 
 async def _run(settings: Settings, source: DemandApp, watch: Watch) -> None:
@@ -60,8 +62,9 @@ async def _run(settings: Settings, source: DemandApp, watch: Watch) -> None:
     log.info("monitor started", address=settings.monitor_address)
     try:
         await _until_first(
-            stopping.wait(), _until_stopped(source.app), watch.rounds(), watch.readings(), source.flushes()
-        )
+            stopping.wait(), _until_stopped(source.app), watch.rounds(), watch.readings(), watch.crossing.counts(),
+            source.flushes(),
+        )  # fmt: skip
         if not stopping.is_set():
             reason = source.app.crash_reason
             raise SessionLost(f"Faust ended: {type(reason).__name__}: {reason}")
