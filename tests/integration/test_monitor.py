@@ -153,6 +153,21 @@ def compare_report(world: World, state: dict[str, Any], out: Path) -> None:
             assert browser.evaluate("performance.getEntriesByType('resource').length") == 0
 
 
+def refuse_a_second(world: World, log: Path) -> None:
+    assert Monitor(world).start(log).wait(WAIT_SECONDS_MAX) == ExitCode.INSTANCE_TAKEN
+    assert b"another monitor runs on this ledger" in log.read_bytes()
+
+
+def refuse_a_taken_address(world: World, log: Path) -> None:
+    monitor = Monitor(world)
+    host, _, port = monitor.address.partition(":")
+    with socket.socket() as taken:
+        taken.bind((host, int(port)))
+        taken.listen()
+        assert monitor.start(log).wait(WAIT_SECONDS_MAX) == ExitCode.USAGE
+    assert b"MONITOR_ADDRESS" in log.read_bytes()
+
+
 def test_killed_and_started_again_it_shows_what_a_count_by_hand_shows(world: World, tmp_path: Path) -> None:
     monitor, first, second = Monitor(world), tmp_path / "first", tmp_path / "second"
     running = [monitor.start(first)]
@@ -199,12 +214,10 @@ def test_killed_and_started_again_it_shows_what_a_count_by_hand_shows(world: Wor
     beginnings = Counter(told(world))
     assert {("budget", "80", "alert.firing"), ("budget", "95", "alert.firing")} <= beginnings.keys()
     assert set(beginnings.values()) == {1}, "an alert that fired before the kill is not told again"
-    other = Monitor(world)
-    other.address = monitor.address
-    assert other.start(tmp_path / "other").wait(WAIT_SECONDS_MAX) == ExitCode.USAGE
-    assert b"MONITOR_ADDRESS" in (tmp_path / "other").read_bytes()
+    refuse_a_second(world, tmp_path / "second one")
     running[-1].terminate()
     assert running[-1].wait(WAIT_SECONDS_MAX) == ExitCode.DONE
+    refuse_a_taken_address(world, tmp_path / "no address")
     compare_report(world, state, tmp_path / "report.html")
     if CHROMIUM is None:
         pytest.skip("all held, but no chromium is installed to look at the page (Debian: apt-get install chromium)")
