@@ -15,6 +15,7 @@ from voucher_ledger.core.records import Command, Event
 from voucher_ledger.metrics import catalogue, latency, ledger, ledger_books, room
 from voucher_ledger.metrics.labels import CAMPAIGNS_MAX, DEAD_LETTER_CLASSES, Bounded, dead_letter_class
 from voucher_ledger.metrics.ledger import LedgerCollector
+from voucher_ledger.metrics.ledger_audit import LedgerAudit
 from voucher_ledger.metrics.ledger_books import Position
 from voucher_ledger.metrics.metric import Metric
 from voucher_ledger.metrics.observer import Laps
@@ -25,7 +26,7 @@ from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Fenced, SessionLost, TakenOver
 from voucher_ledger.runtime.outbox import DeadLetter, Share
 
-UNITS = ("_seconds", "_minor", "_records", "_vouchers", "_batches", "_users")
+UNITS = ("_seconds", "_minor", "_records", "_vouchers", "_batches", "_users", "_checks", "_rows")
 UNITLESS = (
     catalogue.BUILD, catalogue.READY, catalogue.LEDGER_UP, catalogue.OPEN, catalogue.POSITION, catalogue.EPOCH,
 )  # fmt: skip
@@ -87,7 +88,8 @@ def test_names_are_prometheus_and_labels_are_bounded() -> None:
 def test_a_room_and_the_ledgers_reader_serve_the_catalogue_and_nothing_else() -> None:
     registry = process_registry("orders", Readiness())
     RoomMetrics("orders", registry, Readiness())
-    served = [*registry.collect(), *LedgerCollector(cast("Any", None)).describe()]
+    nobody = cast("Any", None)
+    served = [*registry.collect(), *LedgerCollector(nobody).describe(), *LedgerAudit(nobody).describe()]
     names = {family.name for family in served}
     known = {name for name in names if name.startswith(catalogue.PREFIX)}
     assert known == {metric.name.removesuffix("_total") for metric in catalogue.CATALOGUE}
