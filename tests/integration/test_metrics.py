@@ -1,6 +1,7 @@
 """The metrics of `run all` and a day: each process on its own port, and what they tell is what happened."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from tests.contract.prometheus import lint_metrics
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.world import World
 from voucher_ledger.dev.ports import is_free
@@ -87,6 +89,9 @@ def test_what_the_processes_tell_is_what_happened(world: World) -> None:
     options = {"claims": 1_000, "cards": 150, "seed": 5, "campaign_id": "day", "hold_ttl_s": 600}
     assert simulate_command.run(world.settings, **options) == ExitCode.DONE  # type: ignore[arg-type]
     scraped = {name: scrape(port) for name, port in ports.items()}
+    if shutil.which("promtool") is not None:
+        for port in (*ports.values(), monitor_port):
+            assert lint_metrics(get(port, "/metrics")[1].encode()) == ""
     assert_counts_are_the_events(world, scraped)
     assert_ledger_is_told_once_and_rightly(world, ports)
     assert_a_killed_process_tells_of_its_takeover(world, supervisor, ports["claims"])

@@ -1,6 +1,7 @@
 """The monitor against a real Kafka, a real Postgres, real processors and a real browser."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.contract.prometheus import lint_metrics
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.browser import CHROMIUM, Browser
 from tests.integration.commands import FACE_MINOR, claim
@@ -209,6 +211,8 @@ def test_killed_and_started_again_it_shows_what_a_count_by_hand_shows(world: Wor
         for sample in family.samples
     }
     assert samples[f"{PREFIX}_alert_firing", "budget", "95"] == 1
+    if shutil.which("promtool") is not None:
+        assert lint_metrics(monitor.get("/metrics")) == ""
     assert {name for name, _, _ in samples} <= {f"{PREFIX}_{entry.name}" for entry in CATALOGUE}
     assert (monitor.get("/healthz"), monitor.get("/readyz")) == (b"ok\n", b"ok\n")
     beginnings = Counter(told(world))

@@ -34,7 +34,7 @@ CARDS_LEFT = Entry("cards_left", "Vouchers in pool and leases", ("campaign",))
 CARDS_PLANNED = Entry("cards_left_planned", "Vouchers that the plan has left at this moment", ("campaign",))
 BUDGET_LEFT = Entry("budget_left_minor", "Money in pool and leases, minor units", ("campaign",))
 BUDGET_USED = Entry("budget_used_ratio", "Share of the budget that is used", ("campaign",))
-GRANT_RATE = Entry("grants_per_second", "Net grants a second, quantiles of the trend", ("campaign", "quantile"))
+GRANT_RATE = Entry("grants_per_second", "Net grants a second, percentiles of the trend", ("campaign", "percentile"))
 FORECAST = Entry(
     "forecast_end_timestamp_seconds", "When it is gone, since 1970; absent where never", ("campaign", "of", "bound")
 )
@@ -151,8 +151,8 @@ def _crossing(campaign: str, found: Crossing) -> Iterator[tuple[Entry, tuple[str
 def _forecast(one: Outlook) -> Iterator[tuple[Entry, tuple[str, ...], float]]:
     campaign = one.campaign_id
     if one.rates is not None:
-        for quantile, rate in zip(("0.1", "0.5", "0.9"), one.rates, strict=True):
-            yield GRANT_RATE, (campaign, quantile), rate
+        for percentile, rate in zip(("10", "50", "90"), one.rates, strict=True):
+            yield GRANT_RATE, (campaign, percentile), rate
     for of, end in (("cards", one.cards_end), ("budget", one.budget_end)):
         for bound, moment in () if end is None else end._asdict().items():
             if moment is not None:
