@@ -145,7 +145,9 @@ def compare_report(world: World, state: dict[str, Any], out: Path) -> None:
     """The report tells what the page told, from one file."""
     assert command.run(world.settings, "grey", out) == ExitCode.DONE
     text = out.read_text(encoding="utf-8")
-    told = orjson.loads(text.partition('id="state">')[2].partition("</script>")[0])["campaign"]
+    whole = orjson.loads(text.partition('id="state">')[2].partition("</script>")[0])
+    told = whole["campaign"]
+    assert whole["crossing"]["at"] is not None, "users across verticals were counted: nobody has ordered"
     for name in ("outcomes", "reasons", "tiers", "cards_left"):
         assert told[name] == state["campaign"][name]
     assert command.run(world.settings, "nobody's", out) == ExitCode.USAGE
