@@ -1,15 +1,17 @@
-"""*Ledger audit*: what the reader's views can prove at any time; the whole proof is `voucher-ledger audit`."""
+"""*Ledger audit*: what the sweeper's audit found, and what the reader's views can prove at any time."""
 
 from typing import Any
 
-from deploy.grafana.board import FUNDINGS, SqlQuery, board, curves, figure, promql, promql_now, rows
+from deploy.grafana.board import FUNDINGS, SqlQuery, alarming, board, curves, figure, promql, promql_now, rows
 
 _FAULTS = ((None, "green"), (1, "red"))
 
 
 def build() -> dict[str, Any]:
     """The dashboard as JSON."""
-    about = "Checks of the books over balances and positions. `voucher-ledger audit` proves all of them, row by row."
+    about = (
+        "The audit beside live traffic, and the books' balances. `voucher-ledger audit` proves all, in one snapshot."
+    )
     return board("audit", "Ledger audit", about, [*_figures(), *_tables()], span="now-6h")
 
 
@@ -23,6 +25,26 @@ def _figures() -> list[Any]:
         'or voucher_ledger_balance_minor{role!~"funding|loss"} < 0) or vector(0)'
     )
     return [
+        figure(
+            "Audit checks that fail", "short", 6, promql_now('max(voucher_ledger_audit_checks{result="failed"})'),
+            steps=_FAULTS, runbook="Ledger audit failed", none="not audited",
+        ),
+        figure(
+            "Checks left out", "short", 6, promql_now('max(voucher_ledger_audit_checks{result="left_out"})'),
+            about="They take too long beside live traffic: `voucher-ledger audit` runs them.", none="not audited",
+        ),
+        figure(
+            "Audited", "s", 6, promql_now("time() - max(voucher_ledger_audit_last_run_timestamp_seconds)"),
+            about="How long ago.", steps=alarming(600, 900), runbook="Ledger not audited", none="never",
+        ),
+        figure(
+            "An audit takes", "s", 6, promql_now("max(voucher_ledger_audit_last_run_seconds)"), none="not audited",
+        ),
+        rows(
+            "Broken checks", 24,
+            promql_now("max by (check) (voucher_ledger_audit_offending_rows) > 0"),
+            about="Empty when all is well; the value is their rows. `voucher-ledger audit` names them.", height=4,
+        ),
         figure(
             "Campaigns that do not sum to zero", "short", 6, promql_now(faults), steps=_FAULTS,
             runbook="Ledger audit failed",

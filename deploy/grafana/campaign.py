@@ -79,7 +79,7 @@ def _curves() -> list[Any]:
         ),
         curves(
             "Net grants a second", "ops", 8,
-            promql(f"voucher_ledger_monitor_grants_per_second{{{_CAMPAIGN}}}", "quantile {{quantile}}"),
+            promql(f"voucher_ledger_monitor_grants_per_second{{{_CAMPAIGN}}}", "percentile {{percentile}}"),
             about="Grants less expiries of the last ten minutes, as the forecast takes them.",
         ),
         curves(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from deploy.grafana.board import SqlQuery, alarming, board, campaign_variable, curves, promql, promql_now, rows
+from deploy.grafana.board import SqlQuery, alarming, board, campaign_variable, curves, figure, promql, promql_now, rows
 
 _CAMPAIGN = 'campaign=~"$campaign"'
 _ORDERS = f'voucher_ledger_segment_outcomes_total{{{_CAMPAIGN}, type="order.reserved"}}'
@@ -46,6 +46,20 @@ def build() -> dict[str, Any]:
             "High-ticket orders", "percentunit", 8,
             promql(f"voucher_ledger_monitor_high_ticket_ratio{{{_CAMPAIGN}}}", "{{campaign}}"),
             about="Their share in the orders of five minutes.",
+        ),
+        curves(
+            "Users by verticals ordered in", "short", 12,
+            promql(f"voucher_ledger_monitor_ordering_users{{{_CAMPAIGN}}}", "{{campaign}} {{verticals}}"), stacked=True,
+            about="Counted from the ledger at most once a minute, while it holds no more orders than that may cost.",
+        ),
+        rows(
+            "Commonest pairs of verticals", 8,
+            promql_now(f"sort_desc(voucher_ledger_monitor_vertical_pair_users{{{_CAMPAIGN}}})"),
+            about="Users who ordered in both.",
+        ),
+        figure(
+            "Counted", "s", 4, promql_now("time() - voucher_ledger_monitor_crossing_counted_timestamp_seconds"),
+            about="How long ago users across verticals were counted.", none="not counted", height=6,
         ),
         rows(
             "Orders so far", 12,

@@ -112,19 +112,24 @@ def run(
     claims: Annotated[
         int | None, typer.Option(min=1, max=64, help="With `all`: processes of the claims room (default: 1).")
     ] = None,
+    no_monitor: Annotated[
+        bool, typer.Option("--no-monitor", help="With `all`: leave the monitor out (it runs elsewhere, or not at all).")
+    ] = False,
 ) -> None:
-    """Run one room in this process, or all of them, each in its own, until SIGTERM or Ctrl-C."""
-    _refuse_idle_options(process, instance, claims)
+    """Run one room in this process, or all of them and the monitor, each in its own, until SIGTERM or Ctrl-C."""
+    _refuse_idle_options(process, instance, claims, no_monitor)
     from voucher_ledger.run import command
 
-    raise typer.Exit(command.run(process.value, instance=instance, claims=claims or 1))
+    raise typer.Exit(command.run(process.value, instance=instance, claims=claims or 1, monitor=not no_monitor))
 
 
-def _refuse_idle_options(process: Process, instance: str | None, claims: int | None) -> None:
+def _refuse_idle_options(process: Process, instance: str | None, claims: int | None, no_monitor: bool) -> None:
     """An option that `run` would not heed misleads whoever set it: three of four processes would be missing."""
     if claims is not None and process is not Process.ALL:
         why = f"only `run all` starts several processes; start `run {process}` once more for each"
         raise typer.BadParameter(why, param_hint="--claims")
+    if no_monitor and process is not Process.ALL:
+        raise typer.BadParameter("only `run all` starts the monitor beside others", param_hint="--no-monitor")
     if instance is None:
         return
     if process is Process.ALL:

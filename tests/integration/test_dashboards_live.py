@@ -28,12 +28,15 @@ QUERIES = sorted(
     {(where, filled(target["expr"]).replace("spring-1", "day")) for one in dashboards().values()
      for where, target in targets(one) if "expr" in target}
 )  # fmt: skip
-# What a day of seconds has none of: a day before it, contention, and a trend once all cards are gone.
+# What a day of seconds has none of: a day before it, contention, faults, users with two orders when they are counted,
+# and a trend once all cards are gone.
 EMPTY = {
+    "Ledger audit, Broken checks",
     "Peak hour, Budget gone in",
     "Peak hour, Cards gone in",
     "Peak hour, Time until cards are gone",
     "Pipeline, Batches decided again",
+    "Verticals and tiers, Commonest pairs of verticals",
     "Verticals and tiers, Growth of city tiers",
     "Verticals and tiers, Growth of verticals",
 }
@@ -41,6 +44,7 @@ UNTOLD = {
     "voucher_ledger_batches_decided_again_total",
     "voucher_ledger_monitor_forecast_end_timestamp_seconds",
     "voucher_ledger_monitor_growth_ratio",
+    "voucher_ledger_monitor_vertical_pair_users",
 }
 TOLD = {"BudgetUsed", "CampaignEndsBeforePlan", "DeadLetters", "DemandUnusual", "LatencyBudgetBurns"}
 

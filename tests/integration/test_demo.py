@@ -50,6 +50,8 @@ def test_a_small_demo_passes_its_own_checks_and_leaves_nothing_running(tmp_path:
     assert re.search(r"event topics: every command answered exactly once\s+│ passed", output), output
     assert re.search(r"every row of the ledger is what the events tell\s+│ passed", output), output
     assert re.search(r"audit of the ledger\s+│ passed", output), output
+    assert re.search(r"Kafka at 127\.0\.0\.1:\d+ and Postgres at \S+", output), output
+    assert re.search(r"the live page: http://127\.0\.0\.1:\d+/", output), output
     assert "sold_out" in output
     assert "voucher.expired" in output
     assert "Dead letters by reason" in output

@@ -1,6 +1,7 @@
 """The metrics of `run all` and a day: each process on its own port, and what they tell is what happened."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from tests.contract.prometheus import lint_metrics
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.world import World
 from voucher_ledger.dev.ports import is_free
@@ -29,18 +31,22 @@ PROCESSES = ("campaigns", "claims", "orders", "payments", "sweeper")
 
 
 def free_base() -> int:
-    """The first of so many free ports in a row."""
+    """The first of so many free ports in a row, and one more."""
     return next(
         base
         for base in range(24_000 + os.getpid() % 4_000, 29_990)
-        if all(is_free(base + number) for number in range(len(PROCESSES)))
+        if all(is_free(base + number) for number in range(len(PROCESSES) + 1))
     )
 
 
-def run_all(world: World, port: int) -> subprocess.Popen[bytes]:
-    """`voucher-ledger run all`, as an operator starts it."""
+def run_all(world: World, port: int, monitor_port: int | None = None) -> subprocess.Popen[bytes]:
+    """`voucher-ledger run all`, as an operator starts it; with the monitor where a port for that is given."""
     variables = {**os.environ, **world.variables(), "VOUCHER_LEDGER_METRICS_PORT": str(port)}
     command = [sys.executable, "-m", "voucher_ledger", "run", "all"]
+    if monitor_port is None:
+        command.append("--no-monitor")
+    else:
+        variables["VOUCHER_LEDGER_MONITOR_ADDRESS"] = f"127.0.0.1:{monitor_port}"
     started = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)
     world.children.append(started)
     return started
@@ -73,14 +79,19 @@ def wait(world: World, reached: Callable[[], bool], what: str) -> None:
 def test_what_the_processes_tell_is_what_happened(world: World) -> None:
     base = free_base()
     ports = {name: base + number for number, name in enumerate(PROCESSES)}
-    supervisor = run_all(world, base)
+    monitor_port = base + len(PROCESSES)
+    supervisor = run_all(world, base, monitor_port)
     for name, port in ports.items():
         wait(world, lambda port=port: get(port, "/readyz")[0] == 200, f"ready {name}")  # type: ignore[misc]
         assert get(port, "/healthz") == (200, "alive\n")
     assert get(ports["claims"], "/readyz")[1] == "ready: claim.commands [0, 1, 2, 3, 4, 5, 6, 7]\n"
+    wait(world, lambda: get(monitor_port, "/readyz") == (200, "ok\n"), "ready monitor")
     options = {"claims": 1_000, "cards": 150, "seed": 5, "campaign_id": "day", "hold_ttl_s": 600}
     assert simulate_command.run(world.settings, **options) == ExitCode.DONE  # type: ignore[arg-type]
     scraped = {name: scrape(port) for name, port in ports.items()}
+    if shutil.which("promtool") is not None:
+        for port in (*ports.values(), monitor_port):
+            assert lint_metrics(get(port, "/metrics")[1].encode()) == ""
     assert_counts_are_the_events(world, scraped)
     assert_ledger_is_told_once_and_rightly(world, ports)
     assert_a_killed_process_tells_of_its_takeover(world, supervisor, ports["claims"])

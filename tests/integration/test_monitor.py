@@ -1,6 +1,7 @@
 """The monitor against a real Kafka, a real Postgres, real processors and a real browser."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.contract.prometheus import lint_metrics
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.browser import CHROMIUM, Browser
 from tests.integration.commands import FACE_MINOR, claim
@@ -143,7 +145,9 @@ def compare_report(world: World, state: dict[str, Any], out: Path) -> None:
     """The report tells what the page told, from one file."""
     assert command.run(world.settings, "grey", out) == ExitCode.DONE
     text = out.read_text(encoding="utf-8")
-    told = orjson.loads(text.partition('id="state">')[2].partition("</script>")[0])["campaign"]
+    whole = orjson.loads(text.partition('id="state">')[2].partition("</script>")[0])
+    told = whole["campaign"]
+    assert whole["crossing"]["at"] is not None, "users across verticals were counted: nobody has ordered"
     for name in ("outcomes", "reasons", "tiers", "cards_left"):
         assert told[name] == state["campaign"][name]
     assert command.run(world.settings, "nobody's", out) == ExitCode.USAGE
@@ -151,6 +155,21 @@ def compare_report(world: World, state: dict[str, Any], out: Path) -> None:
         with Browser(out.as_uri()) as browser:
             browser.wait("document.querySelector('#demand canvas')?.width > 300")
             assert browser.evaluate("performance.getEntriesByType('resource').length") == 0
+
+
+def refuse_a_second(world: World, log: Path) -> None:
+    assert Monitor(world).start(log).wait(WAIT_SECONDS_MAX) == ExitCode.INSTANCE_TAKEN
+    assert b"another monitor runs on this ledger" in log.read_bytes()
+
+
+def refuse_a_taken_address(world: World, log: Path) -> None:
+    monitor = Monitor(world)
+    host, _, port = monitor.address.partition(":")
+    with socket.socket() as taken:
+        taken.bind((host, int(port)))
+        taken.listen()
+        assert monitor.start(log).wait(WAIT_SECONDS_MAX) == ExitCode.USAGE
+    assert b"MONITOR_ADDRESS" in log.read_bytes()
 
 
 def test_killed_and_started_again_it_shows_what_a_count_by_hand_shows(world: World, tmp_path: Path) -> None:
@@ -194,17 +213,17 @@ def test_killed_and_started_again_it_shows_what_a_count_by_hand_shows(world: Wor
         for sample in family.samples
     }
     assert samples[f"{PREFIX}_alert_firing", "budget", "95"] == 1
+    if shutil.which("promtool") is not None:
+        assert lint_metrics(monitor.get("/metrics")) == ""
     assert {name for name, _, _ in samples} <= {f"{PREFIX}_{entry.name}" for entry in CATALOGUE}
     assert (monitor.get("/healthz"), monitor.get("/readyz")) == (b"ok\n", b"ok\n")
     beginnings = Counter(told(world))
     assert {("budget", "80", "alert.firing"), ("budget", "95", "alert.firing")} <= beginnings.keys()
     assert set(beginnings.values()) == {1}, "an alert that fired before the kill is not told again"
-    other = Monitor(world)
-    other.address = monitor.address
-    assert other.start(tmp_path / "other").wait(WAIT_SECONDS_MAX) == ExitCode.USAGE
-    assert b"MONITOR_ADDRESS" in (tmp_path / "other").read_bytes()
+    refuse_a_second(world, tmp_path / "second one")
     running[-1].terminate()
     assert running[-1].wait(WAIT_SECONDS_MAX) == ExitCode.DONE
+    refuse_a_taken_address(world, tmp_path / "no address")
     compare_report(world, state, tmp_path / "report.html")
     if CHROMIUM is None:
         pytest.skip("all held, but no chromium is installed to look at the page (Debian: apt-get install chromium)")

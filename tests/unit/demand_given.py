@@ -20,7 +20,7 @@ def row(at: int, type_: str = "voucher.granted", count: int = 1, **changes: Any)
     """A row `at` seconds after START."""
     made = {
         "at": START + at, "type": type_, "reason": None, "category": None, "city_tier": None, "count": count,
-        "value_minor": 0, "high_ticket": 0, "crossing": 0,
+        "value_minor": 0, "high_ticket": 0,
     }  # fmt: skip
     return {**made, **changes}
 

@@ -13,8 +13,9 @@ from tests.unit.given import NOW_MS
 from voucher_ledger.core.demand import Tally
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.metrics import catalogue, latency, ledger, ledger_books, room
-from voucher_ledger.metrics.labels import CAMPAIGNS_MAX, DEAD_LETTER_CLASSES, Bounded, dead_letter_class
+from voucher_ledger.metrics.labels import CAMPAIGNS_MAX
 from voucher_ledger.metrics.ledger import LedgerCollector
+from voucher_ledger.metrics.ledger_audit import LedgerAudit
 from voucher_ledger.metrics.ledger_books import Position
 from voucher_ledger.metrics.metric import Metric
 from voucher_ledger.metrics.observer import Laps
@@ -25,7 +26,7 @@ from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Fenced, SessionLost, TakenOver
 from voucher_ledger.runtime.outbox import DeadLetter, Share
 
-UNITS = ("_seconds", "_minor", "_records", "_vouchers", "_batches", "_users")
+UNITS = ("_seconds", "_minor", "_records", "_vouchers", "_batches", "_users", "_checks", "_rows")
 UNITLESS = (
     catalogue.BUILD, catalogue.READY, catalogue.LEDGER_UP, catalogue.OPEN, catalogue.POSITION, catalogue.EPOCH,
 )  # fmt: skip
@@ -87,7 +88,8 @@ def test_names_are_prometheus_and_labels_are_bounded() -> None:
 def test_a_room_and_the_ledgers_reader_serve_the_catalogue_and_nothing_else() -> None:
     registry = process_registry("orders", Readiness())
     RoomMetrics("orders", registry, Readiness())
-    served = [*registry.collect(), *LedgerCollector(cast("Any", None)).describe()]
+    nobody = cast("Any", None)
+    served = [*registry.collect(), *LedgerCollector(nobody).describe(), *LedgerAudit(nobody).describe()]
     names = {family.name for family in served}
     known = {name for name in names if name.startswith(catalogue.PREFIX)}
     assert known == {metric.name.removesuffix("_total") for metric in catalogue.CATALOGUE}
@@ -175,32 +177,6 @@ def test_made_up_categories_and_campaigns_past_the_bound_are_other(
     assert value(registry, catalogue.OUTCOMES, **place) == 3
     series = [sample for family in registry.collect() for sample in family.samples]
     assert len(series) < 300
-
-
-def test_bounded_lets_the_first_in() -> None:
-    bounded = Bounded(2)
-    assert [bounded.let_in(name) for name in ("a", None, "", "b", "c", "a")] == ["a", "", "", "b", "other", "a"]
-    assert [bounded.known(name) for name in ("a", "c", None)] == ["a", "other", ""]
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        ("the decision failed: ZeroDivisionError: planted", "decision_failed"),
-        ("the record's timestamp -1 ms is not between the years 1970 and 9000", "timestamp"),
-        ("the value is null; a command is a JSON object", "no_value"),
-        ("70,000 bytes; at most 65,536", "too_large"),
-        ("not JSON: unexpected end at byte 3; its headers are left out: the name of one is not UTF-8", "not_json"),
-        ("the record is a list, not an object with CloudEvents attributes", "not_an_object"),
-        ("the record is nested too deep; no command has more than three levels below data", "schema"),
-        ('unknown type "x"; claim.commands takes voucher.claim', "unknown_type"),
-        ('key "ana" is not data.user_id "bob"', "wrong_key"),
-        ("data.user_id is missing", "schema"),
-    ],
-)
-def test_a_dead_letters_reason_is_one_of_few_classes(error: str, expected: str) -> None:
-    assert dead_letter_class(error) == expected
-    assert expected in DEAD_LETTER_CLASSES
 
 
 def test_a_lost_session_is_counted_by_who_ended_it(metrics: RoomMetrics, registry: CollectorRegistry) -> None:

@@ -41,13 +41,13 @@ def test_a_newer_processors_fields_are_passed_over() -> None:
 
 def test_a_row_is_counted_by_type_reason_category_tier_and_second() -> None:
     kept = kept_after(
-        row(3, "order.reserved", 2, category="film", city_tier=4, value_minor=700, high_ticket=1, crossing=1),
+        row(3, "order.reserved", 2, category="film", city_tier=4, value_minor=700, high_ticket=1),
         row(63, "voucher.rejected", 5, reason="sold_out", city_tier=4),
     )
     first, second = kept["minute"][START], kept["minute"][START + 60]
-    assert first["types"] == {"order.reserved": [2, 700, 1, 1]}
-    assert first["categories"] == {"order.reserved": {"film": [2, 700, 1, 1]}}
-    assert first["tiers"] == {"order.reserved": {"4": [2, 700, 1, 1]}}
+    assert first["types"] == {"order.reserved": [2, 700, 1]}
+    assert first["categories"] == {"order.reserved": {"film": [2, 700, 1]}}
+    assert first["tiers"] == {"order.reserved": {"4": [2, 700, 1]}}
     assert first["seconds"]["order.reserved"][:5] == [0, 0, 0, 2, 0]
     assert second["reasons"] == {"voucher.rejected": {"sold_out": 5}}
     for level in ("quarter", "total"):

@@ -44,7 +44,7 @@ class Given:
 
     def started_again(self) -> Watch:
         """A monitor that holds the same demand, and remembers nothing else."""
-        self.watch = Watch(self, lambda: self.reading(0), self._tell, {})
+        self.watch = Watch(self, lambda: self.reading(0), self._tell, {}, lambda _: {})
         return self.watch
 
     def partitions(self) -> list[int]:
@@ -147,6 +147,9 @@ class Recovering(Given):
     async def stop(self) -> None:
         self.is_stopped = True
 
+    async def keep(self) -> None:
+        await asyncio.Event().wait()
+
     async def flushes(self) -> None:
         await asyncio.Event().wait()
 
@@ -158,7 +161,7 @@ def test_a_long_recovery_is_alive_says_so_and_heeds_a_signal() -> None:
     given: Any = Recovering()
     settings: Any = SimpleNamespace(monitor_address="127.0.0.1:0")
     begun = given.watch.round_at
-    asyncio.run(asyncio.wait_for(command._run(settings, given, given.watch), 10))
+    asyncio.run(asyncio.wait_for(command._run(settings, given, given.watch, given), 10))
     assert given.is_stopped
     assert given.watch.round_at > begun
     assert given.watch.why_not_ready() == "demand is being recovered from the changelog"

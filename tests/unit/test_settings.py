@@ -119,6 +119,7 @@ def test_an_instance_name_that_is_none_to_kafka_is_refused(name: str, monkeypatc
         (["sweeper", "--claims", "4"], "only `run all` starts several processes"),
         (["sweeper", "--instance", "sweeper-0"], "a sweeper has no name"),
         (["all", "--instance", "claims-0"], "`run all` chooses its own"),
+        (["claims", "--no-monitor"], "only `run all` starts the monitor"),
     ],
 )
 def test_an_option_that_run_would_not_heed_is_refused(

@@ -48,7 +48,6 @@ class Row:
     """How often the same thing happened in one second of record time, the second `at` (since 1970).
 
     `reason` is a refusal's, DUPLICATE where an earlier answer was repeated (without value, then), else None.
-    `crossing` is always 0: to tell it, each reservation would have to look up its user's earlier ones.
     """
 
     at: int
@@ -59,7 +58,6 @@ class Row:
     count: int = 0
     value_minor: int = 0
     high_ticket: int = 0
-    crossing: int = 0
 
 
 @dataclass(slots=True)

@@ -90,7 +90,8 @@ def run(
 
 def _servers(directory: Path, console: Console) -> Endpoints:
     endpoints = cluster.up(directory, lambda line: console.print(line, style="dim", highlight=False, soft_wrap=True))
-    console.print(f"Kafka at {endpoints.kafka} and Postgres are up", highlight=False)
+    addresses = f"Kafka at {endpoints.kafka} and Postgres at {endpoints.postgres} are up"
+    console.print(addresses, highlight=False, markup=False, soft_wrap=True)
     return endpoints
 
 

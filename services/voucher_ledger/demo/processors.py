@@ -11,10 +11,12 @@ from typing import Self
 
 import psutil
 
+from voucher_ledger.dev import ports
 from voucher_ledger.run.supervisor import STOP_SECONDS_MAX
 from voucher_ledger.runtime.settings import PREFIX, Settings
 
 LOG_NAME = "processors.log"
+PAGE_PORT = 8_081
 LOG_LINES_SHOWN = 8
 _LOG_BYTES_READ_MAX = 16_384
 _PR_SET_PDEATHSIG = 1
@@ -26,14 +28,23 @@ class ProcessorsDied(Exception):
 
 
 class Processors:
-    """All rooms and the sweeper, each a process below a supervisor that restarts it. As a context it stops them all."""
+    """All rooms, the sweeper and the monitor, each a process below a supervisor that restarts it. As a context it stops
+    them all. `page` is the monitor's host:port.
+    """
 
     def __init__(self, settings: Settings, directory: Path, claims_processes: int) -> None:
         """Start them; their log is `directory`/processors.log. They end with this process, however it ends."""
         self._log_path = directory / LOG_NAME
         # The demo's servers are its own: settings for others, such as TLS, must not reach its processors.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        addresses = {f"{PREFIX}KAFKA": settings.kafka, f"{PREFIX}POSTGRES": settings.postgres}
+        # The usual address where it is free: another demo, or a monitor of one's own, may be there.
+        page_port = PAGE_PORT if ports.is_free(PAGE_PORT) else ports.pick_free(set())
+        self.page = f"{ports.LOOPBACK}:{page_port}"
+        addresses = {
+            f"{PREFIX}KAFKA": settings.kafka,
+            f"{PREFIX}POSTGRES": settings.postgres,
+            f"{PREFIX}MONITOR_ADDRESS": self.page,
+        }
         command = [sys.executable, "-m", "voucher_ledger", "--verbose", "run", "all", "--claims", str(claims_processes)]
         with self._log_path.open("ab") as log:
             # In a session of its own: Ctrl-C reaches the demo only, which then stops things in their order.

@@ -114,7 +114,7 @@ def built(settings: Settings, directory: Path, console: Console, stop: Event) ->
         with Processors(settings, directory, CLAIMS_PROCESSES) as processors:
             stage = Stage(settings, connection, processors, console, stop)
             _await_rooms(stage)
-            stage.say("processors started")
+            stage.say(f"processors started; the live page: http://{processors.page}/")
             yield stage
 
 

@@ -23,6 +23,7 @@ _SETTINGS = f"""
 SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
 SET LOCAL enable_hashagg = on; SET LOCAL plan_cache_mode = auto; SET LOCAL jit = off; SET LOCAL work_mem = '128MB';
 SET LOCAL statement_timeout = '{CHECK_MINUTES_MAX}min'; SET LOCAL idle_in_transaction_session_timeout = '5min'"""
+_TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
 _TAKEN_AT = """SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 
 
@@ -119,6 +120,18 @@ def run_checks(connection: psycopg.Connection) -> AuditReport:
     taken_at = connection.execute(_TAKEN_AT).fetchone()
     assert taken_at is not None, "SELECT of an expression returns a row"
     return AuditReport(taken_at[0], tuple(_run(connection, check) for check in load_checks()))
+
+
+def run_alone(connection: psycopg.Connection, check: Check, seconds_max: float) -> CheckResult:
+    """Run one check in a short READ ONLY snapshot of its own: a long one would keep the dead versions of hot rows.
+
+    Raises psycopg.errors.QueryCanceled where it takes longer than `seconds_max`, and as `audit` does.
+    """
+    with connection.transaction():
+        connection.execute(_SNAPSHOT)
+        connection.execute(_SETTINGS)
+        connection.execute(_TIMEOUT, (f"{round(seconds_max * 1_000)}ms",))
+        return _run(connection, check)
 
 
 def _run(connection: psycopg.Connection, check: Check) -> CheckResult:

@@ -103,10 +103,7 @@ PUBLISHED = Metric(
     f"{PREFIX}events_published_total", "counter", "Events that went out in committed Kafka transactions.", ("room",)
 )
 QUEUE = Metric(
-    f"{PREFIX}publish_queue_batches",
-    "gauge",
-    "Batches decided by this process and not published yet.",
-    ("room",),
+    f"{PREFIX}publish_queue_batches", "gauge", "Batches decided by this process and not published yet.", ("room",)
 )
 DECIDED_AGAIN = Metric(
     f"{PREFIX}batches_decided_again_total",
@@ -142,10 +139,7 @@ LEDGER_UP = Metric(
     "1 where this process reads the metrics of the ledger and could; 0 where it could not. Absent where another reads.",
 )
 QUOTA = Metric(
-    f"{PREFIX}campaign_quota_vouchers",
-    "gauge",
-    "Vouchers that a campaign may grant, top-ups included.",
-    ("campaign",),
+    f"{PREFIX}campaign_quota_vouchers", "gauge", "Vouchers that a campaign may grant, top-ups included.", ("campaign",)
 )
 BUDGET = Metric(
     f"{PREFIX}campaign_budget_minor",
@@ -155,10 +149,7 @@ BUDGET = Metric(
 )
 OPEN = Metric(f"{PREFIX}campaign_open", "gauge", "1 while the campaign is neither paused nor closed.", ("campaign",))
 STARTS = Metric(
-    f"{PREFIX}campaign_start_timestamp_seconds",
-    "gauge",
-    "When the campaign starts, since 1970.",
-    ("campaign",),
+    f"{PREFIX}campaign_start_timestamp_seconds", "gauge", "When the campaign starts, since 1970.", ("campaign",)
 )
 ENDS = Metric(f"{PREFIX}campaign_end_timestamp_seconds", "gauge", "When the campaign ends, since 1970.", ("campaign",))
 VOUCHERS = Metric(
@@ -206,12 +197,7 @@ DEAD_LETTERED = Metric(
     "Records dead-lettered since the ledger was made, by all processes ever.",
     ("topic",),
 )
-WAITING = Metric(
-    f"{PREFIX}waiting_users",
-    "gauge",
-    "Users in the waiting room, all lines together.",
-    ("campaign",),
-)
+WAITING = Metric(f"{PREFIX}waiting_users", "gauge", "Users in the waiting room, all lines together.", ("campaign",))
 WAITING_AGE = Metric(
     f"{PREFIX}waiting_age_seconds",
     "gauge",
@@ -226,6 +212,25 @@ OUTBOX_BATCHES = Metric(
 )
 OUTBOX_RECORDS = Metric(f"{PREFIX}outbox_records", "gauge", "Records that these batches answer.", ("topic",))
 
+# --- The audit: run by one process of all, a check at a time (see ledger_audit.py) ------------------------------------
+
+AUDIT_CHECKS = Metric(
+    f"{PREFIX}audit_checks",
+    "gauge",
+    "Checks of the audit by how they came out: passed, failed, or left_out (they take too long beside live traffic).",
+    ("result",),
+)
+AUDIT_ROWS = Metric(
+    f"{PREFIX}audit_offending_rows",
+    "gauge",
+    "Rows of the ledger that break this check, when it was last run; absent of one that is left out.",
+    ("check",),
+)
+AUDIT_AT = Metric(
+    f"{PREFIX}audit_last_run_timestamp_seconds", "gauge", "When the last run over the checks ended, since 1970."
+)
+AUDIT_SECONDS = Metric(f"{PREFIX}audit_last_run_seconds", "gauge", "How long that run took.")
+
 PROCESS = (BUILD, READY, SESSIONS_LOST)
 ROOM = (
     COMMANDS, OUTCOMES, SEGMENTS, VALUE, DEAD_LETTERS, BATCHES, STAGES, TO_COMMIT, TO_PUBLISHED, PUBLISHED, QUEUE,
@@ -235,4 +240,5 @@ LEDGER = (
     LEDGER_UP, QUOTA, BUDGET, OPEN, STARTS, ENDS, VOUCHERS, MONEY, POSITION, EPOCH, LAG_RECORDS, LAG_SECONDS, DECIDED,
     DEAD_LETTERED, WAITING, WAITING_AGE, OUTBOX_BATCHES, OUTBOX_RECORDS,
 )  # fmt: skip
-CATALOGUE: tuple[Metric, ...] = (*PROCESS, *ROOM, *LEDGER)
+AUDIT = (AUDIT_CHECKS, AUDIT_ROWS, AUDIT_AT, AUDIT_SECONDS)
+CATALOGUE: tuple[Metric, ...] = (*PROCESS, *ROOM, *LEDGER, *AUDIT)

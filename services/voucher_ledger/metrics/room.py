@@ -71,8 +71,8 @@ class RoomMetrics(ProcessMetrics):
 
     def __init__(self, room: str, registry: CollectorRegistry, readiness: Readiness) -> None:
         super().__init__(room, registry, readiness)
-        self._campaigns = Bounded(CAMPAIGNS_MAX)
-        self._categories = Bounded(CATEGORIES_MAX)
+        self._campaigns = Bounded(CAMPAIGNS_MAX, self._forget_campaign)
+        self._categories = Bounded(CATEGORIES_MAX, self._forget_category)
         self._commands = counter(registry, catalogue.COMMANDS)
         self._outcomes = counter(registry, catalogue.OUTCOMES)
         self._segments = counter(registry, catalogue.SEGMENTS)
@@ -135,6 +135,13 @@ class RoomMetrics(ProcessMetrics):
     def publisher_stopped(self) -> None:
         """See Observer."""
         self._readiness.nothing_waits()
+
+    def _forget_campaign(self, campaign: str) -> None:
+        for instrument in (self._outcomes, self._segments, self._value):
+            instrument.remove_by_labels({"campaign": campaign})
+
+    def _forget_category(self, category: str) -> None:
+        self._segments.remove_by_labels({"category": category})
 
     def _count_outcomes(self, shares: Sequence[Share]) -> None:
         """Add up what is alike in all shares and seconds first: a call of prometheus-client costs more than a sum."""

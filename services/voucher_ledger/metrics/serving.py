@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from voucher_ledger.metrics.ledger import LedgerCollector
+from voucher_ledger.metrics.ledger_audit import LedgerAudit
 from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.metrics.readiness import Readiness
 from voucher_ledger.metrics.registry import process_registry
@@ -11,7 +12,7 @@ from voucher_ledger.metrics.room import ProcessMetrics, RoomMetrics
 from voucher_ledger.metrics.server import MetricsServer
 from voucher_ledger.runtime.settings import Settings
 
-# The sweepers' processes are idle most of the time, so they read the ledger for all.
+# The sweepers' processes are idle most of the time, so they read and audit the ledger for all.
 LEDGER_READER = "sweeper"
 
 
@@ -26,16 +27,21 @@ def serving(settings: Settings, room: str) -> Iterator[Observer]:
         return
     readiness = Readiness()
     registry = process_registry(room, readiness)
-    collector: LedgerCollector | None = None
+    readers: list[LedgerCollector | LedgerAudit] = []
     if room == LEDGER_READER:
-        collector = LedgerCollector(settings)
-        registry.register(collector)
+        audit = LedgerAudit(settings)
+        readers = [LedgerCollector(settings), audit]
+        for reader in readers:
+            registry.register(reader)
+        audit.start()
     kind = ProcessMetrics if room == LEDGER_READER else RoomMetrics
     observer = kind(room, registry, readiness)
-    server = MetricsServer(settings.metrics_port, registry, readiness)
     try:
-        yield observer
+        server = MetricsServer(settings.metrics_port, registry, readiness)
+        try:
+            yield observer
+        finally:
+            server.close()
     finally:
-        server.close()
-        if collector is not None:
-            collector.close()
+        for reader in readers:
+            reader.close()

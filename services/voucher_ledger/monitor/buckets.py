@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypedDict
 from voucher_ledger.core.demand import OTHER
 from voucher_ledger.monitor.demand import Demand, Row
 
-# count, value_minor, high_ticket, crossing
+# count, value_minor, high_ticket
 Cell = list[int]
 Level = Literal["minute", "quarter", "total"]
 
@@ -108,17 +108,17 @@ def count_of(bucket: Bucket, *types: str) -> int:
 
 
 def _add(cells: dict[str, Cell], name: str, row: Row) -> None:
-    cell = cells.setdefault(_bounded(cells, name), [0, 0, 0, 0])
+    cell = cells.setdefault(_bounded(cells, name), [0, 0, 0])
     cell[0] += row.count
     cell[1] += row.value_minor
     cell[2] += row.high_ticket
-    cell[3] += row.crossing
 
 
 def _merge_cells(into: dict[str, Cell], cells: Mapping[str, Cell]) -> None:
     for name, cell in cells.items():
-        held = into.setdefault(_bounded(into, name), [0, 0, 0, 0])
-        for index, amount in enumerate(cell):
+        held = into.setdefault(_bounded(into, name), [0, 0, 0])
+        # A changelog of before may hold cells of four: the fourth was always 0.
+        for index, amount in enumerate(cell[:3]):
             held[index] += amount
 
 

@@ -14,8 +14,10 @@ from mode.exceptions import MaxRestartsExceeded
 from voucher_ledger.monitor import metrics, web
 from voucher_ledger.monitor.alert_log import ALERTS_TOPIC, read_standing
 from voucher_ledger.monitor.alert_records import Record
+from voucher_ledger.monitor.crossing import CrossingReader
 from voucher_ledger.monitor.faust_app import DemandApp
 from voucher_ledger.monitor.ledger import LedgerReader
+from voucher_ledger.monitor.single import OneMonitor
 from voucher_ledger.monitor.watch import Watch
 from voucher_ledger.runtime import topics
 from voucher_ledger.runtime.errors import SessionLost, Unreachable
@@ -31,6 +33,7 @@ def run(settings: Settings) -> None:
 
     Raises:
         SettingsError: the address is taken, or a security setting has no counterpart in Faust's client.
+        InstanceTaken: another monitor runs on this ledger.
         NotSetUp: topics, tables or the reader's role are not there.
         Unreachable: Kafka or Postgres does not answer at the start.
         SessionLost: Faust ended by itself.
@@ -39,29 +42,33 @@ def run(settings: Settings) -> None:
     # It tells of each commit that took longer than a second.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     topics.describe(settings, ALERTS_TOPIC)
-    standing = read_standing(settings)
-    reader = LedgerReader(settings)
+    turn = OneMonitor(settings)
+    reader, crossing = LedgerReader(settings), CrossingReader(settings)
     try:
+        standing = read_standing(settings)
         first = reader.read()
         source = DemandApp(settings)
-        watch = Watch(source, reader.read, _teller(source), standing)
+        watch = Watch(source, reader.read, _teller(source), standing, crossing.count)
         watch.reading = first
-        asyncio.run(_run(settings, source, watch))
+        asyncio.run(_run(settings, source, watch, turn))
     finally:
+        turn.close()
         reader.close()
+        crossing.close()
 
 
-async def _run(settings: Settings, source: DemandApp, watch: Watch) -> None:
+async def _run(settings: Settings, source: DemandApp, watch: Watch, turn: OneMonitor) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     runner = await web.serve(web.application(watch, metrics.registry(watch, source.store)), settings.monitor_address)
-    log.info("monitor started", address=settings.monitor_address)
+    log.info("monitor started", page=f"http://{settings.monitor_address}/")
     try:
         await _until_first(
-            stopping.wait(), _until_stopped(source.app), watch.rounds(), watch.readings(), source.flushes()
-        )
+            stopping.wait(), _until_stopped(source.app), watch.rounds(), watch.readings(), watch.crossing.counts(),
+            source.flushes(), turn.keep(),
+        )  # fmt: skip
         if not stopping.is_set():
             reason = source.app.crash_reason
             raise SessionLost(f"Faust ended: {type(reason).__name__}: {reason}")

@@ -28,7 +28,6 @@ class Row:
     count: int
     value_minor: int
     high_ticket: int
-    crossing: int
 
     @property
     def is_repeated(self) -> bool:
@@ -83,7 +82,6 @@ def _row(row: dict[str, object]) -> Row:
         _count(row["count"]),
         _count(row["value_minor"]),
         _count(row["high_ticket"]),
-        _count(row["crossing"]),
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from voucher_ledger.monitor.crossing import Crossing
 from voucher_ledger.monitor.outlook import Outlook
 from voucher_ledger.monitor.store import Store
 from voucher_ledger.monitor.watch import Watch
@@ -33,7 +34,7 @@ CARDS_LEFT = Entry("cards_left", "Vouchers in pool and leases", ("campaign",))
 CARDS_PLANNED = Entry("cards_left_planned", "Vouchers that the plan has left at this moment", ("campaign",))
 BUDGET_LEFT = Entry("budget_left_minor", "Money in pool and leases, minor units", ("campaign",))
 BUDGET_USED = Entry("budget_used_ratio", "Share of the budget that is used", ("campaign",))
-GRANT_RATE = Entry("grants_per_second", "Net grants a second, quantiles of the trend", ("campaign", "quantile"))
+GRANT_RATE = Entry("grants_per_second", "Net grants a second, percentiles of the trend", ("campaign", "percentile"))
 FORECAST = Entry(
     "forecast_end_timestamp_seconds", "When it is gone, since 1970; absent where never", ("campaign", "of", "bound")
 )
@@ -48,11 +49,23 @@ HIGH_TICKET = Entry("high_ticket_ratio", "Share of high-ticket orders in the las
 DIFFERENCE = Entry(
     "reconciliation_difference_cards", "Cards out by demand less those of the ledger, beyond what may be", ("campaign",)
 )
+ORDERING_USERS = Entry(
+    "ordering_users",
+    "Users by the number of verticals they ordered in, counted from the ledger",
+    ("campaign", "verticals"),
+)
+PAIR_USERS = Entry(
+    "vertical_pair_users",
+    "Users who ordered in both verticals, of the commonest pairs",
+    ("campaign", "first", "second"),
+)
+CROSSING_AT = Entry("crossing_counted_timestamp_seconds", "When users across verticals were counted, since 1970")
 ALERT = Entry("alert_firing", "1 for each alert that fires", ("campaign", "alert", "subject", "severity"))
 
 CATALOGUE = (
     RECORDS, ROWS, LATE_ROWS, READY, DEMAND_LAG, READING_AGE, AS_OF, CARDS_LEFT, CARDS_PLANNED, BUDGET_LEFT,
-    BUDGET_USED, GRANT_RATE, FORECAST, PLANNED_END, REFUSED, GROWTH, HIGH_TICKET, DIFFERENCE, ALERT,
+    BUDGET_USED, GRANT_RATE, FORECAST, PLANNED_END, REFUSED, GROWTH, HIGH_TICKET, DIFFERENCE, ORDERING_USERS,
+    PAIR_USERS, CROSSING_AT, ALERT,
 )  # fmt: skip
 
 
@@ -86,8 +99,13 @@ class WatchCollector(Collector):
             yield DEMAND_LAG, (), self._watch.lag_records
         if self._watch.reading is not None:
             yield READING_AGE, (), self._watch.reading.read_at
+        crossing = self._watch.crossing
+        if crossing.counted_at is not None:
+            yield CROSSING_AT, (), crossing.counted_at
         for one in self._watch.outlooks.values():
             yield from _of_campaign(one)
+            if one.campaign_id in crossing.found:
+                yield from _crossing(one.campaign_id, crossing.found[one.campaign_id])
         for stands in self._watch.standing.values():
             if stands.told:
                 key = stands.condition.key
@@ -123,11 +141,18 @@ def _of_campaign(one: Outlook) -> Iterator[tuple[Entry, tuple[str, ...], float]]
             yield CARDS_PLANNED, (campaign,), one.facts.quota - one.planned_granted
 
 
+def _crossing(campaign: str, found: Crossing) -> Iterator[tuple[Entry, tuple[str, ...], float]]:
+    for verticals, users in found.users.items():
+        yield ORDERING_USERS, (campaign, verticals), users
+    for first, second, users in found.pairs:
+        yield PAIR_USERS, (campaign, first, second), users
+
+
 def _forecast(one: Outlook) -> Iterator[tuple[Entry, tuple[str, ...], float]]:
     campaign = one.campaign_id
     if one.rates is not None:
-        for quantile, rate in zip(("0.1", "0.5", "0.9"), one.rates, strict=True):
-            yield GRANT_RATE, (campaign, quantile), rate
+        for percentile, rate in zip(("10", "50", "90"), one.rates, strict=True):
+            yield GRANT_RATE, (campaign, percentile), rate
     for of, end in (("cards", one.cards_end), ("budget", one.budget_end)):
         for bound, moment in () if end is None else end._asdict().items():
             if moment is not None:

@@ -73,7 +73,6 @@ class Outlook:
     by_category: tuple[Growth, ...]
     by_tier: tuple[Growth, ...]
     high_ticket_share: float
-    crossing_share: float
     reconciliation: Reconciliation | None
 
 
@@ -113,7 +112,7 @@ def look(campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, u
     trend = forecast.rates(minutes, moment, begins_at)
     recent = windows.last(minutes, RECENT_SECONDS, moment - 1).bucket
     by_category, by_tier = windows.growth(quarters, moment, RESERVED)
-    orders = recent["types"].get(RESERVED, [0, 0, 0, 0])
+    orders = recent["types"].get(RESERVED, [0, 0, 0])
     cards_end = budget_end = planned = reconciliation = None
     if facts is not None:
         if trend is not None:
@@ -123,7 +122,7 @@ def look(campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, u
     return Outlook(
         campaign_id, moment, first, facts, trend, cards_end, budget_end, planned, recent, total, refusals(recent),
         tuple(by_category), tuple(by_tier),
-        orders[2] / orders[0] if orders[0] else 0.0, orders[3] / orders[0] if orders[0] else 0.0, reconciliation,
+        orders[2] / orders[0] if orders[0] else 0.0, reconciliation,
     )  # fmt: skip
 
 

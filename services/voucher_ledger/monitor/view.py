@@ -55,7 +55,6 @@ def in_full(outlook: Outlook, buckets: Buckets) -> Json:
         "categories": shares(outlook.recent, outlook.total, "categories", outlook.by_category),
         "tiers": shares(outlook.recent, outlook.total, "tiers", outlook.by_tier),
         "high_ticket_share": outlook.high_ticket_share,
-        "crossing_share": outlook.crossing_share,
         "reconciliation": None
         if outlook.reconciliation is None
         else {**asdict(outlook.reconciliation), "difference": outlook.reconciliation.difference},

@@ -13,9 +13,11 @@ import structlog
 from voucher_ledger.monitor import alerts, outlook, view
 from voucher_ledger.monitor.alert_records import Record, encode
 from voucher_ledger.monitor.alerts import Key, Standing
+from voucher_ledger.monitor.buckets import count_of
+from voucher_ledger.monitor.crossing_watch import Count, CrossingWatch
 from voucher_ledger.monitor.facts import Reading
 from voucher_ledger.monitor.moments import Moments
-from voucher_ledger.monitor.outlook import Outlook
+from voucher_ledger.monitor.outlook import RESERVED, Outlook
 from voucher_ledger.monitor.store import Store
 from voucher_ledger.runtime.errors import Unreachable
 
@@ -52,6 +54,7 @@ class Watch:
         read: Callable[[], Reading],
         tell: Callable[[Record], Awaitable[Any]],
         standing: dict[Key, Standing],
+        count_crossing: Count,
     ) -> None:
         self._source = source
         self._read = read
@@ -63,6 +66,7 @@ class Watch:
         self.round_at = time.monotonic()
         self.lag_records: int | None = None
         self._moments = Moments()
+        self.crossing = CrossingWatch(count_crossing, self._with_orders)
 
     async def rounds(self) -> None:
         """A round each ROUND_SECONDS, until cancelled. Raises what a record that could not be told raises."""
@@ -128,6 +132,9 @@ class Watch:
     def kept(self) -> dict[str, Any]:
         """The buckets of each campaign that this process reads."""
         return dict(self._source.store.campaigns(self._source.partitions()))
+
+    def _with_orders(self) -> list[str]:
+        return [name for name, one in self.outlooks.items() if count_of(one.total, RESERVED)]
 
     def is_alive(self) -> bool:
         """Whether rounds go on."""

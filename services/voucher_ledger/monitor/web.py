@@ -99,6 +99,7 @@ async def _state(request: web.Request) -> web.Response:
         wanted = state["campaigns"][0]["campaign_id"]
     outlook = watch.outlooks.get(wanted or "")
     state["campaign"] = None if outlook is None else request.app[_IN_FULL].of(watch, outlook)
+    state["crossing"] = watch.crossing.as_json(wanted or "")
     return web.Response(body=orjson.dumps(state), content_type="application/json", headers=_HEADERS)
 
 

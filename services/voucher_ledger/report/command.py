@@ -2,10 +2,12 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from voucher_ledger.monitor import alerts, outlook, view
 from voucher_ledger.monitor.alert_log import read_standing
 from voucher_ledger.monitor.buckets import count_of
+from voucher_ledger.monitor.crossing import REPORT_SECONDS_MAX, CrossingReader, TooCostly
 from voucher_ledger.monitor.ledger import LedgerReader
 from voucher_ledger.report.demand import read_demand
 from voucher_ledger.report.page import page
@@ -44,8 +46,21 @@ def run(settings: Settings, campaign_id: str, out: Path) -> int:
         "alerts": view.alert_lines(standing.values()),
         "campaigns": [view.in_short(one)],
         "campaign": view.in_full(one, kept),
+        "crossing": _crossing(settings, campaign_id),
     }
     out.write_text(page(state, f"Report: {campaign_id}"), encoding="utf-8")
     found = len(alerts.conditions(one))
     print(f"{out}: {campaign_id}, {count_of(one.total, 'voucher.granted'):,} grants, {found} alerts hold")
     return ExitCode.DONE
+
+
+def _crossing(settings: Settings, campaign_id: str) -> dict[str, Any]:
+    """Users across verticals, over all orders however many: whoever writes a report can wait for it, within a bound."""
+    reader = CrossingReader(settings, orders_max=None, seconds_max=REPORT_SECONDS_MAX)
+    try:
+        found = reader.count([campaign_id]).get(campaign_id)
+    except TooCostly as error:
+        return {"at": None, "problem": str(error)}
+    finally:
+        reader.close()
+    return {**({} if found is None else found.as_json()), "at": time.time(), "problem": None}

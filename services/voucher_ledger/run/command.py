@@ -12,14 +12,15 @@ from voucher_ledger.sweeper import loop
 log = structlog.get_logger()
 
 
-def run(process: str, *, instance: str | None = None, claims: int = 1) -> int:
-    """Run one room, `sweeper`, `monitor`, or `all` with so many processes of `claims`, until a signal; the exit code.
+def run(process: str, *, instance: str | None = None, claims: int = 1, monitor: bool = True) -> int:
+    """Run one room, `sweeper`, `monitor`, or `all` with so many processes of `claims` and with the `monitor` or
+    without, until a signal; the exit code.
 
     Where logs are JSON, what ends it is a log record too: a plain line, or a traceback's many, would be lost on whoever
     reads records. On a terminal it is raised, for the command line to tell.
     """
     try:
-        return _run(process, instance, claims)
+        return _run(process, instance, claims, monitor)
     except FAILURES as error:
         if not logs.are_json():
             raise
@@ -33,10 +34,12 @@ def run(process: str, *, instance: str | None = None, claims: int = 1) -> int:
         return ExitCode.CHECK_FAILED
 
 
-def _run(process: str, instance: str | None, claims: int) -> int:
+def _run(process: str, instance: str | None, claims: int, with_monitor: bool) -> int:
     loaded = settings.load()
     if process == "all":
         counts = {"campaigns": 1, "claims": claims, "orders": 1, "payments": 1, "sweeper": 1}
+        if with_monitor:
+            counts[supervisor.MONITOR] = 1
         return supervisor.supervise(supervisor.workers(loaded, counts), single.stop_on_signals())
     if process == "monitor":
         from voucher_ledger.monitor import command as monitor  # noqa: PLC0415 (Faust takes a second to import)

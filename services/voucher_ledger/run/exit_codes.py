@@ -23,6 +23,6 @@ MEANINGS: dict[int, str] = {
     ExitCode.USAGE: "usage, a wrong setting, topics, tables or rights that are not there, a migration refused",
     ExitCode.UNREACHABLE: "Kafka or Postgres cannot be reached, refuses the login, or did not start",
     ExitCode.FAILED: "a processor stopped loudly: out of attempts, or contradicting positions",
-    ExitCode.INSTANCE_TAKEN: "another live process has this instance name",
+    ExitCode.INSTANCE_TAKEN: "another live process has this instance name, or is the ledger's monitor",
     INTERRUPTED: "the demo was interrupted; all that it had started is stopped",
 }

@@ -1,4 +1,4 @@
-"""`run all`: each room in a process of its own, restarted when it dies, within a bound."""
+"""`run all`: each room in a process of its own, and the monitor in another, restarted when it dies, within a bound."""
 
 import ctypes
 import os
@@ -23,18 +23,25 @@ STOP_SECONDS_MAX = 30.0
 WATCH_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
 _PORT_MAX = 65_535
+# Decides nothing and nothing waits for it: the rooms go on where it cannot run.
+MONITOR = "monitor"
+# Neither has an instance name.
+_NAMELESS = ("sweeper", MONITOR)
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Worker:
-    """A room's process; `starts` are the times of its latest starts, `metrics_port` is its own (0: none)."""
+    """A room's process; `starts` are the times of its latest starts, `metrics_port` is its own (0: none). `again_at`
+    (monotonic seconds) is when one that rests is started again.
+    """
 
     room: str
     instance: str | None
     metrics_port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    again_at: float | None = None
     starts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS_MAX + 1))
 
     def start(self) -> None:
@@ -49,6 +56,7 @@ class Worker:
             preexec_fn=_die_with_parent,  # noqa: PLW1509 (one thread here)
         )
         self.starts.append(time.monotonic())
+        self.again_at = None
         log.info("worker started", room=self.room, instance=self.instance, pid=self.process.pid)
 
     def restarts_too_often(self) -> bool:
@@ -63,8 +71,8 @@ def workers(settings: Settings, processes: dict[str, int]) -> list[Worker]:
     made: list[Worker] = []
     with postgres.connect(settings.postgres, application="run-all") as connection:
         for room, count in processes.items():
-            if room == "sweeper":
-                made.append(Worker(room, None))
+            if room in _NAMELESS:
+                made.extend(Worker(room, None) for _ in range(count))
                 continue
             free = (
                 name
@@ -76,11 +84,14 @@ def workers(settings: Settings, processes: dict[str, int]) -> list[Worker]:
 
 
 def _with_ports(crew: list[Worker], base_port: int) -> list[Worker]:
-    """Give each worker a port of its own for its metrics, in the crew's order: `base_port` and those after it."""
-    if base_port + len(crew) - 1 > _PORT_MAX:
-        raise SettingsError(f"{METRICS_PORT}: {len(crew)} processes need as many ports from {base_port} on")
+    """Give each worker a port of its own for its metrics, in the crew's order: `base_port` and those after it. The
+    monitor has its own address.
+    """
+    served = [worker for worker in crew if worker.room != MONITOR]
+    if base_port + len(served) - 1 > _PORT_MAX:
+        raise SettingsError(f"{METRICS_PORT}: {len(served)} processes need as many ports from {base_port} on")
     if base_port:
-        for number, worker in enumerate(crew):
+        for number, worker in enumerate(served):
             worker.metrics_port = base_port + number
     return crew
 
@@ -88,7 +99,7 @@ def _with_ports(crew: list[Worker], base_port: int) -> list[Worker]:
 def supervise(crew: list[Worker], stopping: threading.Event) -> int:
     """Run the crew until `stopping` is set; the exit code. A worker that dies is started again; one that dies more
     than RESTARTS_MAX times within a minute, or with a code that a restart cannot change (a wrong setting, no topics or
-    tables, its name taken), ends all with that code.
+    tables, its name taken), ends all with that code. The monitor ends nobody: see _spare.
     """
     try:
         for worker in crew:
@@ -96,7 +107,9 @@ def supervise(crew: list[Worker], stopping: threading.Event) -> int:
         while not stopping.wait(WATCH_SECONDS):
             for worker in crew:
                 code = None if worker.process is None else worker.process.poll()
-                if code is None:
+                if worker.again_at is not None and time.monotonic() >= worker.again_at:
+                    worker.start()
+                if code is None or (worker.room == MONITOR and _spare(worker, code)):
                     continue
                 if code in (ExitCode.USAGE, ExitCode.INSTANCE_TAKEN) or worker.restarts_too_often():
                     log.error("worker keeps dying, stopping all", room=worker.room, exit_code=code)
@@ -106,6 +119,22 @@ def supervise(crew: list[Worker], stopping: threading.Event) -> int:
         return ExitCode.DONE
     finally:
         _stop(crew)
+
+
+def _spare(worker: Worker, code: int) -> bool:
+    """Whether this one, which ended with `code`, is not started again at once. It rests a while where another monitor
+    runs (it takes over once that ends) or it died too often (Kafka may be away), and for good where its settings are
+    wrong.
+    """
+    if code == ExitCode.USAGE:
+        log.error("the monitor cannot run, going on without it", exit_code=code)
+    elif code == ExitCode.INSTANCE_TAKEN or worker.restarts_too_often():
+        worker.again_at = time.monotonic() + RESTART_WINDOW_SECONDS
+        log.error("the monitor cannot run now", exit_code=code, again_after_seconds=RESTART_WINDOW_SECONDS)
+    else:
+        return False
+    worker.process = None
+    return True
 
 
 def _stop(crew: list[Worker]) -> None:

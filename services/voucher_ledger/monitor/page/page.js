@@ -88,6 +88,19 @@ const breakdowns = (one) => {
     tiers.map((item) => row(`tier ${item.name}`, item.grants / most(tiers, "grants"), whole(item.grants), whole(item.orders), grown(item.growth)))));
 };
 
+const crossing = (found) => {
+  if (!found?.users) return [element("p", "nothing", found?.problem ? `Not counted: ${found.problem}.` : "none yet")];
+  const names = { 1: "one vertical", 2: "two", "3+": "three or more" };
+  const all = Object.values(found.users).reduce((sum, users) => sum + users, 0);
+  const counts = Object.entries(found.users).map(([verticals, users]) =>
+    row(names[verticals], users / Math.max(1, all), whole(users), percent(users / Math.max(1, all))));
+  const pairs = found.pairs.slice(0, 5).map((pair) =>
+    row(`${pair.first} and ${pair.second}`, pair.users / found.pairs[0].users, whole(pair.users), percent(pair.users / Math.max(1, all))));
+  const note = found.problem ? `Trying again: ${found.problem}.` : `counted at ${Charts.clock(found.at)}`;
+  return [table(["ordered in", "users", "share"], counts), pairs.length ? table(["commonest pairs", "users", "share"], pairs) : "",
+    element("p", "nothing", note)];
+};
+
 const books = (one) => {
   const found = one?.reconciliation;
   if (!found) return one?.facts ? "Demand and ledger are compared once nothing is on its way." : "";
@@ -135,6 +148,7 @@ const show = (state) => {
   if (!one) { here("tiles").replaceChildren(element("p", "nothing", "No campaign has demand yet.")); Charts.clear("demand"); Charts.clear("burn-down"); return; }
   here("tiles").replaceChildren(...tiles(one, state));
   breakdowns(one);
+  here("crossing").replaceChildren(...crossing(state.crossing));
   const curve = one[span];
   Charts.draw("demand", [curve.at, curve.granted, curve.refused, curve.orders, curve.settled]);
   const burn = one.burn_down;
