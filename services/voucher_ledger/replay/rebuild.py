@@ -39,7 +39,7 @@ SET LOCAL lock_timeout = '10s'"""
 _LOCK = "LOCK TABLE books.position IN ACCESS EXCLUSIVE MODE"
 _TABLES = (
     "campaign", "campaign_command", "account", "category_budget", "voucher", "reservation", "payment", "refund",
-    "transfer", "position", "outbox", "waiting_line", "waiting_place", "limit_count",
+    "transfer", "position", "outbox", "seal", "waiting_line", "waiting_place", "limit_count",
 )  # fmt: skip
 _ADD = """
 UPDATE books.account a SET vouchers = a.vouchers + d.vouchers, amount_minor = a.amount_minor + d.amount_minor,
