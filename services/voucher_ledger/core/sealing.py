@@ -7,7 +7,7 @@ none. Of a dead letter key, value and headers are.
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from zlib import crc32
@@ -36,22 +36,22 @@ def digest_of_events(events: Sequence[bytes], joined: bytes, first_offset: int, 
     Raises ValueError where one has no id of a command, and the offsets must be told.
     """
     offsets = None if len(events) == next_offset - first_offset else packed_offsets(map(offset_in, events))
-    return Digest(len(events), sha256(joined).digest(), _packed("I", map(crc32, events)), offsets)
+    return Digest(len(events), sha256(joined).digest(), packed_checks(map(crc32, events)), offsets)
 
 
 def digest_of_letters(letters: Sequence[bytes], offsets: Sequence[int]) -> Digest:
-    """The digest of a batch's dead letters, each as `letter_content` has it."""
+    """The digest of a batch's dead letters, each told by its `letter_digest`."""
     return Digest(
-        len(letters), sha256(b"".join(letters)).digest(), _packed("I", map(crc32, letters)), packed_offsets(offsets)
+        len(letters), sha256(b"".join(letters)).digest(), packed_checks(map(crc32, letters)), packed_offsets(offsets)
     )
 
 
-def letter_content(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> bytes:
-    """A dead letter as it is sealed: its parts, each after its length, so that no byte can move to the next."""
+def letter_digest(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> bytes:
+    """A dead letter as it is sealed: SHA-256 of its parts, each after its length, so that none runs into the next."""
     parts = [_framed(key), _framed(value), len(headers).to_bytes(4, "big")]
     for name, held in headers:
         parts += [_framed(name.encode()), _framed(held)]
-    return b"".join(parts)
+    return sha256(b"".join(parts)).digest()
 
 
 def offset_in(event: bytes) -> int:
@@ -62,7 +62,12 @@ def offset_in(event: bytes) -> int:
         raise ValueError(f"no event with the id of a command: {event[:120]!r}") from None
 
 
-def packed_offsets(offsets: "Sequence[int] | map[int]") -> bytes:
+def packed_checks(checks: Iterable[int]) -> bytes:
+    """CRC-32s as 4 bytes each, big-endian."""
+    return _packed("I", checks)
+
+
+def packed_offsets(offsets: Iterable[int]) -> bytes:
     """Offsets as 8 bytes each, big-endian."""
     return _packed("Q", offsets)
 
@@ -81,7 +86,7 @@ def _framed(part: bytes | None) -> bytes:
     return _ABSENT if part is None else len(part).to_bytes(4, "big") + part
 
 
-def _packed(code: str, numbers: "Sequence[int] | map[int]") -> bytes:
+def _packed(code: str, numbers: Iterable[int]) -> bytes:
     made = array(code, numbers)
     if sys.byteorder == "little":
         made.byteswap()

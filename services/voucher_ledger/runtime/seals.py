@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from voucher_ledger.core.sealing import Digest, digest_of_events, digest_of_letters, letter_content
+from voucher_ledger.core.sealing import Digest, digest_of_events, digest_of_letters, letter_digest
 
 if TYPE_CHECKING:
     from voucher_ledger.runtime.outbox import Share
@@ -55,5 +55,5 @@ def _row(topic: str, share: "Share", joined: bytes) -> tuple[int | bytes | None,
 
 def _letters(topic: str, share: "Share") -> Digest:
     """As they will be published, with the headers that say where they come from."""
-    contents = [letter_content(letter.key, letter.value, letter.headers_for(topic)) for letter in share.dead_letters]
-    return digest_of_letters(contents, [letter.offset for letter in share.dead_letters])
+    digests = [letter_digest(letter.key, letter.value, letter.headers_for(topic)) for letter in share.dead_letters]
+    return digest_of_letters(digests, [letter.offset for letter in share.dead_letters])

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from voucher_ledger.replay.answers import Marks
 from voucher_ledger.replay.seals.batch import Batch, OpenBatch
-from voucher_ledger.replay.seals.report import Fault, SealsReport
+from voucher_ledger.replay.seals.report import SHOWN_MAX, Fault, SealsReport
 
 # Batches of which some records have come and others not: one, unless records are missing or lie far from their place.
 OPEN_BATCHES_MAX = 64
@@ -111,7 +111,7 @@ class Match:
         were deleted; what is still in the outbox is not on the topic yet.
         """
         for opened in list(self._open.values()):
-            self._give_up(opened, earlier_were_deleted, waits_in_outbox)
+            self._give_up(opened, waits_in_outbox, self._lowest if earlier_were_deleted else None)
         if not self.short:
             return
         for number, first, following, count in self._batches.ranges():
@@ -119,6 +119,10 @@ class Match:
                 continue
             if earlier_were_deleted and (self._lowest is None or following <= self._lowest):
                 self._report.deleted[self._sealed.kind] += count
+                continue
+            batch = self._batches.holding(first) if count <= SHOWN_MAX else None
+            if batch is not None and batch.number == number:
+                self._give_up(OpenBatch(batch), waits_in_outbox, None)
                 continue
             text = f"all {count} {self._sealed.kind} of seal {number} (offsets {first} to {following})"
             self._blame_missing(text, count, waiting=waits_in_outbox(first, following))
@@ -135,7 +139,7 @@ class Match:
         if batch is None or batch.number in self._done or batch.number in self._open:
             return None
         if len(self._open) >= OPEN_BATCHES_MAX:
-            self._give_up(self._open[min(self._open)], False, lambda _first, _following: False)
+            self._give_up(self._open[min(self._open)], lambda _first, _following: False, None)
         self._current = self._open[batch.number] = OpenBatch(batch)
         return self._current
 
@@ -188,15 +192,15 @@ class Match:
             self._last[record.partition] = (record.offset, record.where, former)
 
     def _give_up(
-        self, opened: OpenBatch, earlier_were_deleted: bool, waits_in_outbox: Callable[[int, int], bool]
-    ) -> None:  # fmt: skip
-        batch, lowest = opened.batch, self._lowest
+        self, opened: OpenBatch, waits_in_outbox: Callable[[int, int], bool], deleted_below: int | None
+    ) -> None:
+        """Blame what of a batch did not come, but for what was deleted."""
+        batch, missing = opened.batch, opened.missing()
         self._done.add(batch.number)
-        del self._open[batch.number]
+        self._open.pop(batch.number, None)
         self._report.verified[self._sealed.kind] += opened.fine
-        missing = opened.missing()
-        if earlier_were_deleted and lowest is not None:
-            told = [offset for offset in missing if offset > lowest]
+        if deleted_below is not None:
+            told = [offset for offset in missing if offset > deleted_below]
             self._report.deleted[self._sealed.kind] += len(missing) - len(told)
             missing = told
         waiting = bool(missing) and waits_in_outbox(batch.first_offset, batch.next_offset)

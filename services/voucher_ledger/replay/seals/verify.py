@@ -14,7 +14,7 @@ import psycopg
 from confluent_kafka import Message
 
 from voucher_ledger.core.messages import KEY_FIELD_BY_COMMAND_TOPIC
-from voucher_ledger.core.sealing import BETWEEN, letter_content
+from voucher_ledger.core.sealing import BETWEEN, letter_digest
 from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS
 from voucher_ledger.replay.ledger_rows import snapshot, waits_in_outbox
 from voucher_ledger.replay.seals.chain import Chains, Head
@@ -179,5 +179,5 @@ def _letter(record: Message, where: str) -> tuple[Place, Found]:
     headers = cast("list[Header]", record.headers() or [])
     told = dict(headers)
     topic, partition, offset = ((told[name] or b"").decode() for name in ("dlq_topic", "dlq_partition", "dlq_offset"))
-    content = letter_content(record.key(), record.value(), headers)
+    content = letter_digest(record.key(), record.value(), headers)
     return (topic, int(partition)), Found(where, place_of(record)[1], int(offset), content)
