@@ -233,11 +233,12 @@ def test_heads_are_kept_in_a_file(tmp_path: Path) -> None:
     assert heads.read(write()) == kept
     assert orjson.loads(path.read_bytes())["taken_at"] == "2026-02-06T00:00:00Z"
     assert heads.fingerprint(kept) == heads.fingerprint(kept[::-1]) != heads.fingerprint(kept[1:])
-    for changed, why in [
+    spoiled: list[tuple[dict[str, Any], str]] = [
         ({"heads": []}, "its heads are not those of its fingerprint"),
         ({"format": "2"}, "the format is '2'"),
         ({"heads": [{"topic": "x"}]}, "holds no heads"),
-    ]:
+    ]
+    for changed, why in spoiled:
         with pytest.raises(heads.NoHeads, match=why):
             heads.read(write(**changed))
     path.write_text("no JSON", encoding="utf-8")
