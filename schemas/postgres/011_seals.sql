@@ -1,6 +1,6 @@
 -- Seals: a hash chain for each partition of the command topics, a row a batch, over the events and dead letters that the
 -- batch publishes. Whoever changes, drops or adds a historic record, or a row of the chain, is found and the place is named
--- (`voucher-ledger replay verify --seals`, docs/OPERATIONS-SEALS.md). The chain of a ledger that was there before begins at
+-- (`voucher-ledger replay verify --seals`, docs/OPERATIONS.md). The chain of a ledger that was there before begins at
 -- its next batch.
 --
 -- batch: decided, or skipped by an operator. rebuilt: made from the topics by `replay rebuild`, which knows no batches.

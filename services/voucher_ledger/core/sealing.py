@@ -35,7 +35,8 @@ def digest_of_events(events: Sequence[bytes], joined: bytes, first_offset: int, 
 
     Raises ValueError where one has no id of a command, and the offsets must be told.
     """
-    offsets = None if len(events) == next_offset - first_offset else packed_offsets(map(offset_in, events))
+    told = len(events) not in (0, next_offset - first_offset)
+    offsets = packed_offsets(map(offset_in, events)) if told else None
     return Digest(len(events), sha256(joined).digest(), packed_checks(map(crc32, events)), offsets)
 
 
