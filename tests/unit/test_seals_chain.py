@@ -85,3 +85,13 @@ def test_what_an_operator_moved_is_on_the_chain_and_told() -> None:
     report = judged_chain(seals)
     assert report.passed
     assert report.notes == ["claim.commands/4 seal 2: an operator moved the position from 7 to 3"]
+
+
+def test_a_seal_that_does_not_begin_where_the_one_before_it_ends_is_named() -> None:
+    """As a batch that is decided after somebody moved the position by hand."""
+    made = history("eee", "ee")
+    later = replace(made.seals[1], first_offset=4)
+    report = judged_chain([made.seals[0], replace(later, seal=seal_of(made.seals[0].seal, later))])
+    assert report.shown == {
+        Fault.CHAIN: ["claim.commands/4 seal 2 begins at offset 4, the seal before it ends at 3"]
+    }  # fmt: skip
