@@ -126,7 +126,7 @@ def test_what_came_before_the_chain_or_after_it_was_read_is_not_judged() -> None
     assert report.shown[Fault.ADDED][0].startswith("claim.events/4/90 answers claim.commands/4/7, and lies before")
     old = Found("claim.events/4/90", 4, 0, event(0))
     report = judged(seals, [*made.events[:2], old, *made.events[2:]])
-    assert report.shown[Fault.ADDED][0].startswith("claim.events/4/90 answers claim.commands/4/0 again")
+    assert report.shown[Fault.ADDED][0].startswith("claim.events/4/90 answers claim.commands/4/0 once more, or no seal")
 
 
 def test_many_faults_are_counted_and_some_are_named() -> None:

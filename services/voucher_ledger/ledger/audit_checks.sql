@@ -384,9 +384,9 @@ WHERE p.next_offset IS NULL OR o.next_offset <> coalesce(o.following_offset, p.n
 -- where that one ends, and the last ends at the position. (Nothing is asked of a partition that has none yet.)
 WITH chain AS (
     SELECT s AS sealed, topic, partition, number, kind, first_offset, next_offset, seal,
-           lag(number) OVER following AS former_number, lag(next_offset) OVER following AS former_next_offset,
-           lag(seal) OVER following AS former_seal, lead(number) OVER following AS following_number
-    FROM books.seal s WINDOW following AS (PARTITION BY topic, partition ORDER BY number)
+           lag(number) OVER in_order AS former_number, lag(next_offset) OVER in_order AS former_next_offset,
+           lag(seal) OVER in_order AS former_seal, lead(number) OVER in_order AS following_number
+    FROM books.seal s WINDOW in_order AS (PARTITION BY topic, partition ORDER BY number)
 )
 SELECT topic, partition, number, kind::text AS kind, first_offset, c.next_offset, former_number, former_next_offset,
        seal = books.seal_of(former_seal, sealed) AS follows, p.next_offset AS position_next_offset

@@ -95,12 +95,12 @@ def verify(
     and loss share what was not granted (their sum is); the rules of campaigns. Transfers and the counts of limits are
     proven by `voucher-ledger audit` from SQL: run both.
 
-    [bold]--seals[/]  verify answers and rows tell whether topics and ledger agree. Whether both are still what they
-    were, the seals tell: a hash chain for each partition, a row a batch. The chain is computed anew, each event and
+    [bold]--seals[/]  Answers and rows tell whether topics and ledger agree; whether both are still what they were, the
+    seals tell: a hash chain for each partition, a row a batch. With this the chain is computed anew, each event and
     dead letter is compared with it, and each head that was kept by `voucher-ledger replay seal` must be on it. A
-    record that was changed, dropped, added or moved is named, and so is a changed or missing seal. It reads the
-    topics once, on a run of its own; `--partitions` may bound it. Records that were deleted from the beginning of a
-    topic can't be verified, and are told by number; what was published before the ledger had seals is not sealed.
+    record that was changed, dropped, added or moved is named, and so is a changed or missing seal. It is a run of its
+    own, which reads the topics once; `--partitions` may bound it. Records that were deleted from the beginning of a
+    topic can't be verified and are told by number; what was published before the ledger had seals is not sealed.
 
     [bold]Exit codes[/]  0 equal; 1 not; 2 usage, or no ledger or topics; 3 Kafka or Postgres cannot be reached.
     """

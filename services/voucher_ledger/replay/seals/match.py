@@ -93,7 +93,7 @@ class Match:
         opened = self._opened(offset)
         place = None if opened is None else opened.place_of(offset)
         if opened is None or place is None:
-            why = "again, or no seal tells of it: it was added"
+            why = "once more, or no seal tells of it: it was added, or its seal is missing"
             self._report.blame(Fault.ADDED, f"{record.where} answers {self._sealed.place}/{offset} {why}")
             return
         if opened.came[place]:
