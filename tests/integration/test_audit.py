@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 
 from tests.integration import corruptions, corruptions_seals, corruptions_several
 from tests.integration.books import START_MS, Books, write_history
+from voucher_ledger.dev import cluster
 from voucher_ledger.dev.cluster import Endpoints
 from voucher_ledger.ledger import audit_command
 from voucher_ledger.ledger.audit import ROWS_SHOWN_MAX, audit, load_checks, run_checks
@@ -43,18 +45,18 @@ def name_of(dsn: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def empty(endpoints: Endpoints) -> str:
+def empty(cluster_directory: Path) -> str:
     """A migrated database without a campaign."""
-    dsn = make_database(endpoints.postgres, "template1")
+    dsn = make_database(cluster.up(cluster_directory).postgres, "template1")
     with connect(dsn, application="test") as connection:
         migrations.migrate(connection)
     return dsn
 
 
 @pytest.fixture(scope="module")
-def written(endpoints: Endpoints, empty: str) -> Written:
+def written(cluster_directory: Path, empty: str) -> Written:
     """The history of tests/integration/books.py."""
-    dsn = make_database(endpoints.postgres, name_of(empty))
+    dsn = make_database(cluster.up(cluster_directory).postgres, name_of(empty))
     books = Books(dsn)
     write_history(books)
     books.connection.close()

@@ -96,6 +96,16 @@ def test_rule_08_the_published_mark_is_found_without_the_groups_offset(loaded: W
     assert loaded.faults() == []
 
 
+def test_rule_08_a_ledger_older_than_what_was_published_stops_though_the_groups_offset_is_gone(loaded: World) -> None:
+    """A database restored from a backup, or a new one, beside a group that Kafka has forgotten."""
+    loaded.stop_cleanly(loaded.spawn("claims"), "claim", CLAIMS)
+    broker.delete_group(loaded.settings, "claims")
+    loaded.connection.execute("UPDATE books.position SET next_offset = 0 WHERE topic = 'claim.commands'")
+    assert "Deciding would answer twice" in loaded.failure_of("claims")
+    loaded.connection.execute("DELETE FROM books.position WHERE topic = 'claim.commands'")
+    assert "Deciding would answer twice" in loaded.failure_of("claims")
+
+
 def test_rule_09_a_topic_made_anew_is_noticed(loaded: World) -> None:
     loaded.stop_cleanly(loaded.spawn("claims"), "claim", CLAIMS)
     broker.remake_topic(loaded.settings, "claim.commands")

@@ -20,18 +20,13 @@ _RETRY_SECONDS = 0.2
 CauseOf = Callable[[Message], int | None]
 
 
-def published_mark(
-    settings: Settings, command_topic: str, partition: int, event_topic: str, dead_partitions: int, rows: list[Share]
-) -> int:
-    """The first offset of `command_topic`/`partition` that is not published, a boundary of the outbox's `rows`.
-
-    A row is published whole or not at all, so the last published cause tells. Waits until no transaction is open on
-    the output. Raises SessionLost where one stays open, or Kafka does not answer.
+def published_mark(rows: list[Share], answered: int) -> int:
+    """The first offset that is not published, a boundary of the outbox's `rows`, where `answered` is the last that is:
+    a row is published whole or not at all.
     """
-    last = last_answered(settings, command_topic, partition, event_topic, dead_partitions)
     mark = rows[0].first_offset
     for row in rows:
-        if row.first_offset <= last:
+        if row.first_offset <= answered:
             mark = row.next_offset
     return mark
 
@@ -40,7 +35,8 @@ def last_answered(
     settings: Settings, command_topic: str, partition: int, event_topic: str, dead_partitions: int
 ) -> int:
     """The greatest offset of `command_topic`/`partition` that a published event or dead letter answers, -1 where none
-    is: answers are published in the order of what they answer. Waits and raises as `published_mark`.
+    is: answers are published in the order of what they answer. Waits until no transaction is open on the output.
+    Raises SessionLost where one stays open, or Kafka does not answer.
     """
     prefix = f"{command_topic}/{partition}/"
     return max(

@@ -8,7 +8,7 @@ from voucher_ledger.core.demand import Tally, outcome_of
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
 from voucher_ledger.runtime.outbox import Outbox, Share
 from voucher_ledger.runtime.positions import Position, Positions
-from voucher_ledger.runtime.published_mark import published_mark
+from voucher_ledger.runtime.published_mark import last_answered, published_mark
 from voucher_ledger.runtime.settings import Settings
 
 # Longer than a predecessor's pending offsets can last: its transaction's timeout and the broker's clean-up.
@@ -46,15 +46,17 @@ class Recovery:
         for partition in partitions:
             held[partition] = self._positions.raise_epoch(self._connection, partition, marks[partition][0])
         unpublished: list[Share] = []
-        for partition, committed in self._committed(partitions).items():
+        for partition, offset in self._committed(partitions).items():
             next_offset = held[partition].next_offset
             low, high = marks[partition]
             if not low <= next_offset <= high:
                 raise Inconsistent(
                     f"{self._command_topic}/{partition}: decided up to {next_offset}, the topic holds {low} to {high}"
                 )
+            known_offset = offset != OFFSET_INVALID
+            committed = offset if known_offset else self._committed_as_published(partition, next_offset)
             if partition not in known:
-                if committed not in (OFFSET_INVALID, low):
+                if committed != low:
                     raise Inconsistent(
                         f"{self._command_topic}/{partition}: the group has committed {committed}, the ledger knows "
                         "nothing of it: is this another, or a lost, database?"
@@ -66,8 +68,6 @@ class Recovery:
     def _unpublished(self, partition: int, committed: int, next_offset: int) -> list[Share]:
         place = f"{self._command_topic}/{partition}"
         rows = self._outbox.after(self._connection, partition, -1)
-        if committed == OFFSET_INVALID:
-            committed = self._mark_without_offset(partition, rows, next_offset)
         if committed > next_offset:
             raise Inconsistent(
                 f"{place}: the group has committed {committed}, the ledger has decided up to {next_offset}: "
@@ -89,15 +89,22 @@ class Recovery:
             sum_up_again(self._command_topic, share)
         return waiting
 
-    def _mark_without_offset(self, partition: int, rows: list[Share], next_offset: int) -> int:
-        """The group's offset is gone (Kafka forgets it after a week without members): rows are pruned only once they
-        are published, so without rows all is; with rows the event topic itself tells.
+    def _committed_as_published(self, partition: int, next_offset: int) -> int:
+        """The group's offset is gone (Kafka forgets it after a week without members), or never was: the published
+        answers themselves tell it. Raises Inconsistent where they go beyond what the ledger has decided.
         """
-        if not rows:
-            return next_offset
-        return published_mark(
-            self._settings, self._command_topic, partition, self._event_topic, self._dead_partitions, rows
+        answered = last_answered(
+            self._settings, self._command_topic, partition, self._event_topic, self._dead_partitions
         )
+        if answered >= next_offset:
+            raise Inconsistent(
+                f"{self._command_topic}/{partition}: offset {answered} is answered, the ledger has decided up to "
+                f"{next_offset}: is this another database, or one restored from a backup? Deciding would answer twice; "
+                "`voucher-ledger replay rebuild` makes the ledger anew from the topics"
+            )
+        rows = self._outbox.after(self._connection, partition, -1)
+        # Rows are pruned only once they are published, so without rows all is.
+        return published_mark(rows, answered) if rows else next_offset
 
     def _committed(self, partitions: list[int]) -> dict[int, int]:
         wanted = [TopicPartition(self._command_topic, partition) for partition in partitions]

@@ -111,13 +111,15 @@ class SeekSession:
         if found or self._lost or self._place.partition not in self._assigned:
             raise Refused(f"a processor has joined {self._place.group} meanwhile ({', '.join(found)}): stop it first")
 
-    def _refuse_if_behind(self, held: Position) -> None:
-        """Looked at again now that nobody else decides or publishes: the first look may have come before the last."""
+    def _answered(self) -> int:
         place = self._place
-        answered = last_answered(
+        return last_answered(
             self._settings, place.topic, place.partition, place.event_topic, place.dead_partitions
         )  # fmt: skip
-        refusal = behind(f"{place.topic}/{place.partition}", held.next_offset, answered)
+
+    def _refuse_if_behind(self, held: Position) -> None:
+        """Looked at again now that nobody else decides or publishes: the first look may have come before the last."""
+        refusal = behind(f"{self._place.topic}/{self._place.partition}", held.next_offset, self._answered())
         if refusal is not None:
             raise Refused(refusal)
 
@@ -148,9 +150,7 @@ class SeekSession:
             raise Inconsistent(
                 f"{place.topic}/{place.partition}: the outbox ends at {expected}, decided is up to {held.next_offset}"
             )
-        mark = published_mark(
-            self._settings, place.topic, place.partition, place.event_topic, place.dead_partitions, rows
-        )
+        mark = published_mark(rows, self._answered())
         waiting = [row for row in rows if row.next_offset > mark]
         for share in waiting:
             sum_up_again(place.topic, share)
