@@ -96,18 +96,16 @@ class Outbox:
 
     def insert(self, connection: psycopg.Connection, shares: Collection[Share]) -> None:
         """Append one row a share, and its seal: both are of the same bytes."""
-        joined = [BETWEEN.join(share.events) for share in shares]
-        seals.append(connection, self._topic, shares, joined)
-        rows = [
-            (
-                share.partition,
-                share.first_offset,
-                share.next_offset,
-                self._compressor.compress(lines),
-                self._pack(share.dead_letters) if share.dead_letters else None,
-            )
-            for share, lines in zip(shares, joined, strict=True)
-        ]
+        rows: list[tuple[int | bytes | None, ...]] = []
+        sealed: list[seals.Row] = []
+        # Share by share, so that its events are still in the processor's cache when they are sealed.
+        for share in shares:
+            joined = BETWEEN.join(share.events)
+            sealed.append(seals.row(self._topic, share, joined))
+            letters = self._pack(share.dead_letters) if share.dead_letters else None
+            packed = self._compressor.compress(joined)
+            rows.append((share.partition, share.first_offset, share.next_offset, packed, letters))
+        seals.append(connection, self._topic, sealed)
         connection.execute(_INSERT, (self._topic, *(list(column) for column in zip(*rows, strict=True))))
 
     def after(self, connection: psycopg.Connection, partition: int, published: int) -> list[Share]:

@@ -1,6 +1,6 @@
 """The seal of each batch: one row a partition, in the batch's own transaction. Postgres links it to the one before."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -28,13 +28,15 @@ VALUES (%s, %s, 'moved', %s, %s, 0, 0, sha256(''), '')"""
 
 _NO_LETTERS = (None, None, None)
 
+Row = tuple[int | bytes | None, ...]
+"""What _APPEND takes of one share."""
 
-def append(connection: psycopg.Connection, topic: str, shares: "Collection[Share]", joined: Sequence[bytes]) -> None:
-    """Append a seal for each share; `joined` holds the events of each, joined by line breaks.
+
+def append(connection: psycopg.Connection, topic: str, rows: Sequence[Row]) -> None:
+    """Append the seals of shares of a command topic, as `row` made them, in this order.
 
     The caller's transaction has moved the partitions' positions, whose locks keep the chain in order.
     """
-    rows = [_row(topic, share, lines) for share, lines in zip(shares, joined, strict=True)]
     connection.execute(_APPEND, (topic, *(list(column) for column in zip(*rows, strict=True))))
 
 
@@ -43,7 +45,8 @@ def append_move(connection: psycopg.Connection, topic: str, partition: int, posi
     connection.execute(_APPEND_MOVE, (topic, partition, position, to))
 
 
-def _row(topic: str, share: "Share", joined: bytes) -> tuple[int | bytes | None, ...]:
+def row(topic: str, share: "Share", joined: bytes) -> Row:
+    """What the seal of a share of a command topic says; `joined` are its events with BETWEEN between them."""
     events = digest_of_events(share.events, joined, share.first_offset, share.next_offset)
     letters = _letters(topic, share) if share.dead_letters else None
     told = _NO_LETTERS if letters is None else (letters.sha256, letters.checks, letters.offsets)
