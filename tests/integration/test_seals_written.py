@@ -8,7 +8,8 @@ import pytest
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
 from tests.integration.tools import KILLED
-from tests.integration.world import World
+from tests.integration.waits import decided
+from tests.integration.world import DEAD_LETTERS, World
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.verify import verify_seals
 from voucher_ledger.runtime import postgres
@@ -33,6 +34,18 @@ def test_what_is_decided_and_not_published_is_waited_for(world: World, monkeypat
 def said_count(report: SealsReport) -> int:
     assert all("still in the outbox" in text for text in report.shown[Fault.MISSING]), report.shown
     return report.counts[Fault.MISSING]
+
+
+def test_a_processor_that_does_not_seal_decides_nothing(world: World) -> None:
+    """One of a version before seals, on a database that has them: it ends, and no record is blamed for it."""
+    world.open_campaign()
+    world.send("claim.commands", [claim(number) for number in range(50)], partition=3)
+    assert world.spawn("claims", fault="unsealed").wait(WAIT_SECONDS_MAX) > 0
+    assert world.read("claim.events") == world.read(DEAD_LETTERS) == []
+    assert decided(world, "claim.commands") == 0
+    world.spawn("claims")
+    world.wait_answered("claim.commands", 50)
+    assert world.faults() == []
 
 
 def test_nobody_changes_a_seal_and_nothing_goes_out_without_one(world: World) -> None:
