@@ -5,9 +5,11 @@ from typing import Any
 from voucher_ledger.campaigns.store import CampaignsRoom
 from voucher_ledger.claims.store import ClaimsRoom
 from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.core.envelope import encoder
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.orders.store import OrdersRoom
 from voucher_ledger.payments.store import PaymentsRoom
+from voucher_ledger.runtime.outbox import Outbox, Share
 from voucher_ledger.runtime.postgres import connect
 from voucher_ledger.runtime.room import Room
 
@@ -49,10 +51,10 @@ class Books:
                    DO UPDATE SET next_offset = EXCLUDED.next_offset, decided = p.decided + EXCLUDED.decided""",
                 (room.command_topic, partition, next_offset, len(commands)),
             )
-            self.connection.execute(
-                "INSERT INTO books.outbox VALUES (%s, %s, %s, %s, '')",
-                (room.command_topic, partition, commands[0].offset, next_offset),
-            )
+            share = Share(partition, commands[0].offset, next_offset)
+            encode = encoder(room.name, room.command_topic, partition)
+            share.events += [encode(event, command) for event, command in zip(events, commands, strict=True)]
+            Outbox(room.command_topic, room.key_field).insert(self.connection, [share])
         self.next_offsets[room.command_topic, partition] = next_offset
         return events
 

@@ -61,6 +61,7 @@ WAITS = "nobody_waits_twice"
 SERVED = "who_left_a_line_was_served"
 MOVEMENT = "movements_are_those_of_the_design"
 OUTBOX = "positions_match_their_outbox"
+SEALS = "seals_follow_one_another"
 
 _plant(
     "a voucher too many in the pool", _POOL.format("vouchers = vouchers + 1"), ACCOUNTS, ("role", "pool"), ZERO, KEPT
@@ -226,7 +227,7 @@ _plant("an outbox row lost", "DELETE FROM books.outbox WHERE topic = 'order.comm
 _plant("an outbox row beyond the position", "INSERT INTO books.outbox VALUES ('payment.commands', 0, 6, 9, '')",
        OUTBOX, ("outbox_next_offset", 9))  # fmt: skip
 _plant("a position that moved alone", "UPDATE books.position SET next_offset = next_offset + 1 WHERE topic LIKE 'pay%'",
-       OUTBOX, ("position_next_offset", 7))  # fmt: skip
+       OUTBOX, ("position_next_offset", 7), SEALS)  # fmt: skip
 _plant("a position lost", "DELETE FROM books.position WHERE topic = 'payment.commands'",
        OUTBOX, ("topic", "payment.commands"), CAUSE)  # fmt: skip
 _plant(

@@ -8,7 +8,7 @@ from typing import Any
 
 from voucher_ledger.claims.store import ClaimsRoom
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.runtime import kafka, positions, recovery, session
+from voucher_ledger.runtime import kafka, positions, recovery, seals, session
 
 _EPOCH = " AND p.epoch = m.epoch"
 _EXPECTED_OFFSET = " AND p.next_offset = m.expected"
@@ -117,6 +117,13 @@ def _refused_row() -> None:
     ClaimsRoom.write = spoil  # type: ignore[method-assign]
 
 
+def _unsealed() -> None:
+    def append_nothing(connection: Any, topic: str, rows: Any) -> None:  # noqa: ARG001 - the signature of what it replaces
+        return None
+
+    seals.append = append_nothing
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     "fence": _no_fence,
     "epoch": _no_epoch,
@@ -132,4 +139,9 @@ FAULTS_OF_ONE: dict[str, Callable[[], None]] = {
     "throwing_evolution": _throwing_evolution,
     "refused_row": _refused_row,
 }
-FAULTS: dict[str, Callable[[], None]] = {"broken_deploy": _broken_deploy, "poison": _poison, **FAULTS_OF_ONE}
+FAULTS: dict[str, Callable[[], None]] = {
+    "broken_deploy": _broken_deploy,
+    "poison": _poison,
+    "unsealed": _unsealed,
+    **FAULTS_OF_ONE,
+}

@@ -10,7 +10,7 @@ from threading import Thread
 import psycopg
 import pytest
 
-from tests.integration import corruptions, corruptions_several
+from tests.integration import corruptions, corruptions_seals, corruptions_several
 from tests.integration.books import START_MS, Books, write_history
 from voucher_ledger.dev import cluster
 from voucher_ledger.dev.cluster import Endpoints
@@ -21,7 +21,7 @@ from voucher_ledger.runtime.postgres import connect
 
 pytestmark = pytest.mark.integration
 
-CORRUPTIONS = {**corruptions.CORRUPTIONS, **corruptions_several.CORRUPTIONS}
+CORRUPTIONS = {**corruptions.CORRUPTIONS, **corruptions_several.CORRUPTIONS, **corruptions_seals.CORRUPTIONS}
 
 
 @dataclass(frozen=True, slots=True)

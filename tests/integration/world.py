@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ from tests.integration.rollups import rollup_faults
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.ledger.audit import audit
+from voucher_ledger.replay.seals.verify import verify_seals
 from voucher_ledger.runtime import kafka, migrations, postgres, topics
 from voucher_ledger.runtime.settings import Settings
 
@@ -184,7 +186,9 @@ class World:
         return [r for r in self.read(DEAD_LETTERS) if dict(r.headers() or [])["dlq_topic"] == topic.encode()]
 
     def faults(self) -> list[str]:
-        """What is wrong, in words: commands without exactly one outcome or dead letter, and what the audit finds."""
+        """What is wrong, in words: commands without exactly one outcome or dead letter, what the audit finds, and what
+        is not as it was sealed.
+        """
         found: list[str] = []
         told: Counter[tuple[str, str, int]] = Counter()
         for topic in COMMAND_TOPICS:
@@ -201,7 +205,8 @@ class World:
         found += rollup_faults(told, lambda: self.read(DEMAND_TOPIC))
         report = audit(self.connection)
         found += [f"audit: {check.name}: {check.rows}" for check in report.checks if not check.passed]
-        return found
+        sealed = verify_seals(self.settings, Event())
+        return found + [f"{fault}: {text}" for fault, texts in sealed.shown.items() for text in texts]
 
     def open_campaign(self, campaign_id: str = "grey", **changes: Any) -> None:
         """Send `campaign.open`, decide it by a campaigns processor, and wait for the event."""

@@ -47,7 +47,7 @@ _PICTURES = {
 }
 _TABLES = (
     *("waiting_place", "waiting_line"),
-    *("outbox", "position", "transfer", "refund", "payment", "reservation", "voucher", "limit_count"),
+    *("outbox", "seal", "position", "transfer", "refund", "payment", "reservation", "voucher", "limit_count"),
     *("category_budget", "account", "campaign_command", "campaign"),
 )
 

@@ -38,9 +38,9 @@ def shares(draw: st.DrawFn) -> list[Share]:
     first = draw(st.integers(0, 2**62))
     for _ in range(draw(st.integers(1, 3))):
         share = Share(0, first, first + draw(st.integers(1, 1_000)), dead_letters=draw(st.lists(letters, max_size=3)))
-        for data in draw(st.lists(st.dictionaries(texts, json_values, max_size=4), max_size=6)):
-            owner = draw(texts)
-            share.events.append(orjson.dumps({"id": draw(texts), "data": {**data, KEY_FIELD: owner}}))
+        for place, data in enumerate(draw(st.lists(st.dictionaries(texts, json_values, max_size=4), max_size=6))):
+            owner, event_id = draw(texts), f"{TOPIC}/0/{first + place}/0"
+            share.events.append(orjson.dumps({"id": event_id, "data": {**data, KEY_FIELD: owner}}))
             share.keys.append(owner.encode())
         made.append(share)
         first = share.next_offset

@@ -27,8 +27,10 @@ from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import is_effective
 from voucher_ledger.replay.fold_campaigns import FoldedCampaigns
 from voucher_ledger.replay.ledger_rows import snapshot
+from voucher_ledger.replay.rebuild_seals import SealsAside
 from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition
 from voucher_ledger.replay.rebuild_totals import losses, totals
+from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.table_hash import HASHED, table_hashes
@@ -106,9 +108,12 @@ def rebuilt(ledger: Ledger) -> Iterator[Ledger]:
 
 def source_of(spill: Spill, events: list[bytes], steps: list[Step]) -> Source:
     """What read_source would have read of these events and their commands."""
-    source = Source(EventsAside(spill), Answers({}), {}, {})
+    source = Source(EventsAside(spill), SealsAside(spill), Answers({}), {}, {})
     for value in events:
-        source.events.take(orjson.loads(value), value)
+        event = orjson.loads(value)
+        source.events.take(event, value)
+        cause = cause_of(event)
+        source.seals.take_event((cause.topic, cause.partition), cause.offset, value)
     for taken in steps:
         topic = f"{taken.room[:-1]}.commands"
         held = source.positions.setdefault((topic, taken.partition), SourcePosition(0, 0, 0, 0))
@@ -180,7 +185,7 @@ def test_a_database_that_holds_anything_is_refused_before_it_is_migrated(rebuilt
             with pytest.raises(Refused, match=r"books\.voucher has rows"):
                 rebuild.rebuild(Settings(kafka="nowhere:1", postgres=dsn), dsn, Event(), apply=apply)
         with Spill(1) as spill:
-            source = Source(EventsAside(spill), Answers({}), {}, {})
+            source = Source(EventsAside(spill), SealsAside(spill), Answers({}), {}, {})
             with pytest.raises(Refused, match=r"books\.voucher has rows"):
                 rebuild._write(dsn, source, FoldedCampaigns(), {}, rebuild.RebuildReport(True, {}), lambda: None)
         assert older.execute("SELECT to_regclass('public.voucher_ledger_migration')").fetchone() == (None,)

@@ -11,6 +11,7 @@ from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.replay import rebuild_source
 from voucher_ledger.replay.answers import Answers
 from voucher_ledger.replay.events_aside import EventsAside
+from voucher_ledger.replay.rebuild_seals import SealsAside
 from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition, compare_with_groups
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.runtime.kafka import group_of
@@ -52,7 +53,7 @@ class Groups:
 
 def source(spill: Spill, next_offset: int) -> Source:
     held = {("claim.commands", 0): SourcePosition(next_offset, next_offset, 0, 0)}
-    return Source(EventsAside(spill), Answers({}), held, {})
+    return Source(EventsAside(spill), SealsAside(spill), Answers({}), held, {})
 
 
 @pytest.mark.parametrize(

@@ -378,3 +378,19 @@ SELECT topic, partition, o.first_offset, o.next_offset AS outbox_next_offset, o.
 FROM chain o FULL JOIN books.position p USING (topic, partition)
 WHERE p.next_offset IS NULL OR o.next_offset <> coalesce(o.following_offset, p.next_offset)
    OR p.decided < 0 OR p.dead_lettered < 0 OR p.decided + p.dead_lettered > p.next_offset;
+
+-- name: seals_follow_one_another
+-- The seals of a partition are a chain without a gap: each is the digest of its row and of the seal before it, begins
+-- where that one ends, and the last ends at the position. (Nothing is asked of a partition that has none yet.)
+WITH chain AS (
+    SELECT s AS sealed, topic, partition, number, kind, first_offset, next_offset, seal,
+           lag(number) OVER in_order AS former_number, lag(next_offset) OVER in_order AS former_next_offset,
+           lag(seal) OVER in_order AS former_seal, lead(number) OVER in_order AS following_number
+    FROM books.seal s WINDOW in_order AS (PARTITION BY topic, partition ORDER BY number)
+)
+SELECT topic, partition, number, kind::text AS kind, first_offset, c.next_offset, former_number, former_next_offset,
+       seal = books.seal_of(former_seal, sealed) AS follows, p.next_offset AS position_next_offset
+FROM chain c LEFT JOIN books.position p USING (topic, partition)
+WHERE number <> coalesce(former_number, 0) + 1 OR seal <> books.seal_of(former_seal, sealed)
+   OR (kind <> 'moved' AND first_offset <> former_next_offset)
+   OR (following_number IS NULL AND c.next_offset <> p.next_offset);

@@ -135,8 +135,8 @@ class Answers:
         self.report.outcomes[Outcome(type_, reason, "duplicate" in data)] += 1
         return self._answered(cause, place, offset)
 
-    def take_dead_letter(self, headers: Mapping[str, bytes], place: Place, offset: int) -> None:
-        """Note a dead letter found at `place` and `offset`, by its headers."""
+    def take_dead_letter(self, headers: Mapping[str, bytes], place: Place, offset: int) -> Cause | None:
+        """Note a dead letter found at `place` and `offset`, by its headers; its cause, where it counts as an answer."""
         try:
             topic, partition, cause_offset, reason = (
                 headers[name].decode() for name in ("dlq_topic", "dlq_partition", "dlq_offset", "dlq_error")
@@ -144,14 +144,16 @@ class Answers:
             cause = Cause(topic, int(partition), int(cause_offset))
         except (KeyError, ValueError):
             self.report.blame(f"{_at(place, offset)} does not say which record it holds")
-            return
+            return None
         if not self._within(cause):
-            return
+            return None
         self.report.dead_letters[topic] += 1
         reasons = self.report.dead_letter_reasons
         reasons[reason if reason in reasons or len(reasons) < REASONS_MAX else "another reason"] += 1
-        if self._answered(cause, place, offset):
-            self.dead_letters[cause.topic, cause.partition] += 1
+        if not self._answered(cause, place, offset):
+            return None
+        self.dead_letters[cause.topic, cause.partition] += 1
+        return cause
 
     def missing(self, place: Place, low: int, high: int) -> int:
         """How many of the offsets from `low` up to `high` are not answered."""

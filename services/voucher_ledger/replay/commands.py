@@ -7,6 +7,7 @@ from voucher_ledger.replay.dead_letters_arguments import app as dead_letters_app
 from voucher_ledger.replay.manual import manual
 from voucher_ledger.replay.operations_arguments import operations
 from voucher_ledger.replay.rebuild_arguments import rebuild
+from voucher_ledger.replay.seal_arguments import seal
 from voucher_ledger.replay.seek_arguments import SEEK, seek
 from voucher_ledger.replay.trace_arguments import trace
 from voucher_ledger.replay.verify_arguments import verify
@@ -21,6 +22,7 @@ app = typer.Typer(
 
 # Verbs that only read.
 app.command(help=manual(verify.__doc__))(verify)
+app.command(help=manual(seal.__doc__))(seal)
 app.command(help=manual(trace.__doc__))(trace)
 app.command()(operations)
 

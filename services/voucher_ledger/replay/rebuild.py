@@ -19,6 +19,7 @@ from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData, Fold
 from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, in_order
+from voucher_ledger.replay.rebuild_seals import write_seals
 from voucher_ledger.replay.rebuild_source import Refused, Source, compare_with_groups, read_source
 from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer, cause_of, place_of
@@ -39,7 +40,7 @@ SET LOCAL lock_timeout = '10s'"""
 _LOCK = "LOCK TABLE books.position IN ACCESS EXCLUSIVE MODE"
 _TABLES = (
     "campaign", "campaign_command", "account", "category_budget", "voucher", "reservation", "payment", "refund",
-    "transfer", "position", "outbox", "waiting_line", "waiting_place", "limit_count",
+    "transfer", "position", "outbox", "seal", "waiting_line", "waiting_place", "limit_count",
 )  # fmt: skip
 _ADD = """
 UPDATE books.account a SET vouchers = a.vouchers + d.vouchers, amount_minor = a.amount_minor + d.amount_minor,
@@ -149,6 +150,9 @@ def _write(
             connection.execute(_LIMIT_COUNTS)
             waiting.write_lines(connection, campaigns.lines.values())
             _write_positions(connection, source, topic_ids)
+            for place, held in sorted(source.positions.items()):
+                first_offset = source.first_offsets.get(place, 0)
+                write_seals(connection, place, source.seals.sealed(place, first_offset, held.next_offset))
             failed = [check for check in run_checks(connection).checks if not check.passed]
             if failed:
                 shown = "; ".join(f"{check.name}: {check.rows[0]}" for check in failed)

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -10,13 +10,16 @@ from confluent_kafka.admin import AdminClient
 
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.records import Command
+from voucher_ledger.core.sealing import letter_digest
 from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS, Answers, Cause, Marks
 from voucher_ledger.replay.events_aside import EventsAside
+from voucher_ledger.replay.rebuild_seals import OutOfOrder, SealsAside
 from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset_of, place_of, time_ms_of
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import admin_config
+from voucher_ledger.runtime.outbox import Header
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import published_offsets
 
@@ -47,6 +50,7 @@ class Source:
     """The events put aside, and what else the books need. `commands` are the accepted ones of campaigns."""
 
     events: EventsAside
+    seals: SealsAside
     answers: Answers
     positions: dict[Place, SourcePosition]
     commands: dict[Cause, Command]
@@ -66,7 +70,7 @@ def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source
     if deleted:
         raise Refused(f"earlier events or dead letters were deleted, so the whole is not told: {', '.join(deleted)}")
     answers = Answers(dict.fromkeys(commands, (0, _NO_END)))
-    source = Source(EventsAside(spill), answers, {}, {})
+    source = Source(EventsAside(spill), SealsAside(spill), answers, {}, {})
     source.first_offsets = {place: range_.low for place, range_ in commands.items()}
     for record in reader.read(outputs):
         _take(source, record)
@@ -82,7 +86,9 @@ def _take(source: Source, record: Message) -> None:
     place, offset = place_of(record), offset_of(record)
     if place[0] == DEAD_LETTER_TOPIC:
         headers = {name: value for name, value in dict(record.headers() or ()).items() if isinstance(value, bytes)}
-        source.answers.take_dead_letter(headers, place, offset)
+        if (letter := source.answers.take_dead_letter(headers, place, offset)) is not None:
+            digest = letter_digest(record.key(), record.value(), cast("list[Header]", record.headers() or []))
+            source.seals.take_letter((letter.topic, letter.partition), letter.offset, digest)
         return
     value = record.value() or b""
     try:
@@ -91,7 +97,10 @@ def _take(source: Source, record: Message) -> None:
             source.events.take(event, value)
             cause = cause_of(event)
             at = (cause.topic, cause.partition)
+            source.seals.take_event(at, cause.offset, value)
             source.times_ms[at] = max(milliseconds(event["time"]), source.times_ms.get(at, 0))
+    except OutOfOrder as error:
+        source.answers.report.blame(str(error))
     except (ValueError, KeyError, TypeError, AttributeError):
         source.answers.report.blame(f"{place[0]}/{place[1]}/{offset} is no event with the id of a command")
 

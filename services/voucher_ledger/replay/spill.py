@@ -51,6 +51,10 @@ class Spill:
         """What the file has taken so far."""
         return self._end
 
+    def bucket_of(self, owner: bytes) -> int:
+        """The bucket that holds what is of this owner."""
+        return crc32(owner) % self.buckets
+
     def add(self, owner: bytes, stream: str, line: bytes) -> None:
         """Append a line (without a line break) to the stream of the owner's bucket."""
         key = (crc32(owner) % self.buckets, stream)

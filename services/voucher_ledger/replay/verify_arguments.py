@@ -1,11 +1,14 @@
 """The arguments of `voucher-ledger replay verify`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voucher_ledger.runtime import settings
+
+if TYPE_CHECKING:
+    from voucher_ledger.replay.seals.chain import Head
 
 
 def _bound(text: str | None, option: str) -> tuple[int | None, int | None]:
@@ -36,6 +39,18 @@ def _partitions(text: str | None) -> frozenset[int] | None:
     return frozenset(numbers)
 
 
+def _heads(files: list[Path], *, seals: bool) -> "list[Head]":
+    """The heads that were kept in these files."""
+    from voucher_ledger.replay.seals.heads import NoHeads, read
+
+    if files and not seals:
+        raise typer.BadParameter("kept heads are of seals: give --seals too", param_hint="--heads")
+    try:
+        return [head for file in files for head in read(file)]
+    except (NoHeads, OSError) as error:
+        raise typer.BadParameter(str(error), param_hint="--heads") from error
+
+
 def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     campaign: Annotated[str | None, typer.Option(help="Compare the rows of this campaign only.")] = None,
@@ -50,6 +65,12 @@ def verify(
     ] = None,
     spill_dir: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Where to put things aside (default: TMPDIR).")
+    ] = None,
+    seals: Annotated[
+        bool, typer.Option("--seals", help="Instead: that each record is as it was sealed when it was decided.")
+    ] = False,
+    heads: Annotated[
+        list[Path] | None, typer.Option(help="With --seals: heads kept from `replay seal`; may be repeated.")
     ] = None,
 ) -> None:
     """Prove from the topics that nothing was lost, doubled or changed; exit code 1 if something was.
@@ -74,6 +95,13 @@ def verify(
     and loss share what was not granted (their sum is); the rules of campaigns. Transfers and the counts of limits are
     proven by `voucher-ledger audit` from SQL: run both.
 
+    [bold]--seals[/]  Answers and rows tell whether topics and ledger agree; whether both are still what they were, the
+    seals tell: a hash chain for each partition, a row a batch. With this the chain is computed anew, each event and
+    dead letter is compared with it, and each head that was kept by `voucher-ledger replay seal` must be on it. A
+    record that was changed, dropped, added or moved is named, and so is a changed or missing seal. It is a run of its
+    own, which reads the topics once; `--partitions` may bound it. Records that were deleted from the beginning of a
+    topic can't be verified and are told by number; what was published before the ledger had seals is not sealed.
+
     [bold]Exit codes[/]  0 equal; 1 not; 2 usage, or no ledger or topics; 3 Kafka or Postgres cannot be reached.
     """
     from voucher_ledger.replay import verify_command
@@ -82,4 +110,11 @@ def verify(
     from_offset, from_ms = _bound(from_, "--from")
     to_offset, to_ms = _bound(to, "--to")
     scope = Scope(campaign, _partitions(partitions), from_offset, to_offset, from_ms, to_ms)
+    kept = _heads(heads or [], seals=seals)
+    if seals:
+        from voucher_ledger.replay.seals import command
+
+        if campaign or from_ or to:
+            raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")
+        raise typer.Exit(command.verify(settings.load(), kept, scope.partitions, json=as_json))
     raise typer.Exit(verify_command.run(settings.load(), scope, json=as_json, spill_directory=spill_dir))

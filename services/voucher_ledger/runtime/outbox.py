@@ -1,7 +1,7 @@
-"""What a batch has to publish, and its compressed form in the outbox: one row a batch and partition."""
+"""What a batch has to publish, and its compressed form in the outbox: one row a batch and partition, and its seal."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import orjson
@@ -9,6 +9,8 @@ import psycopg
 import zstandard
 
 from voucher_ledger.core.demand import Rollup, Tally
+from voucher_ledger.core.sealing import BETWEEN
+from voucher_ledger.runtime import seals
 
 COMPRESSION_LEVEL = 1
 
@@ -92,18 +94,18 @@ class Outbox:
         self._compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
         self._decompressor = zstandard.ZstdDecompressor()
 
-    def insert(self, connection: psycopg.Connection, shares: Iterable[Share]) -> None:
-        """Append one row a share."""
-        rows = [
-            (
-                share.partition,
-                share.first_offset,
-                share.next_offset,
-                self._compressor.compress(b"\n".join(share.events)),
-                self._pack(share.dead_letters) if share.dead_letters else None,
-            )
-            for share in shares
-        ]
+    def insert(self, connection: psycopg.Connection, shares: Collection[Share]) -> None:
+        """Append one row a share, and its seal: both are of the same bytes."""
+        rows: list[tuple[int | bytes | None, ...]] = []
+        sealed: list[seals.Row] = []
+        # Share by share, so that its events are still in the processor's cache when they are sealed.
+        for share in shares:
+            joined = BETWEEN.join(share.events)
+            sealed.append(seals.row(self._topic, share, joined))
+            letters = self._pack(share.dead_letters) if share.dead_letters else None
+            packed = self._compressor.compress(joined)
+            rows.append((share.partition, share.first_offset, share.next_offset, packed, letters))
+        seals.append(connection, self._topic, sealed)
         connection.execute(_INSERT, (self._topic, *(list(column) for column in zip(*rows, strict=True))))
 
     def after(self, connection: psycopg.Connection, partition: int, published: int) -> list[Share]:
@@ -118,7 +120,7 @@ class Outbox:
 
     def _share(self, partition: int, first: int, following: int, packed: bytes, letters: bytes | None) -> Share:
         lines = self._decompressor.decompress(packed)
-        events = lines.split(b"\n") if lines else []
+        events = lines.split(BETWEEN) if lines else []
         keys = [orjson.loads(event)["data"][self._key_field].encode() for event in events]
         return Share(partition, first, following, events, keys, self._unpack(letters) if letters else [])
 

@@ -17,6 +17,7 @@ from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.seek.plan import Kind, Plan, Standing, behind
 from voucher_ledger.replay.seek.skipped import Skipped, shares
 from voucher_ledger.replay.seek.standing import Place, others
+from voucher_ledger.runtime import seals
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
 from voucher_ledger.runtime.kafka import consumer_config
 from voucher_ledger.runtime.leave import leave_group
@@ -167,6 +168,7 @@ class SeekSession:
                 row = (plan.to, place.topic, partition, held.epoch, expected)
                 if connection.execute(_MOVE_BACK, row).rowcount != 1:
                     raise SessionLost(f"another process has taken {place.topic}/{partition} over")
+                seals.append_move(connection, place.topic, partition, expected, plan.to)
                 self._windows.before_commit()
                 return offset_only
             made = shares(skipped, partition, expected, plan.to)

@@ -1,0 +1,183 @@
+"""Proves from the seals that the history is as it was decided: the chain itself, the topics against it, kept heads.
+
+Beside live traffic: what is judged is the chain as of one snapshot. Its records are on the topics, or will be: what is
+decided and not published yet is waited for, as `replay verify` does.
+"""
+
+import time
+from collections.abc import Collection
+from threading import Event
+from typing import Any, cast
+
+import orjson
+import psycopg
+from confluent_kafka import Message
+
+from voucher_ledger.core.messages import KEY_FIELD_BY_COMMAND_TOPIC
+from voucher_ledger.core.sealing import BETWEEN, letter_digest
+from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS
+from voucher_ledger.replay.ledger_rows import snapshot, waits_in_outbox
+from voucher_ledger.replay.seals.chain import Chains, Head
+from voucher_ledger.replay.seals.match import EVENTS, LETTERS, Found, Match, Sealed
+from voucher_ledger.replay.seals.report import Fault, SealsReport
+from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
+from voucher_ledger.replay.topic_reader import Place, Progress, Range, TopicReader, offset_of, place_of
+from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.outbox import Header
+from voucher_ledger.runtime.settings import Settings
+
+PUBLISHED_SECONDS_MAX = 60.0
+_LOOK_AGAIN_SECONDS = 0.2
+_COMMAND_TOPICS = {events: commands for commands, events in EVENT_TOPICS.items()}
+_KEY_FIELDS = {str(topic): field for topic, field in KEY_FIELD_BY_COMMAND_TOPIC.items()}
+
+
+def verify_seals(
+    settings: Settings,
+    stop: Event,
+    kept: Collection[Head] = (),
+    partitions: frozenset[int] | None = None,
+    *,
+    progress: Progress = lambda _count: None,
+) -> SealsReport:
+    """Compare seals, topics and the heads that were `kept`, of all `partitions` or of these; `stop` ends it early.
+
+    Raises Unreachable, NotSetUp, and Unread where a topic can't be read to its end (or `stop` was set).
+    """
+    began_seconds = time.monotonic()
+    report = SealsReport()
+    asked = [head for head in kept if partitions is None or head.partition in partitions]
+    report.heads_kept = len(asked)
+    reader = TopicReader(settings, stop, progress)
+    try:
+        with postgres.connect(settings.postgres, application="verify") as connection:
+            chains = _chains(connection, report, asked, partitions)
+            _Verification(reader, connection, chains, report, stop, partitions).run()
+    finally:
+        reader.close()
+    report.duration_seconds = time.monotonic() - began_seconds
+    return report
+
+
+def _chains(
+    connection: psycopg.Connection, report: SealsReport, kept: Collection[Head], partitions: frozenset[int] | None
+) -> Chains:
+    """The chains, judged by themselves."""
+    chains = Chains(report, kept)
+    with snapshot(connection) as ledger:
+        positions = {
+            place: position.next_offset
+            for place, position in ledger.positions().items()
+            if partitions is None or place[1] in partitions
+        }
+        for seal in all_seals(connection, None if partitions is None else sorted(partitions)):
+            chains.take(seal)
+    chains.finish(positions)
+    for (topic, partition), ends in sorted(chains.standings.items()):
+        head = {"number": ends.number, "next_offset": ends.next_offset, "seal": ends.seal.hex()}
+        report.heads[f"{topic}/{partition}"] = head
+    return chains
+
+
+class _Verification:
+    """The topics against the chains."""
+
+    def __init__(
+        self, reader: TopicReader, connection: psycopg.Connection, chains: Chains, report: SealsReport, stop: Event,
+        partitions: frozenset[int] | None,
+    ) -> None:  # fmt: skip
+        self._reader = reader
+        self._connection = connection
+        self._chains = chains
+        self._report = report
+        self._stop = stop
+        self._partitions = partitions
+        self._matches: dict[tuple[Place, str], Match] = {}
+        for place, ends in chains.standings.items():
+            for kind, count, separator in ((EVENTS, ends.events, BETWEEN), (LETTERS, ends.letters, b"")):
+                sealed = Sealed(f"{place[0]}/{place[1]}", kind, ends.first_offset, ends.next_offset, count)
+                batches = SealedBatches(connection, place, kind, ends.number)
+                self._matches[place, kind] = Match(sealed, batches, report, separator)
+
+    def run(self) -> None:
+        held = self._reader.ranges([*_COMMAND_TOPICS, DEAD_LETTER_TOPIC])
+        starts = {place: range_.low for place, range_ in held.items() if self._is_asked(place)}
+        self._read(starts)
+        for (place, kind), match in self._matches.items():
+            match.finish(
+                earlier_were_deleted=self._were_deleted(held, place, kind),
+                waits_in_outbox=lambda low, high, place=place: waits_in_outbox(self._connection, place, low, high),  # type: ignore[misc]
+            )
+
+    def _is_asked(self, place: Place) -> bool:
+        return place[0] == DEAD_LETTER_TOPIC or self._partitions is None or place[1] in self._partitions
+
+    def _were_deleted(self, held: dict[Place, Range], place: Place, kind: str) -> bool:
+        """Whether the topic begins later than it once did, where the answers to `place` lie."""
+        if kind == EVENTS:
+            output = (EVENT_TOPICS[place[0]], place[1])
+        else:
+            letters = sum(topic == DEAD_LETTER_TOPIC for topic, _ in held)
+            output = (DEAD_LETTER_TOPIC, place[1] % letters)
+        return output in held and held[output].low > 0
+
+    def _read(self, starts: dict[Place, int]) -> None:
+        """Read on until all that is sealed has come, or no more can come."""
+        deadline = time.monotonic() + PUBLISHED_SECONDS_MAX
+        while True:
+            # Asked before the read: what leaves the outbox after this is on the topic, and will be read.
+            waiting = [key for key, match in self._matches.items() if match.short and self._waits(key[0])]
+            for record in self._reader.read(starts):
+                place, offset = place_of(record), offset_of(record)
+                starts[place] = offset + 1
+                self._take(record, place, offset)
+            if not any(self._matches[key].short for key in waiting) or time.monotonic() > deadline:
+                return
+            self._stop.wait(_LOOK_AGAIN_SECONDS)
+
+    def _waits(self, place: Place) -> bool:
+        ends = self._chains.standings[place]
+        return waits_in_outbox(self._connection, place, ends.first_offset, ends.next_offset)
+
+    def _take(self, record: Message, place: Place, offset: int) -> None:
+        where = f"{place[0]}/{place[1]}/{offset}"
+        of_letters = place[0] == DEAD_LETTER_TOPIC
+        try:
+            cause, found = _letter(record, where) if of_letters else _event(record, where, _COMMAND_TOPICS[place[0]])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            kind = "dead letter that says which record it holds" if of_letters else "event with the id of a command"
+            self._report.blame(Fault.ADDED, f"{where} is no {kind}: it was added, or changed")
+            return
+        if cause[0] not in EVENT_TOPICS or (not of_letters and cause != (_COMMAND_TOPICS[place[0]], place[1])):
+            text = f"{where} answers {cause[0]}/{cause[1]}/{found.offset}, whose answer belongs elsewhere: it was added"
+            self._report.blame(Fault.ADDED, text)
+            return
+        match = self._matches.get((cause, LETTERS if of_letters else EVENTS))
+        if match is not None:
+            match.take(found)
+        elif self._partitions is None or cause[1] in self._partitions:
+            self._report.unsealed += 1
+
+
+def _event(record: Message, where: str, command_topic: str) -> tuple[Place, Found]:
+    """The partition of the command that an event answers, and the event as it is sealed."""
+    value = record.value() or b""
+    event: Any = orjson.loads(value)
+    cause: list[str] = event["id"].split("/")
+    topic, partition, offset, index = cause
+    odd = None if index == "0" else "has an index that no event has"
+    key = event["data"].get(_KEY_FIELDS[command_topic])
+    if not isinstance(key, str) or record.key() != key.encode():
+        odd = "has another key than its content"
+    elif record.headers():
+        odd = "has headers, which no event has"
+    return (topic, int(partition)), Found(where, place_of(record)[1], int(offset), value, odd)
+
+
+def _letter(record: Message, where: str) -> tuple[Place, Found]:
+    """The partition that a dead letter comes from, and the letter as it is sealed."""
+    headers = cast("list[Header]", record.headers() or [])
+    told = dict(headers)
+    topic, partition, offset = ((told[name] or b"").decode() for name in ("dlq_topic", "dlq_partition", "dlq_offset"))
+    content = letter_digest(record.key(), record.value(), headers)
+    return (topic, int(partition)), Found(where, place_of(record)[1], int(offset), content)

@@ -1,0 +1,176 @@
+"""Seals: their canonical form, what is said of a record, and the file of heads that are kept."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import orjson
+import pytest
+
+from tests.unit.sealed import event, history, judged, letter
+from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.core.envelope import encoder
+from voucher_ledger.core.records import Command, Event
+from voucher_ledger.core.sealing import (
+    BETWEEN,
+    digest_of_events,
+    digest_of_letters,
+    letter_digest,
+    offset_in,
+    unpacked_checks,
+    unpacked_offsets,
+)
+from voucher_ledger.replay.seals import heads, match
+from voucher_ledger.replay.seals.match import EVENTS, LETTERS, Found
+from voucher_ledger.replay.seals.report import SHOWN_MAX, Fault
+
+BATCHES = ("eee", "e", "-ed-", "--", "ddd", "eeee")
+
+
+def test_the_form_of_events_is_their_values_in_order() -> None:
+    events = [event(5), event(6), event(8)]
+    told = digest_of_events(events, BETWEEN.join(events), 5, 9)
+    assert told.sha256 == sha256(events[0] + b"\n" + events[1] + b"\n" + events[2]).digest()
+    assert told.checks == b"".join(crc32(one).to_bytes(4, "big") for one in events)
+    assert told.offsets == b"".join(offset.to_bytes(8, "big") for offset in (5, 6, 8))
+    assert list(unpacked_checks(told.checks)) == [crc32(one) for one in events]
+    assert list(unpacked_offsets(told.offsets)) == [5, 6, 8]
+    # Where one follows the other, the offsets need not be told.
+    assert digest_of_events(events[:2], BETWEEN.join(events[:2]), 5, 7).offsets is None
+    assert digest_of_events([], b"", 5, 9).sha256 == sha256().digest()
+
+
+def test_the_offset_of_an_event_is_read_from_what_is_really_encoded() -> None:
+    encode = encoder("claims", "claim.commands", 4)
+    data = {"user_id": "a/b/c", "detail": "claim.commands/4/9/0"}
+    encoded = encode(Event("voucher.granted", data), Command("voucher.claim", "x/7/", data, 4, 123, 1_770_336_000_000))
+    assert offset_in(encoded) == 123
+    assert orjson.loads(encoded)["time"] == rfc3339(1_770_336_000_000)
+    for broken in (b"", b"no event", b'{"id":"claim.commands/4/x/0"}'):
+        with pytest.raises(ValueError, match="no event with the id"):
+            offset_in(broken)
+
+
+def test_no_part_of_a_dead_letter_can_become_another() -> None:
+    forms = [
+        letter_digest(b"ab", b"c", []),
+        letter_digest(b"a", b"bc", []),
+        letter_digest(None, b"abc", []),
+        letter_digest(b"", b"abc", []),
+        letter_digest(b"ab", None, []),
+        letter_digest(b"ab", b"c", [("x", None)]),
+        letter_digest(b"ab", b"c", [("x", b"")]),
+        letter_digest(b"ab", b"c", [("", b"x")]),
+        letter_digest(b"ab", b"c", [("x", b"1"), ("y", b"2")]),
+        letter_digest(b"ab", b"c", [("y", b"2"), ("x", b"1")]),
+    ]
+    assert len(set(forms)) == len(forms)
+    told = digest_of_letters(forms[:2], [7, 9])
+    assert (told.count, told.sha256) == (2, sha256(forms[0] + forms[1]).digest())
+    assert list(unpacked_offsets(told.offsets or b"")) == [7, 9]
+
+
+def test_records_as_they_were_sealed_pass() -> None:
+    made = history(*BATCHES)
+    assert judged(made.seals, made.events).verified == {EVENTS: 9}
+    report = judged(made.seals, made.letters, LETTERS)
+    assert report.passed
+    assert report.verified == {LETTERS: 4}
+
+
+def test_a_change_that_keeps_the_check_is_found_by_the_digest() -> None:
+    made = history("eee", "ee")
+    forged = event(1, "rejected")
+    digest = made.seals[0].events
+    checks = digest.checks[:4] + crc32(forged).to_bytes(4, "big") + digest.checks[8:]
+    seals = [replace(made.seals[0], events=replace(digest, checks=checks)), made.seals[1]]
+    records = [replace(one, content=forged) if one.offset == 1 else one for one in made.events]
+    (fault,) = judged(seals, records).shown[Fault.CHANGED]
+    assert fault == (
+        "claim.commands/4 seal 1: some of its 3 events (offsets 0 to 3) were changed, and made to fit their checks"
+    )
+
+
+def test_what_is_odd_about_a_record_is_told() -> None:
+    made = history("eee")
+    records = [replace(one, odd="has headers, which no event has") if one.offset == 1 else one for one in made.events]
+    (fault,) = judged(made.seals, records).shown[Fault.CHANGED]
+    assert fault == "claim.events/4/2, event claim.commands/4/1/0: has headers, which no event has"
+
+
+def test_earlier_records_that_were_deleted_are_told_by_number_and_no_fault() -> None:
+    made = history("eee", "eee", "eee")
+    for left in (made.events[4:], made.events[3:], []):
+        report = judged(made.seals, left, deleted=True)
+        assert report.passed, report.shown
+        assert report.deleted[EVENTS] == 9 - len(left)
+        assert report.verified[EVENTS] == len(left)
+    # What is missing after the first record that is there was not deleted by a retention.
+    report = judged(made.seals, [*made.events[4:5], *made.events[6:]], deleted=True)
+    assert report.shown[Fault.MISSING] == ["claim.commands/4: event claim.commands/4/5/0: missing"]
+
+
+def test_what_came_before_the_chain_or_after_it_was_read_is_not_judged() -> None:
+    made = history("--", "eee", "ee")
+    seals = made.seals[1:]
+    records = [Found("claim.events/4/0", 4, 0, event(0)), *made.events]
+    assert judged(seals, records).unsealed == 1
+    later = Found("claim.events/4/90", 4, 7, event(7))
+    report = judged(seals, [*made.events, later])
+    assert (report.passed, report.beyond) == (True, 1)
+    # Unless it lies where only sealed ones may: then it was put there.
+    report = judged(seals, [*made.events[:2], later, *made.events[2:]])
+    assert report.shown[Fault.ADDED][0].startswith("claim.events/4/90 answers claim.commands/4/7, and lies before")
+    old = Found("claim.events/4/90", 4, 0, event(0))
+    report = judged(seals, [*made.events[:2], old, *made.events[2:]])
+    assert report.shown[Fault.ADDED][0].startswith("claim.events/4/90 answers claim.commands/4/0 once more, or no seal")
+
+
+def test_many_faults_are_counted_and_some_are_named() -> None:
+    made = history("e" * 100)
+    report = judged(made.seals, [replace(one, content=event(one.offset, "x")) for one in made.events])
+    assert report.counts == {Fault.CHANGED: 100}
+    assert len(report.shown[Fault.CHANGED]) == SHOWN_MAX
+    told = orjson.loads(report.to_json())
+    assert (told["passed"], told["faults"]["changed"]["count"], told["faults"]["chain"]["count"]) == (False, 100, 0)
+
+
+def test_batches_that_never_become_whole_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match, "OPEN_BATCHES_MAX", 2)
+    made = history(*["ee"] * 6)
+    report = judged(made.seals, made.events[::2])
+    assert report.counts == {Fault.MISSING: 6}
+    assert report.verified[EVENTS] == 6
+
+
+def test_heads_are_kept_in_a_file(tmp_path: Path) -> None:
+    kept = history(*BATCHES).heads()
+    path = tmp_path / "heads.json"
+
+    def write(**changed: Any) -> Path:
+        path.write_bytes(orjson.dumps({**heads.document(kept, datetime(2026, 2, 6, tzinfo=UTC)), **changed}))
+        return path
+
+    assert heads.read(write()) == kept
+    assert orjson.loads(path.read_bytes())["taken_at"] == "2026-02-06T00:00:00Z"
+    assert heads.fingerprint(kept) == heads.fingerprint(kept[::-1]) != heads.fingerprint(kept[1:])
+    spoiled: list[tuple[dict[str, Any], str]] = [
+        ({"heads": []}, "its heads are not those of its fingerprint"),
+        ({"format": "2"}, "the format is '2'"),
+        ({"heads": [{"topic": "x"}]}, "holds no heads"),
+    ]
+    for changed, why in spoiled:
+        with pytest.raises(heads.NoHeads, match=why):
+            heads.read(write(**changed))
+    path.write_text("no JSON", encoding="utf-8")
+    with pytest.raises(heads.NoHeads, match="holds no heads"):
+        heads.read(path)
+
+
+def test_a_dead_letter_is_named_as_one() -> None:
+    made = history("ded")
+    report = judged(made.seals, [made.letters[0], replace(made.letters[1], content=letter(99))], LETTERS)
+    assert report.shown[Fault.CHANGED] == ["ledger.dead-letters/0/4, dead letter of claim.commands/4/2: was changed"]

@@ -1,0 +1,97 @@
+"""The chain of seals by itself, and heads of it that were kept elsewhere."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+
+from tests.unit.sealed import history, judged_chain
+from voucher_ledger.replay.seals.chain import Seal, seal_of
+from voucher_ledger.replay.seals.report import Fault
+
+BATCHES = ("eee", "e", "-ed-", "--", "ddd", "eeee")
+
+
+def test_a_chain_is_whole_and_ends_at_the_position() -> None:
+    made = history(*BATCHES)
+    report = judged_chain(made.seals, made.heads())
+    assert report.passed
+    assert (report.seals, report.heads_found) == (6, 6)
+    (fault,) = judged_chain(made.seals, position=99).shown[Fault.CHAIN]
+    assert fault.startswith("claim.commands/4: the chain ends at offset 17 with seal 6, decided is up to 99")
+    # Nothing is asked of a partition without seals: its chain begins with its next batch.
+    assert judged_chain([], position=7).notes == [
+        "claim.commands/4 has no seal yet: its chain begins with its next batch"
+    ]
+
+
+OTHER = sha256(b"other").digest()
+CHANGES: dict[str, Callable[[Seal], Seal]] = {
+    "kind": lambda one: replace(one, kind="rebuilt"),
+    "first_offset": lambda one: replace(one, first_offset=one.first_offset + 1),
+    "next_offset": lambda one: replace(one, next_offset=one.next_offset - 1),
+    "time": lambda one: replace(one, sealed_at_ms=one.sealed_at_ms + 1),
+    "seal": lambda one: replace(one, seal=OTHER),
+    "events": lambda one: replace(one, events=replace(one.events, count=one.events.count - 1)),
+    "events' digest": lambda one: replace(one, events=replace(one.events, sha256=OTHER)),
+    "events' checks": lambda one: replace(one, events=replace(one.events, checks=OTHER[:4])),
+    "events' offsets": lambda one: replace(one, events=replace(one.events, offsets=OTHER[:8])),
+    "letters": lambda one: replace(one, letters=replace(one.letters, count=one.letters.count + 1)),
+    "letters' digest": lambda one: replace(one, letters=replace(one.letters, sha256=OTHER)),
+    "letters' checks": lambda one: replace(one, letters=replace(one.letters, checks=OTHER[:4])),
+    "letters' offsets": lambda one: replace(one, letters=replace(one.letters, offsets=OTHER[:8])),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_changed_seal_is_named_whatever_was_changed(what: str) -> None:
+    seals = history(*BATCHES).seals
+    seals[2] = CHANGES[what](seals[2])
+    faults = judged_chain(seals).shown[Fault.CHAIN]
+    assert any("claim.commands/4 seal 3 " in fault and "was changed" in fault for fault in faults), faults
+
+
+def test_missing_seals_are_named() -> None:
+    seals = history(*BATCHES).seals
+    for left, named in [
+        (seals[1:], "seals 1 to 1 are missing (offsets the beginning to 3)"),
+        (seals[:2] + seals[4:], "seals 3 to 4 are missing (offsets 4 to 10)"),
+    ]:
+        assert [fault.split(": ")[1] for fault in judged_chain(left).shown[Fault.CHAIN]] == [named]
+    # Numbered anew, they do not fit each other.
+    closed = [*seals[:2], *(replace(one, number=one.number - 1) for one in seals[3:])]
+    assert judged_chain(closed).counts[Fault.CHAIN] > 1
+
+
+def test_a_head_that_was_kept_must_be_on_the_chain() -> None:
+    """Who rewrites all that is in the ledger has a chain that fits itself, and not what was kept elsewhere."""
+    kept = history(*BATCHES).heads()
+    rewritten = history("eee", "e", "-ee-", "--", "ddd", "eeee")
+    assert judged_chain(rewritten.seals).passed
+    report = judged_chain(rewritten.seals, kept)
+    assert report.counts == {Fault.HEAD: 4}  # from the batch that was changed on
+    assert "claim.commands/4 seal 3, up to offset 8, was kept as" in report.shown[Fault.HEAD][0]
+    gone = judged_chain(rewritten.seals[:2], kept[-1:])
+    assert gone.shown[Fault.HEAD][0].endswith("its chain ends with seal 2")
+    assert judged_chain([], kept[-1:], position=0).shown[Fault.HEAD][0].endswith("it has no chain")
+
+
+def test_what_an_operator_moved_is_on_the_chain_and_told() -> None:
+    made = history("eee")
+    made.add("--")
+    moved = replace(made.seals[1], kind="moved", first_offset=7, next_offset=3)
+    seals = [made.seals[0], replace(moved, seal=seal_of(made.seals[0].seal, moved))]
+    report = judged_chain(seals)
+    assert report.passed
+    assert report.notes == ["claim.commands/4 seal 2: an operator moved the position from 7 to 3"]
+
+
+def test_a_seal_that_does_not_begin_where_the_one_before_it_ends_is_named() -> None:
+    """As a batch that is decided after somebody moved the position by hand."""
+    made = history("eee", "ee")
+    later = replace(made.seals[1], first_offset=4)
+    report = judged_chain([made.seals[0], replace(later, seal=seal_of(made.seals[0].seal, later))])
+    assert report.shown == {
+        Fault.CHAIN: ["claim.commands/4 seal 2 begins at offset 4, the seal before it ends at 3"]
+    }  # fmt: skip
