@@ -1,5 +1,6 @@
 """The arguments of `voucher-ledger replay what-if`."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from voucher_ledger.replay.letter_filter_arguments import AsJson, asked
 from voucher_ledger.replay.manual import manual
+from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import settings
 
 if TYPE_CHECKING:
@@ -98,7 +100,8 @@ def what_if(
             interrupted="the sandboxes are dropped, and the same command starts from nothing",
         )
     except command.BadRules as error:
-        raise typer.BadParameter(str(error), param_hint="--set, --rules") from error
+        print(f"error: {error}", file=sys.stderr)
+        code = ExitCode.USAGE
     raise typer.Exit(code)
 
 
