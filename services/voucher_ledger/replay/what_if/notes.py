@@ -34,7 +34,7 @@ def _of_orders(report: Report) -> list[str]:
     if CHANGED not in report.sides:
         return []
     unknown = {
-        name: sum(figures.orders_refused["unknown_voucher"] for figures in report.sides[name].values())
+        name: sum(figures.orders_refused.get("unknown_voucher", 0) for figures in report.sides[name].values())
         for name in (BASELINE, CHANGED)
     }
     found = []

@@ -1,6 +1,5 @@
 """Counts what events tell of campaigns: the same for what was recorded and for what a sandbox has decided."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,14 +40,14 @@ class Figures:
     granted: int = 0
     queued: int = 0
     expired: int = 0
-    claims_refused: Counter[str] = field(default_factory=Counter)
+    claims_refused: dict[str, int] = field(default_factory=dict)
     orders: int = 0
-    orders_refused: Counter[str] = field(default_factory=Counter)
+    orders_refused: dict[str, int] = field(default_factory=dict)
     orders_cancelled: int = 0
     orders_expired: int = 0
     settled: int = 0
     refunded: int = 0
-    payments_refused: Counter[str] = field(default_factory=Counter)
+    payments_refused: dict[str, int] = field(default_factory=dict)
     spend_minor: int = 0
     paid_minor: int = 0
     found_nothing_ms: int | None = None
@@ -117,11 +116,11 @@ class Tally:
         elif type_ == "order.expired":
             figures.orders_expired += 1
         elif "category" in data:  # the refusal of a reservation, not of what came after it
-            figures.orders_refused[data["reason"]] += 1
+            _add_refusal(figures.orders_refused, data)
 
     def _add_payment(self, figures: Figures, type_: str, data: dict[str, Any]) -> None:
         if type_ == "payment.rejected":
-            figures.payments_refused[data["reason"]] += 1
+            _add_refusal(figures.payments_refused, data)
             return
         if type_ == "payment.settled":
             figures.settled += 1
@@ -155,11 +154,15 @@ def _add_claim(figures: Figures, type_: str, time_ms: int, data: dict[str, Any])
     elif type_ == "voucher.expired":
         figures.expired += 1
     elif "voucher_id" not in data:  # a refusal that names a voucher answered an expiry, not a claim
-        figures.claims_refused[data["reason"]] += 1
+        _add_refusal(figures.claims_refused, data)
         if data["reason"] in _NOTHING:
             figures.found_nothing_ms = _earlier(figures.found_nothing_ms, time_ms)
         if data["reason"] in _SOLD_OUT:
             figures.sold_out_ms = _earlier(figures.sold_out_ms, time_ms)
+
+
+def _add_refusal(refused: dict[str, int], data: dict[str, Any]) -> None:
+    refused[data["reason"]] = refused.get(data["reason"], 0) + 1
 
 
 def _earlier(one_ms: int | None, other_ms: int) -> int:
