@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from rich.console import Console
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
@@ -34,6 +35,7 @@ from voucher_ledger.replay.what_if.vouchers import gained_and_lost
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.rooms import ROOMS
 from voucher_ledger.runtime import topics
+from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.settings import Settings
 
 VERB = "what-if"
@@ -77,11 +79,11 @@ def run(
     day = _day(settings, request)
     with recorded(settings, VERB, reason or REASON, arguments) as operation:
         with sandboxes(request.sandbox or settings.postgres) as made:
-            removed = made.remove_leftovers()
-            if removed:
-                operation.result["leftovers_removed"] = removed
-                sys.stderr.write(f"removed what a killed run had left: {', '.join(removed)}\n")
-            report = _play(settings, request, day, made)
+            _tell_leftovers(operation, *made.remove_leftovers())
+            try:
+                report = _play(settings, request, day, made)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                raise Unreachable(f"Postgres: {str(error).strip() or type(error).__name__}") from error
             if request.keep:
                 operation.result["kept"] = made.keep()
                 sys.stderr.write(f"kept: {', '.join(operation.result['kept'])}\n")
@@ -91,6 +93,14 @@ def run(
     else:
         show(report, Console() if sys.stdout.isatty() else Console(width=160))
     return ExitCode.DONE if report.passed else ExitCode.CHECK_FAILED
+
+
+def _tell_leftovers(operation: Operation, removed: list[str], others: list[str]) -> None:
+    if removed:
+        operation.result["leftovers_removed"] = removed
+        sys.stderr.write(f"removed what a killed run had left: {', '.join(removed)}\n")
+    if others:
+        sys.stderr.write(f"left by a killed run of another login, who must drop it: {', '.join(others)}\n")
 
 
 def _day(settings: Settings, request: Request) -> _Day:
@@ -150,12 +160,10 @@ def _play(settings: Settings, request: Request, day: _Day, made: Sandboxes) -> R
             for check in audit(side.connection).checks
             if not check.passed
         ]
+        report.stand_ins = (changed or baseline).stand_ins.count
         if changed is not None:
             report.gained, report.lost = gained_and_lost(baseline.connection, changed.connection)
-            report.stand_ins, report.repriced = (
-                changed.stand_ins.count,
-                0 if changed.prices is None else changed.prices.count,
-            )
+            report.repriced = 0 if changed.prices is None else changed.prices.count
         report.notes = notes.of(report, day.openings, day.since, sides, strange)
         return report
 

@@ -50,15 +50,17 @@ class Sandboxes:
         self._run = f"{self._prefix}{uuid.uuid4().hex[:12]}"
         self._made: list[str] = []
 
-    def remove_leftovers(self) -> list[str]:
-        """Drop the sandboxes of runs that were killed; their names. One whose run lives is left alone."""
+    def remove_leftovers(self) -> tuple[list[str], list[str]]:
+        """Drop the sandboxes of runs that were killed; their names, and those that this login may not drop.
+
+        One whose run lives is left alone.
+        """
         rows = self._connection.execute(
             "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY datname", (self._prefix,)
         )
         dead = [name for (name,) in rows.fetchall() if name not in self._made and self._is_nobodys(name)]
-        for name in dead:
-            self._drop(name)
-        return dead
+        others = [name for name in dead if not self._dropped(name)]
+        return [name for name in dead if name not in others], others
 
     def make(self, side: str) -> str:
         """Make and migrate the sandbox of `side`; its DSN. Raises Refused where the login may not, Unreachable."""
@@ -104,6 +106,13 @@ class Sandboxes:
 
     def _is_nobodys(self, name: str) -> bool:
         return postgres.try_lock(self._connection, name)
+
+    def _dropped(self, name: str) -> bool:
+        try:
+            self._drop(name)
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+        return True
 
     def _drop(self, name: str) -> None:
         # FORCE: the server may not have noticed yet that a killed run is gone.
