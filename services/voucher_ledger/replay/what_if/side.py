@@ -1,6 +1,5 @@
 """One side of the comparison: the rooms' own deciders on a sandbox, and the sweeper's commands made anew."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,16 +11,19 @@ from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.records import Command
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.replay.what_if.cutting import BATCH_RECORDS_MAX, ROOM_NAMES, Window
+from voucher_ledger.replay.what_if.own_record import OwnRecord
 from voucher_ledger.replay.what_if.played import ClaimPlaces
 from voucher_ledger.replay.what_if.prices import Prices
 from voucher_ledger.replay.what_if.rules import Changes, amended
 from voucher_ledger.replay.what_if.sandbox import is_sandbox
 from voucher_ledger.replay.what_if.stand_ins import StandIns
 from voucher_ledger.replay.what_if.tally import Tally
-from voucher_ledger.replay.what_if.time_driven import TimeDriven
+from voucher_ledger.replay.what_if.time_driven import SentRecord, TimeDriven
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.decider import Decider
-from voucher_ledger.runtime.outbox import Outbox, Share
+from voucher_ledger.runtime.errors import Inconsistent
+from voucher_ledger.runtime.incoming import incoming
+from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
 from voucher_ledger.runtime.positions import Positions
 from voucher_ledger.runtime.room import Room
 from voucher_ledger.runtime.settings import Settings
@@ -30,7 +32,6 @@ from voucher_ledger.runtime.windows import Windows
 # Commands made anew lie past every offset that a topic may have, so that their vouchers' names are nobody else's.
 MADE_ANEW_FROM: Final = 1 << 48
 _INSTANCE: Final = "what-if"
-_SHARD = re.compile(r"v(\d+)-")
 
 # As if all were decided that ever lay in a topic, so that the audit finds each cause below its position.
 _ALL_DECIDED = "UPDATE books.position SET next_offset = %s"
@@ -110,16 +111,15 @@ class Side:
         if room == "campaigns" and commands:
             self._time_driven.rules_changed()
 
-    def _decide_own(self, room: str, records: Sequence[tuple[int | None, bytes, bytes, int]]) -> None:
+    def _decide_own(self, room: str, records: Sequence[SentRecord]) -> None:
         """Decide records (partition, key, value, time in ms) that the sweeper would have sent."""
         commands = []
-        for wanted, key, value, time_ms in records:
-            command = self._decoders[room].decode(value, key)
-            partition = _partition_of(command) if wanted is None else wanted
-            place = (room, partition)
-            command.partition, command.offset = partition, MADE_ANEW_FROM + self._made_anew[place]
-            command.time_ms = time_ms
-            self._made_anew[place] += 1
+        for partition, key, value, time_ms in records:
+            at = (partition, MADE_ANEW_FROM + self._made_anew[room, partition])
+            self._made_anew[room, partition] += 1
+            command = incoming(OwnRecord(at, key, value, time_ms), *at, self._decoders[room])
+            if isinstance(command, DeadLetter):
+                raise Inconsistent(f"the sweeper's own command can't be decided: {command.error}: {value!r}")
             commands.append(command)
         self._decide(room, commands)
 
@@ -138,12 +138,6 @@ def _decider(connection: psycopg.Connection, room: Room[Any], partitions: int, s
     decider = Decider(room, connection, positions, outbox, settings.decide_attempts_max, Windows())
     decider.positions = {number: positions.raise_epoch(connection, number, 0) for number in range(partitions)}
     return decider
-
-
-def _partition_of(command: Command) -> int:
-    """An expiry may be decided in any partition: a voucher's in that of its claim, an order's in the first."""
-    found = _SHARD.match(command.data.get("voucher_id", ""))
-    return int(found[1]) if found else 0
 
 
 def decide_on_all(sides: Sequence[Side], window: Window) -> None:

@@ -5,6 +5,7 @@ It looks at each moment of the grid on which something may be: where nothing can
 is lost in looking.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -31,15 +32,16 @@ SELECT min(expires_at_ms) FROM (
 
 _TURNS_COME = "SELECT release_at_ms, ends_at_ms FROM books.campaign WHERE when_empty = 'queue'"
 
-# (partition or None for any, key, value, record time in ms)
-OwnRecord = tuple[int | None, bytes, bytes, int]
+# (partition, key, value, record time in ms)
+SentRecord = tuple[int, bytes, bytes, int]
+_SHARD = re.compile(r"v(\d+)-")
 
 
 class TimeDriven:
     """Expires and admits on one sandbox; `decide` decides records of a room at once, so nothing is ever underway."""
 
     def __init__(
-        self, settings: Settings, connection: psycopg.Connection, decide: Callable[[str, Sequence[OwnRecord]], None]
+        self, settings: Settings, connection: psycopg.Connection, decide: Callable[[str, Sequence[SentRecord]], None]
     ) -> None:
         """Connect the sweeper's store. Raises Unreachable, NotSetUp."""
         self._store = DueStore(settings)
@@ -97,7 +99,7 @@ class TimeDriven:
 
     def _expire(self, room: str, due_rows: Sequence[DueVoucher | DueHold], now_ms: int) -> None:
         expiries = plan(due_rows, RecentlySent(0, 0), 0, now_ms)
-        self._decide(room, [(None, expiry.key, expiry.value, now_ms) for expiry in expiries])
+        self._decide(room, [(_partition(expiry.row), expiry.key, expiry.value, now_ms) for expiry in expiries])
 
     def _admit(self, now_ms: int) -> None:
         """Admit until nobody's turn is left, or nobody moves any more."""
@@ -115,11 +117,17 @@ class TimeDriven:
                 return
             self._decide("claims", records)
 
-    def _admissions(self, turn: Turn, now_ms: int) -> list[OwnRecord]:
+    def _admissions(self, turn: Turn, now_ms: int) -> list[SentRecord]:
         return [
             (turn.line.partition, waiting.user_id.encode(), admission(turn, waiting, now_ms), now_ms)
             for waiting in self._store.places(turn)
         ]
+
+
+def _partition(row: DueVoucher | DueHold) -> int:
+    """An expiry may be decided in any partition: a voucher's in that of its claim, an order's in the first."""
+    found = _SHARD.match(row.voucher_id) if isinstance(row, DueVoucher) else None
+    return int(found[1]) if found else 0
 
 
 def _business_id(row: DueVoucher | DueHold) -> str:
