@@ -24,6 +24,13 @@ KEPT_PREFIX: Final = "voucher_ledger_kept"
 # To make a database copies a template, and to drop one waits for a checkpoint.
 STATEMENT_SECONDS_MAX: Final = 120
 
+# A side's session plans for look-ups by key, as a processor's does: what reads whole tables must not inherit that, nor
+# its short waits (one of two that are read beside each other may end long before the other). For one transaction.
+OVER_WHOLE_TABLES: Final = """
+SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
+SET LOCAL plan_cache_mode = auto; SET LOCAL work_mem = '64MB';
+SET LOCAL statement_timeout = '30min'; SET LOCAL idle_in_transaction_session_timeout = '30min'"""
+
 # What the sandbox notes beside the ledger: the vouchers that stand for others, and what each order came to.
 _OWN_TABLES = """
 CREATE SCHEMA what_if;

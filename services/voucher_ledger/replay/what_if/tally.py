@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import psycopg
 
+from voucher_ledger.replay.what_if.sandbox import OVER_WHOLE_TABLES
+
 ROWS_ASIDE_MAX: Final = 5_000
 # A claim answered so found no card.
 _NOTHING: Final = frozenset(["sold_out", "budget_exhausted", "not_released"])
@@ -89,9 +91,10 @@ class Tally:
     def figures(self) -> dict[str, Figures]:
         """The campaigns by id, in its order, with their categories and city tiers. To be called once, at the end."""
         self._put_aside()
-        for campaign_id, category, city_tier, orders, spend_minor in self._connection.execute(
-            _BY_ORDER.format(schema=self._schema).encode()
-        ):
+        with self._connection.transaction():
+            self._connection.execute(OVER_WHOLE_TABLES)
+            rows = self._connection.execute(_BY_ORDER.format(schema=self._schema).encode()).fetchall()
+        for campaign_id, category, city_tier, orders, spend_minor in rows:
             figures = self._figures.setdefault(campaign_id, Figures())
             for shares, name in ((figures.by_category, category), (figures.by_city_tier, _tier(city_tier))):
                 share = shares.setdefault(name, Share())

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import psycopg
 
+from voucher_ledger.replay.what_if.sandbox import OVER_WHOLE_TABLES
+
 ROWS_A_FETCH: Final = 10_000
 
 # By user and his how-manieth voucher, not by what granted it: of two attempts of a user another may have had luck.
@@ -17,6 +19,8 @@ def gained_and_lost(baseline: psycopg.Connection, changed: psycopg.Connection) -
     gained: Counter[str] = Counter()
     lost: Counter[str] = Counter()
     with baseline.transaction(), changed.transaction():
+        for connection in (baseline, changed):
+            connection.execute(OVER_WHOLE_TABLES)
         ours, theirs = _held(baseline), _held(changed)
         one, other = next(ours, None), next(theirs, None)
         while one is not None or other is not None:
