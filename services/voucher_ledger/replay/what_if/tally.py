@@ -92,7 +92,7 @@ class Tally:
         """The campaigns by id, in its order, with their categories and city tiers. To be called once, at the end."""
         self._put_aside()
         with self._connection.transaction():
-            self._connection.execute(OVER_WHOLE_TABLES)
+            self._connection.execute(OVER_WHOLE_TABLES, prepare=False)  # several statements
             rows = self._connection.execute(_BY_ORDER.format(schema=self._schema).encode()).fetchall()
         for campaign_id, category, city_tier, orders, spend_minor in rows:
             figures = self._figures.setdefault(campaign_id, Figures())

@@ -20,7 +20,7 @@ def gained_and_lost(baseline: psycopg.Connection, changed: psycopg.Connection) -
     lost: Counter[str] = Counter()
     with baseline.transaction(), changed.transaction():
         for connection in (baseline, changed):
-            connection.execute(OVER_WHOLE_TABLES)
+            connection.execute(OVER_WHOLE_TABLES, prepare=False)  # several statements
         ours, theirs = _held(baseline), _held(changed)
         one, other = next(ours, None), next(theirs, None)
         while one is not None or other is not None:
