@@ -13,8 +13,9 @@ import pytest
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.tools import CHILD, Tool
+from tests.integration.waits import wait_outbox_empty
 from tests.integration.what_if_day import BEGINS, DAY, ROOMS, ledger_of, offsets_of, play, sandboxes_of
-from tests.integration.world import World
+from tests.integration.world import COMMAND_TOPICS, World
 from voucher_ledger.replay.what_if import sandbox
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.simulate import command as simulate_command
@@ -234,6 +235,9 @@ def test_a_simulated_day_grants_as_many_again_and_more_with_more_cards(world: Wo
         world.spawn(room)
     options: dict[str, Any] = {"claims": 2_000, "cards": 250, "seed": 5, "campaign_id": "day", "hold_ttl_s": 600}
     assert simulate_command.run(world.settings, **options, voucher_ttl_s=3_600) == ExitCode.DONE
+    for topic in COMMAND_TOPICS:  # rubbish too, of which the play awaits nothing
+        world.wait_answered(topic, len(world.read(topic)))
+    wait_outbox_empty(world)
     before = (ledger_of(world), offsets_of(world))
     told = tool.json("what-if", "--set", "day.quota=445", "--set", "day.budget_minor=1112500")  # and the top-up of 25
     sides = told["campaigns"]["day"]
