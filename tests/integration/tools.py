@@ -23,7 +23,7 @@ class Tool:
     """`voucher-ledger replay` of one world."""
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._world = world
+        self.world = world
         self._capsys = capsys
         for name, value in world.variables().items():
             monkeypatch.setenv(name, value)
@@ -46,14 +46,12 @@ class Tool:
         """Run it in a process of its own, which dies in the window."""
         ended = subprocess.run(
             [sys.executable, str(CHILD), window, str(nth), "replay", *arguments],
-            env={**os.environ, **self._world.variables(), **SHORT_TRANSACTIONS}, stdin=subprocess.DEVNULL,
+            env={**os.environ, **self.world.variables(), **SHORT_TRANSACTIONS}, stdin=subprocess.DEVNULL,
             capture_output=True, timeout=WAIT_SECONDS_MAX, check=False,
         )  # fmt: skip
         assert ended.returncode == KILLED, ended.stdout + ended.stderr
 
     def outcomes(self) -> list[str]:
         """What the operations journal says of each operation, the oldest first."""
-        rows = self._world.connection.execute(
-            "SELECT verb || ': ' || outcome FROM ledger.operation ORDER BY started_at"
-        )
+        rows = self.world.connection.execute("SELECT verb || ': ' || outcome FROM ledger.operation ORDER BY started_at")
         return [row[0] for row in rows]

@@ -82,12 +82,13 @@ def greedy(held: list[list[int]]) -> list[tuple[int, int]]:
     st.lists(st.lists(st.integers(0, 10**6), max_size=12, unique=True), min_size=1, max_size=4),
     st.integers(1, 5),
     st.integers(1, 4),
+    st.booleans(),
 )
 def test_records_come_in_the_order_of_their_times(
-    monkeypatch: pytest.MonkeyPatch, times: list[list[int]], chunk: int, buffered_max: int
+    monkeypatch: pytest.MonkeyPatch, times: list[list[int]], chunk: int, buffered_max: int, ties: bool
 ) -> None:
-    # Times differ between partitions, so that no tie makes two orders right.
-    held = [[time * 4 + number for time in own] for number, own in enumerate(times)]
+    # Few times, so that there are many ties.
+    held = [[time % 5 for time in own] if ties else own for own in times]
     end = KafkaError(KafkaError._PARTITION_EOF)
     consumer = FakeConsumer(
         [

@@ -11,6 +11,7 @@ from voucher_ledger.replay.seal_arguments import seal
 from voucher_ledger.replay.seek_arguments import SEEK, seek
 from voucher_ledger.replay.trace_arguments import trace
 from voucher_ledger.replay.verify_arguments import verify
+from voucher_ledger.replay.what_if_arguments import WHAT_IF, what_if
 
 app = typer.Typer(
     help="What operators reach for after the night: prove, trace, rebuild and repair, from the topics and the ledger.",
@@ -25,6 +26,7 @@ app.command(help=manual(verify.__doc__))(verify)
 app.command(help=manual(seal.__doc__))(seal)
 app.command(help=manual(trace.__doc__))(trace)
 app.command()(operations)
+app.command(help=WHAT_IF)(what_if)
 
 # Verbs that change something: a dry run unless they are told --apply.
 app.command(help=manual(rebuild.__doc__))(rebuild)

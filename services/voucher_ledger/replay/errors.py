@@ -14,7 +14,7 @@ class Unread(Exception):
     """A topic could not be read to where it was to be read (exit code 3)."""
 
 
-def ended(action: Callable[[], int]) -> int:
+def ended(action: Callable[[], int], *, interrupted: str = "the same command goes on where it stopped") -> int:
     """What `action` returns; what ended it early is told on standard error and becomes an exit code."""
     try:
         return action()
@@ -23,7 +23,7 @@ def ended(action: Callable[[], int]) -> int:
     except Unread as error:
         return _told(str(error), ExitCode.UNREACHABLE)
     except KeyboardInterrupt:
-        return _told("interrupted; the same command goes on where it stopped", INTERRUPTED)
+        return _told(f"interrupted; {interrupted}", INTERRUPTED)
 
 
 def _told(text: str, code: int) -> int:

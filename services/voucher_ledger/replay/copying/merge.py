@@ -4,7 +4,6 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import count
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
@@ -20,7 +19,8 @@ Place = tuple[str, int]
 
 class Merge:
     """Yields the committed records of `parts` by time; those of one partition always in the order of their offsets,
-    also where their times are not.
+    also where their times are not. Of records of the same time those of the first topic and partition come first, by
+    name and number: whoever reads the same parts again gets the same order.
     """
 
     def __init__(self, settings: Settings, parts: Sequence[Span]) -> None:
@@ -42,9 +42,8 @@ class Merge:
             consumer.close()
 
     def _merged(self, consumer: Consumer) -> Iterator[tuple[int, Message]]:
-        heads: list[tuple[int, int, Place]] = []
+        heads: list[tuple[int, Place]] = []
         waiting = set(self._ends)  # partitions without a head
-        ties = count()
         now_ms = 0
         while waiting or heads:
             while any(not self._buffers[place] and place in self._ends for place in waiting):
@@ -52,11 +51,11 @@ class Merge:
             for place in waiting:
                 if self._buffers[place]:
                     time_ms = int(self._buffers[place][0].timestamp()[1])
-                    heapq.heappush(heads, (time_ms, next(ties), place))
+                    heapq.heappush(heads, (time_ms, place))
             waiting = set()
             if not heads:
                 return
-            time_ms, _, place = heapq.heappop(heads)
+            time_ms, place = heapq.heappop(heads)
             now_ms = max(now_ms, time_ms)
             yield now_ms, self._buffers[place].popleft()
             waiting.add(place)

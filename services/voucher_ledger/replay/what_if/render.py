@@ -1,0 +1,98 @@
+"""A what-if as people read it: a table a campaign, and below it what the figures do not say."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from voucher_ledger.replay.what_if.report import BASELINE, CHANGED, RECORDED, Report, counts, shown
+from voucher_ledger.replay.what_if.tally import Figures
+
+_HEADINGS = {RECORDED: "recorded", BASELINE: "decided again", CHANGED: "changed rules"}
+_SECTIONS = ("claims_refused", "orders_refused", "payments_refused", "by_category", "by_city_tier")
+_NAMES = {
+    "claims_refused": "claim refused", "orders_refused": "order refused", "payments_refused": "payment refused",
+    "by_category": "category", "by_city_tier": "city tier", "granted": "vouchers granted", "queued": "claims queued",
+    "expired": "vouchers expired", "orders": "orders reserved", "orders_cancelled": "orders cancelled",
+    "orders_expired": "orders expired", "settled": "payments settled", "refunded": "refunds",
+    "spend_minor": "spend, minor units", "paid_minor": "paid by users, minor units",
+    "found_nothing_at": "first claim without a card", "sold_out_at": "sold out", "granted_last_at": "last card granted",
+}  # fmt: skip
+_DIFFERENCES_SHOWN_MAX = 20
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the tables and the notes."""
+    for campaign_id in report.campaign_ids():
+        console.print(_table(report, campaign_id))
+    for note in report.notes:
+        console.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
+    for failed in report.audits_failed:
+        console.print(f"[red]audit of a sandbox failed[/]: {escape(failed)}", soft_wrap=True, highlight=False)
+    _show_check(report, console)
+
+
+def _show_check(report: Report, console: Console) -> None:
+    differing = report.differing
+    if not differing:
+        console.print("[green]decided again under the recorded rules, every count is as it was recorded[/]")
+        return
+    count = sum(len(found) for found in differing.values())
+    console.print(f"[yellow]{count:,} counts differ between what was recorded and what was decided again[/]:")
+    shown_lines = [
+        f"  {campaign_id or 'no campaign known'}: {name}: recorded {one:,}, decided again {other:,}"
+        for campaign_id, found in differing.items()
+        for name, (one, other) in found.items()
+    ]
+    for line in shown_lines[:_DIFFERENCES_SHOWN_MAX]:
+        console.print(escape(line), soft_wrap=True, highlight=False)
+    if count > _DIFFERENCES_SHOWN_MAX:
+        console.print(f"  and {count - _DIFFERENCES_SHOWN_MAX:,} more: see --json", highlight=False)
+    console.print(
+        "That night each room and partition decided at its own pace; here all go by record time (docs/OPERATIONS.md "
+        "says what may differ).",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _table(report: Report, campaign_id: str) -> Table:
+    sides = {name: side.get(campaign_id, Figures()) for name, side in report.sides.items()}
+    table = Table(title=escape(campaign_id or "no campaign known"), title_justify="left")
+    table.add_column("what", no_wrap=True)
+    for name in sides:
+        table.add_column(_HEADINGS[name], justify="right", no_wrap=True)
+    table.add_column("difference", justify="right", no_wrap=True)
+    counted = {name: counts(figures) for name, figures in sides.items()}
+    times = {name: shown(figures) for name, figures in sides.items()}
+    last = CHANGED if CHANGED in sides else BASELINE
+    first = BASELINE if CHANGED in sides else RECORDED
+    for row in _rows(counted):
+        values = [counted[name].get(row, 0) for name in sides]
+        difference = counted[last].get(row, 0) - counted[first].get(row, 0)
+        table.add_row(
+            escape(_row_name(row)), *(f"{value:,}" for value in values), f"{difference:+,}" if difference else ""
+        )
+    for row in ("found_nothing_at", "sold_out_at", "granted_last_at"):
+        if any(times[name][row] for name in sides):
+            table.add_row(_NAMES[row], *(_time(times[name][row]) for name in sides), "")
+    return table
+
+
+def _rows(counted: dict[str, dict[str, int]]) -> list[str]:
+    """Rows with a count anywhere: the plain ones in the order of the figures, then each section by name."""
+    names = dict.fromkeys(name for side in counted.values() for name, value in side.items() if value)
+    plain = [name for name in next(iter(counted.values())) if name in names and "." not in name]
+    rest = [name for section in _SECTIONS for name in sorted(names) if name.startswith(f"{section}.")]
+    return [*plain, *rest]
+
+
+def _row_name(row: str) -> str:
+    section, _, rest = row.partition(".")
+    if not rest:
+        return _NAMES[section]
+    name, _, what = rest.rpartition(".")
+    return f"{_NAMES[section]} {name}: {_NAMES[what]}" if name else f"{_NAMES[section]}: {rest}"
+
+
+def _time(text: str | None) -> str:
+    return "-" if text is None else text.replace("T", " ").removesuffix("Z")
