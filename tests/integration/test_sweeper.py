@@ -212,14 +212,8 @@ def test_vouchers_and_holds_expire_through_the_topics(world: World, start: Calla
     world.send("claim.commands", [claim(1), claim(2)])
     granted = {event["data"]["user_id"]: event["data"]["voucher_id"] for event in world.outcomes("claim", 2)}
     user_id, voucher_id = next(iter(granted.items()))
-    order = {
-        "order_id": "o-1",
-        "user_id": user_id,
-        "voucher_id": voucher_id,
-        "merchant_id": "m",
-        "category": "tea",
-        "amount_minor": 3_000,
-    }
+    ids = {"order_id": "o-1", "user_id": user_id, "voucher_id": voucher_id}
+    order = {**ids, "merchant_id": "m", "category": "tea", "amount_minor": 3_000}
     world.send("order.commands", [envelope("order.reserve", "reserve-1", order)])
     world.outcomes("order", 1)
     start()
