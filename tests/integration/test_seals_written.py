@@ -44,7 +44,7 @@ def test_a_processor_that_does_not_seal_decides_nothing(world: World) -> None:
     assert world.read("claim.events") == world.read(DEAD_LETTERS) == []
     assert decided(world, "claim.commands") == 0
     world.spawn("claims")
-    world.wait_answered("claim.commands", 50)
+    world.outcomes("claim", 50)
     assert world.faults() == []
 
 
