@@ -34,7 +34,7 @@ LEFT JOIN books.limit_count n ON n.kind = 'channel' AND n.campaign_id = c.campai
 
 CREATE VIEW ledger.device AS
 SELECT campaign_id, name AS device_id, vouchers AS granted, vouchers_max AS per_device
-FROM books.limit_count WHERE kind = 'device';
+FROM books.limit_count WHERE kind = 'device' AND vouchers > 0;  -- a count that was only locked stays zero
 
 GRANT SELECT ON ledger.claim_limit, ledger.channel_quota, ledger.device
     TO voucher_ledger_reader, voucher_ledger_writer, voucher_ledger_operator;

@@ -24,6 +24,7 @@ from voucher_ledger.claims.state import Claims
 from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import limit_counts
 from voucher_ledger.ledger.model import LimitKey
+from voucher_ledger.replay.table_hash import table_hashes
 
 pytestmark = pytest.mark.integration
 
@@ -211,3 +212,13 @@ def until_waiting(connection: psycopg.Connection, sessions: int) -> None:
         WHERE datname = current_database() AND wait_event_type = 'Lock'"""
     while connection.execute(waiting).fetchone() != (sessions,):
         assert time.monotonic() < deadline, "nobody waits"
+
+
+def test_a_count_that_was_locked_and_stayed_zero_is_told_nowhere(ledger: Ledger) -> None:
+    """A rebuilt ledger has no such row, and is equal."""
+    open_limited(ledger, {"per_device": 1})
+    before = table_hashes(ledger.connection)
+    limit_counts.lock(ledger.connection, {("device", "spring", "refused"): 1})
+    assert ledger.connection.execute("SELECT vouchers FROM books.limit_count").fetchall() == [(0,)]
+    assert table_hashes(ledger.connection) == before
+    assert ledger.connection.execute("SELECT * FROM ledger.device").fetchall() == []

@@ -116,7 +116,7 @@ def test_columns_go_before_options() -> None:
         (["minute,claims", "0,1", "", "0,2"], "forecast.csv:4: the same time and part as in line 2"),
         (
             ["minute,claims", "120,1"],
-            "forecast.csv:2: minute 120 from the start is past the campaign's end (minute 120",
+            "forecast.csv:2: minute 120 from the start is not before the campaign's end (minute 120",
         ),
         (["minute,claims,conversion", "0,1,1.5"], "forecast.csv:2: conversion: 1.5 is not from 0 to 1"),
         (["minute,claims,category", "0,1,flight"], "forecast.csv:2: category: 'flight' is not one of the campaign's"),

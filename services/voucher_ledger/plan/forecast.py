@@ -133,9 +133,8 @@ def _whole(column: str, text: str, least: int, most: int) -> int:
 def _check_row(row: Demand, campaign: PlannedCampaign) -> None:
     rules = campaign.rules
     if row.minute * MINUTE_MS >= campaign.length_ms:
-        raise BadInput(
-            f"minute {row.minute} from the start is past the campaign's end (minute {campaign.length_ms / MINUTE_MS:g})"
-        )
+        end_minute = campaign.length_ms / MINUTE_MS
+        raise BadInput(f"minute {row.minute} from the start is not before the campaign's end (minute {end_minute:g})")
     if row.category is not None and rules.categories is not None and row.category not in rules.categories:
         raise BadInput(f"category: {row.category!r} is not one of the campaign's")
     try:

@@ -97,5 +97,7 @@ def _show(report: RebuildReport, original: dict[str, str], console: Console) -> 
     if not report.applied:
         console.print("nothing was written: this was a dry run, see --apply")
         return
+    if report.hashes != original:
+        console.print("NOT equal to the original ledger: the tables named above differ", style="red")
     console.print("audit passed; now set VOUCHER_LEDGER_POSTGRES to it, prove it by `voucher-ledger replay verify`,")
     console.print("and start the processors")

@@ -2,7 +2,8 @@
 
 Left out of a row is what no event tells: through which shard's accounts a voucher went, how often a row was written or
 swept, who decided; of the transfers, how leases were drawn; and of the balances, how pool, leases and loss share what
-was not granted. The outbox and the leases' draw numbers are left out altogether.
+was not granted. Left out altogether are the outbox, the leases' draw numbers, and counts that were locked and stayed
+zero.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ HASHED: dict[str, str] = {
     "reservation": "SELECT to_jsonb(t) - '{version,swept}'::text[] AS row FROM books.reservation t",
     "payment": "SELECT to_jsonb(t) - '{version}'::text[] AS row FROM books.payment t",
     "refund": "SELECT to_jsonb(t) AS row FROM books.refund t",
-    "limit_count": "SELECT to_jsonb(t) AS row FROM books.limit_count t",
+    "limit_count": "SELECT to_jsonb(t) AS row FROM books.limit_count t WHERE vouchers > 0",
     "waiting_line": "SELECT to_jsonb(t) AS row FROM books.waiting_line t",
     "waiting_place": "SELECT to_jsonb(t) AS row FROM books.waiting_place t",
     "account": """

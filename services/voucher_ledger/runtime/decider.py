@@ -76,13 +76,14 @@ class Decider(Generic[State]):
                 # to look for a record at fault would dead-letter all of them.
                 raise
             except Exception as error:  # noqa: BLE001 (whatever one record does to a batch, its neighbours are decided)
-                log.warning(
-                    "batch failed", room=self._room.name, attempt=attempt, records=len(items), cause=repr(error)
-                )
-                self._observer.decided_again("fault")
                 faults += 1
+                known = {"room": self._room.name, "attempt": attempt, "records": len(items), "cause": repr(error)}
+                self._observer.decided_again("fault")
                 if faults == _FAULTS_MAX:
+                    log.warning("batch failed", **known)
                     return self._isolate(items, published, error)
+                # A lease that another process used up meanwhile looks like this too, and is right at the next attempt.
+                log.info("batch decided again", **known)
         raise SessionLost(f"a batch of {len(items)} was decided {self._attempts_max} times and contended each time")
 
     def _isolate(self, items: Sequence[Item], published: dict[int, int], error: Exception) -> list[Share]:
