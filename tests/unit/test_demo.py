@@ -11,8 +11,10 @@ import pytest
 
 from voucher_ledger.demo import command
 from voucher_ledger.demo.directory import MARK, NotADemos, made_fresh
+from voucher_ledger.demo.figures import Result, Throughput
 from voucher_ledger.demo.tables import kind_of
 from voucher_ledger.demo.watch import Position, Sample, Takeover, Watch, claims_phase, mean_per_second, rates_per_second
+from voucher_ledger.replay.answers import Outcome
 
 SAMPLES = [Sample(0.0, 0), Sample(1.0, 0), Sample(2.0, 100), Sample(2.5, 400), Sample(3.0, 900), Sample(9.0, 1_000)]
 
@@ -124,3 +126,19 @@ def test_cards_that_would_not_all_be_claimed_are_a_usage_error(
             signal.signal(number, handler)
     assert "fewer than two for each" in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()
+
+
+def test_a_machine_too_slow_for_the_day_is_told_as_that_and_not_as_a_lost_card() -> None:
+    scenario: Any = SimpleNamespace(cards=10)
+    tally: Any = SimpleNamespace(granted=9)
+    books: Any = SimpleNamespace(granted=9)
+    early, usual = (
+        SimpleNamespace(answers=SimpleNamespace(outcomes={Outcome("voucher.rejected", reason, False): 5}))
+        for reason in ("ended", "sold_out")
+    )
+    told = [
+        Result(scenario, tally, books, verified, Throughput(1, 1, 1), None, 0).granted_exactly()  # type: ignore[arg-type]
+        for verified in (early, usual)
+    ]
+    assert [verdict.passed for verdict in told] == [False, False]
+    assert ["try `voucher-ledger demo" in verdict.found for verdict in told] == [True, False]

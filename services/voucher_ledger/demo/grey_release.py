@@ -16,7 +16,7 @@ PLAY_SECONDS_MIN = 8
 SENT_A_SECOND_MAX = 15_000
 # How long vouchers live: longer than all claims take, so that none comes back while they are decided.
 VOUCHER_SECONDS_MIN = 15
-CLAIMS_A_SECOND_MIN = 12_000
+CLAIMS_A_SECOND_MIN = 8_000
 HOLD_SECONDS = 10
 
 

@@ -1,7 +1,7 @@
 """Leases: blocks of quota and budget that a claims process draws from the pool and grants from by itself.
 
-A draw is a short transaction of its own and a transfer like any other. Refusing as sold out needs a proof: one
-statement that sees the pool and all leases together below one voucher, or a draw that took all there was.
+Draws are a short transaction of their own, one a batch, and transfers like any other. Refusing as sold out needs a
+proof: one statement that sees the pool and all leases together below one voucher, or a draw that took all there was.
 """
 
 from dataclasses import dataclass
@@ -99,29 +99,29 @@ def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:
     """Add a block to the lease that covers all that `need` wants, or else bring it up to that, or to all there is.
 
     The block shrinks with the pool (a share of half of it for each of `shards` partitions), so that little is stranded
-    in leases; once the pool can't give what is wanted, the other leases are asked.
+    in leases; once the pool can't give what is wanted, the other leases are asked. The caller's transaction, which
+    should be short, holds what it locks.
     """
     face_minor = need.campaign.face_value_minor
-    with connection.transaction():
-        vouchers, amount_minor = connection.execute(_TOTAL, (need.campaign.campaign_id,)).fetchone() or (0, 0)
-        vouchers -= need.held_back
-        # Rests too small for one voucher stay where they are, since sold-out claims must not take locks; but with what
-        # the batch returns they may make one.
-        if not need.returns and (vouchers < 1 or amount_minor < face_minor):
-            if need.campaign.overspend == "honour":
-                _ensure_accounts(connection, need)  # what is granted all the same goes through them
-            return Drawn("sold_out" if vouchers < 1 else "budget_exhausted")
-        _ensure_accounts(connection, need)
-        pool = connection.execute(_LOCK_POOL, (need.campaign.campaign_id,)).fetchone()
-        if pool is None:
-            raise RuntimeError(f"the pool of campaign {need.campaign.campaign_id} does not exist")
-        affordable = min(pool[0] - need.held_back, pool[1] // face_minor)
-        if affordable >= need.vouchers:
-            share = min(affordable // (2 * shards), BLOCK_VOUCHERS_MAX)
-            block = max(need.vouchers, share)
-            _move(connection, need, [(Role.POOL, 0, block, block * face_minor)])
-            return Drawn("enough")
-        return _gather(connection, need)
+    vouchers, amount_minor = connection.execute(_TOTAL, (need.campaign.campaign_id,)).fetchone() or (0, 0)
+    vouchers -= need.held_back
+    # Rests too small for one voucher stay where they are, since sold-out claims must not take locks; but with what
+    # the batch returns they may make one.
+    if not need.returns and (vouchers < 1 or amount_minor < face_minor):
+        if need.campaign.overspend == "honour":
+            _ensure_accounts(connection, need)  # what is granted all the same goes through them
+        return Drawn("sold_out" if vouchers < 1 else "budget_exhausted")
+    _ensure_accounts(connection, need)
+    pool = connection.execute(_LOCK_POOL, (need.campaign.campaign_id,)).fetchone()
+    if pool is None:
+        raise RuntimeError(f"the pool of campaign {need.campaign.campaign_id} does not exist")
+    affordable = min(pool[0] - need.held_back, pool[1] // face_minor)
+    if affordable >= need.vouchers:
+        share = min(affordable // (2 * shards), BLOCK_VOUCHERS_MAX)
+        block = max(need.vouchers, share)
+        _move(connection, need, [(Role.POOL, 0, block, block * face_minor)])
+        return Drawn("enough")
+    return _gather(connection, need)
 
 
 def _ensure_accounts(connection: psycopg.Connection, need: Need) -> None:
