@@ -99,8 +99,9 @@ class Screen:
         queueing = f", {now.queueing:,} in the waiting room" if now.queueing else ""
         return (
             f"{now.elapsed_seconds:5.1f} s  {now.phase}: {now.demand:,} claims sent, {now.granted:,} granted, "
-            f"{now.refused:,} refused, {now.reserved:,} orders, {now.paid:,} paid, {now.open_vouchers:,} open"
-            f"{queueing}; lag {now.waiting:,} records, {now.lag_seconds:.1f} s; {now.claims_per_second:,.0f} claims/s"
+            f"{now.refused:,} commands refused, {now.reserved:,} orders, {now.paid:,} paid, {now.open_vouchers:,} open"
+            f"{queueing}; {now.waiting:,} commands not answered yet, claims {now.lag_seconds:.1f} s behind; "
+            f"{now.claims_per_second:,.0f} claims/s"
         )
 
     def _table(self, now: Moment) -> Table:
