@@ -142,8 +142,10 @@ def see_restart(browser: Browser, kill: Callable[[], None], restart: Callable[[]
 
 
 def compare_report(world: World, state: dict[str, Any], out: Path) -> None:
-    """The report tells what the page told, from one file."""
-    assert command.run(world.settings, "grey", out) == ExitCode.DONE
+    """The report tells what the page told, from one file, and draws it in another."""
+    png = out.with_suffix(".png")
+    assert command.run(world.settings, "grey", out, png) == ExitCode.DONE
+    assert png.read_bytes().startswith(b"\x89PNG")
     text = out.read_text(encoding="utf-8")
     whole = orjson.loads(text.partition('id="state">')[2].partition("</script>")[0])
     told = whole["campaign"]

@@ -1,6 +1,8 @@
 """What `voucher-ledger report` does."""
 
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,34 @@ from voucher_ledger.monitor.buckets import count_of
 from voucher_ledger.monitor.crossing import REPORT_SECONDS_MAX, CrossingReader, TooCostly
 from voucher_ledger.monitor.ledger import LedgerReader
 from voucher_ledger.report.demand import read_demand
+from voucher_ledger.report.files import write_whole
 from voucher_ledger.report.page import page
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
 
+Draw = Callable[[dict[str, Any]], bytes]
 
-def run(settings: Settings, campaign_id: str, out: Path) -> int:
-    """Write the report of a campaign to `out`: 0, or 2 where neither ledger nor demand knows the campaign.
+
+class NoDrawing(Exception):
+    """What draws is not installed; the text says how to have it."""
+
+
+def run(settings: Settings, campaign_id: str, out: Path, png: Path | None = None) -> int:
+    """Write the report of a campaign to `out`, and where `png` is given its picture to that.
+
+    Returns:
+        0 done; 2 where neither ledger nor demand knows the campaign, a file cannot be written, both are one file, or
+        nothing can draw.
 
     Raises Unreachable, NotSetUp.
     """
+    if png is not None and png.resolve() == out.resolve():
+        return _fail("--out and --png name the same file")
+    try:
+        # First of all: whoever has to install something should not wait for a count of all orders.
+        draw = None if png is None else drawing()
+    except NoDrawing as error:
+        return _fail(str(error))
     reader = LedgerReader(settings)
     try:
         reading = reader.read()
@@ -48,10 +68,35 @@ def run(settings: Settings, campaign_id: str, out: Path) -> int:
         "campaign": view.in_full(one, kept),
         "crossing": _crossing(settings, campaign_id),
     }
-    out.write_text(page(state, f"Report: {campaign_id}"), encoding="utf-8")
+    try:
+        write_whole(out, page(state, f"Report: {campaign_id}").encode())
+        if png is not None and draw is not None:
+            write_whole(png, draw(state))
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror or error}")
+    written = out if png is None else f"{out}, {png}"
     found = len(alerts.conditions(one))
-    print(f"{out}: {campaign_id}, {count_of(one.total, 'voucher.granted'):,} grants, {found} alerts hold")
+    print(f"{written}: {campaign_id}, {count_of(one.total, 'voucher.granted'):,} grants, {found} alerts hold")
     return ExitCode.DONE
+
+
+def drawing() -> Draw:
+    """What draws a state as a PNG. Loaded for whoever wants a picture alone: matplotlib is large, and an extra.
+
+    Raises NoDrawing.
+    """
+    try:
+        from voucher_ledger.report.picture.draw import draw
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("voucher_ledger"):
+            raise
+        raise NoDrawing(f"--png needs matplotlib ({error}): pip install 'voucher-ledger[png]'") from error
+    return draw
+
+
+def _fail(text: str) -> int:
+    print(f"voucher-ledger report: {text}", file=sys.stderr)
+    return ExitCode.USAGE
 
 
 def _crossing(settings: Settings, campaign_id: str) -> dict[str, Any]:
