@@ -53,7 +53,7 @@ def test_a_free_name_is_taken_silently(refusals: list[str]) -> None:
 
 
 def test_a_name_that_stays_taken_is_told_after_the_wait(refusals: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processor, "NAME_SECONDS_MAX", 0.01)
+    monkeypatch.setattr(processor, "NAME_SECONDS_MAX", 0.5)
     refusals += ["voucher-ledger-instance/claims-0"] * 1_000_000
     with capture_logs() as lines, pytest.raises(InstanceTaken, match="another process runs as claims-0"):
         Instance(NOWHERE, "claims", "claims-0")
