@@ -198,7 +198,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell positions, lag in records and seconds, and balances."""
+    """Tell positions, lag in records and seconds, balances, and how each campaign stands."""
     from voucher_ledger.status import command
 
     raise typer.Exit(command.run(settings.load(), watch=watch, json=as_json))
