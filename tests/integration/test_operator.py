@@ -1,13 +1,15 @@
 """What an operator asks at midnight: how a campaign stands, whether a command was taken, who waits."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.integration.commands import FACE_MINOR, claim
+from tests.integration.commands import FACE_MINOR, campaign_open, claim, envelope
 from tests.integration.world import World
+from voucher_ledger.produce import command as produce_command
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.status import campaigns as status_campaigns
 from voucher_ledger.status import command as status_command
@@ -59,3 +61,45 @@ def test_status_tells_how_each_campaign_stands(
     bounded = status(world, capsys)
     assert [campaign["campaign_id"] for campaign in bounded["campaigns"]] == ["grey"]
     assert bounded["campaigns_more"] == 2
+
+
+def ndjson(directory: Path, *commands: dict[str, Any]) -> Path:
+    source = directory / "commands.ndjson"
+    source.write_bytes(b"".join(orjson.dumps(command) + b"\n" for command in commands))
+    return source
+
+
+def pause(campaign_id: str, command_id: str) -> dict[str, Any]:
+    data = {"campaign_id": campaign_id, "approved_by": "me", "reason": "checking"}
+    return envelope("campaign.pause", command_id, data)
+
+
+def test_produce_tells_that_a_command_was_refused(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A campaign's id with a typo: "1 commands delivered", exit code 0, and nothing was paused."""
+    world.spawn("campaigns")
+    good = ndjson(tmp_path, campaign_open("midnight"), pause("midnight", "p-1"))
+    assert produce_command.run(world.settings, good, await_seconds=60.0) == ExitCode.DONE
+    shown = capsys.readouterr().out
+    assert "(id open-midnight): campaign.opened\n" in shown
+    assert "(id p-1): campaign.paused\n" in shown
+    assert "2 of 2 answered, 0 of them refused" in shown
+
+    bad = ndjson(tmp_path, pause("midnight", "p-1"), pause("midnite", "p-2"))
+    assert produce_command.run(world.settings, bad, await_seconds=60.0) == ExitCode.CHECK_FAILED
+    told = capsys.readouterr()
+    assert "(id p-1): campaign.paused, a duplicate" in told.out
+    assert "(id p-2): campaign.rejected: unknown_campaign" in told.out
+    assert "1 refused" in told.err
+
+
+def test_produce_names_what_was_not_answered_in_time(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = ndjson(tmp_path, pause("midnight", "p-1"))
+    assert produce_command.run(world.settings, source, await_seconds=0.1) == ExitCode.CHECK_FAILED
+    told = capsys.readouterr()
+    assert "0 of 1 answered" in told.out
+    assert "not answered: campaign.commands/" in told.err
+    assert "1 not answered within 0.1 s" in told.err
