@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.commands import FACE_MINOR, campaign_open, claim, envelope
 from tests.integration.world import World
+from voucher_ledger import cli
 from voucher_ledger.produce import command as produce_command
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.status import campaigns as status_campaigns
@@ -103,3 +104,27 @@ def test_produce_names_what_was_not_answered_in_time(
     assert "0 of 1 answered" in told.out
     assert "not answered: campaign.commands/" in told.err
     assert "1 not answered within 0.1 s" in told.err
+
+
+def test_the_trace_of_a_user_who_waits_tells_where(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He has no voucher and no order, so that nothing at all was known of him."""
+    world.open_campaign(quota=1, budget_minor=FACE_MINOR, when_empty="queue")
+    world.send("claim.commands", [claim(number) for number in range(3)], partition=5)
+    world.stop_cleanly(world.spawn("claims", instance="claims-0"), "claim", 3)
+    for name, value in world.variables().items():
+        monkeypatch.setenv(name, value)
+    capsys.readouterr()
+
+    assert cli.main(["replay", "trace", "user-000002", "--json"]) == ExitCode.DONE
+    told = orjson.loads(capsys.readouterr().out)
+    (place,) = told["waiting"]
+    assert (told["kind"], place["campaign_id"], place["partition"], place["queue_position"]) == ("user", "grey", 5, 2)
+    assert place["queued_at"]
+    assert cli.main(["replay", "trace", "user-000002", "--scan"]) == ExitCode.DONE
+    shown = capsys.readouterr().out
+    assert "waiting now" in shown
+    assert "event voucher.queued" in shown
+    assert cli.main(["replay", "trace", "user-000000", "--json"]) == ExitCode.DONE
+    assert orjson.loads(capsys.readouterr().out)["waiting"] == []

@@ -18,6 +18,7 @@ _UNSAID = frozenset(["command_id", "duplicate"])
 _COLUMNS = {
     "vouchers": ["voucher_id", "user_id", "campaign_id", "state", "face_value_minor", "granted_at", "expires_at"],
     "orders": ["order_id", "voucher_id", "state", "category", "amount_minor", "discount_minor", "expires_at"],
+    "waiting": ["campaign_id", "partition", "queue_position", "queued_at"],
     "payments": ["payment_id", "order_id", "state", "paid_minor", "discount_minor", "refunded_minor", "settled_at"],
 }
 
@@ -32,6 +33,7 @@ def to_json(trace: Trace) -> str:
             "vouchers": subject.vouchers,
             "orders": subject.orders,
             "payments": subject.payments,
+            "waiting": subject.waiting,
             "steps": [
                 {
                     "cause": "/".join(map(str, step.cause)),
@@ -52,9 +54,10 @@ def to_json(trace: Trace) -> str:
 def show(trace: Trace, console: Console) -> None:
     """Print what the ledger holds now, and below it what happened, in the order of the commands' times."""
     subject = trace.subject
-    for title, rows in (("vouchers", subject.vouchers), ("orders", subject.orders), ("payments", subject.payments)):
+    for title, columns in _COLUMNS.items():
+        rows: Iterable[Row] = getattr(subject, title)
         if rows:
-            console.print(_table(f"{title} now", rows, _COLUMNS[title]))
+            console.print(_table(f"{title} now", rows, columns))
     table = Table(title=f"what happened to {subject.kind} {escape(subject.key)}", title_justify="left")
     table.add_column("when", no_wrap=True)
     table.add_column("what", no_wrap=True)
