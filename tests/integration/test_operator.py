@@ -101,6 +101,7 @@ def test_produce_names_what_was_not_answered_in_time(
     source = ndjson(tmp_path, pause("midnight", "p-1"))
     assert produce_command.run(world.settings, source, await_seconds=0.1) == ExitCode.CHECK_FAILED
     told = capsys.readouterr()
+    assert "1 command delivered" in told.out
     assert "0 of 1 answered" in told.out
     assert "not answered: campaign.commands/" in told.err
     assert "1 not answered within 0.1 s" in told.err

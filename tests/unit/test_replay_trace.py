@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from voucher_ledger.replay.trace import Trace
@@ -32,3 +33,11 @@ def test_who_waits_is_told_where_and_since_when() -> None:
     (told,) = json.loads(to_json(Trace(subject, [], 0)))["waiting"]
     assert (told["partition"], told["queue_position"]) == (5, 1_234)
     assert subject.user_ids() == {"ana"}
+
+
+@pytest.mark.parametrize(("left_out", "told"), [(1, "1 more command left out"), (2, "2 more commands left out")])
+def test_what_is_left_out_is_counted(left_out: int, told: str) -> None:
+    console = Console(file=io.StringIO(), width=160)
+    show(Trace(Subject("user", "ana"), [], left_out), console)
+    written: Any = console.file
+    assert told in written.getvalue()

@@ -16,6 +16,7 @@ from voucher_ledger.produce.pace import Pace
 from voucher_ledger.produce.progress import Progress
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import Sender, Undelivered
+from voucher_ledger.produce.wording import counted
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
@@ -52,7 +53,7 @@ class _BadLines:
 
     def close(self) -> None:
         if self.count > BAD_LINES_SHOWN_MAX:
-            print(f"{self._name}: and {self.count - BAD_LINES_SHOWN_MAX:,} more bad lines", file=self._errors)
+            print(f"{self._name}: and {counted(self.count - BAD_LINES_SHOWN_MAX, 'more bad line')}", file=self._errors)
 
 
 def run(
@@ -96,7 +97,7 @@ def run(
                 commands, bad = _check(name, stream, checker)
                 if bad:
                     return _fail(
-                        f"{name}: nothing was sent: {bad:,} bad lines (--skip-invalid sends the others)",
+                        f"{name}: nothing was sent: {counted(bad, 'bad line')} (--skip-invalid sends the others)",
                         ExitCode.CHECK_FAILED,
                     )
                 if await_seconds is not None and commands > COMMANDS_AWAITED_MAX:
@@ -211,14 +212,14 @@ def _report(name: str, sender: Sender, outcome: _Outcome, seconds: float, skip_i
     by_topic = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(outcome.sent.items())) or "none"
     per_second = delivered / max(seconds, 0.001)
     print(
-        f"{delivered:,} commands delivered ({by_topic}) in {seconds:.1f} s, {per_second:,.0f} a second; "
-        f"{sender.failed:,} not delivered, {outcome.bad:,} bad lines"
+        f"{counted(delivered, 'command')} delivered ({by_topic}) in {seconds:.1f} s, {per_second:,.0f} a second; "
+        f"{sender.failed:,} not delivered, {counted(outcome.bad, 'bad line')}"
     )
     if outcome.stopped is not None:
         return _fail(f"{name}: stopped early: {outcome.stopped}", ExitCode.CHECK_FAILED)
     if sender.failed:
         return _fail(
-            f"{name}: {sender.failed:,} commands were not delivered; send the file again: what was accepted "
+            f"{name}: {counted(sender.failed, 'command')} not delivered; send the file again: what was accepted "
             "before is answered as a duplicate",
             ExitCode.CHECK_FAILED,
         )

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.produce.wording import counted
 from voucher_ledger.replay.trace import Step, Trace
 from voucher_ledger.replay.trace_subject import Row
 
@@ -68,7 +69,7 @@ def show(trace: Trace, console: Console) -> None:
         table.add_section()
     console.print(table)
     if trace.left_out:
-        console.print(f"{trace.left_out:,} more commands are left out: see --max", highlight=False)
+        console.print(f"{counted(trace.left_out, 'more command')} left out: see --max", highlight=False)
 
 
 def _lines(step: Step) -> Iterable[tuple[str, str, str]]:
