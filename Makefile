@@ -29,7 +29,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13; do \
 
 help: ## Say what there is to make
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r target words; do \
-		printf '%-12s %s\n' "$$target" "$$words"; done
+		printf '%-15s %s\n' "$$target" "$$words"; done
 
 setup: $(READY) ## Make .venv, install the pinned packages, fetch Kafka's jars
 	@echo "make: $(BIN)/voucher-ledger is ready"
@@ -82,6 +82,7 @@ $(READY): pyproject.toml requirements/dev.txt $(wildcard services/voucher_ledger
 	@$(call need,$(shell mvn -v 2>&1 | awk '/Apache Maven 3\.[6-9]|Apache Maven [4-9]/ { print "fit"; exit }'),Maven 3.6 or newer,maven)
 	@echo "make: setting up $(ENVIRONMENT) with $$("$(PYTHON)" --version)"
 	@"$(PYTHON)" -m venv --clear $(ENVIRONMENT)
+	@echo "make: installing the pinned packages, about a minute"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@jars="$$($(BIN)/python -m voucher_ledger.dev.prepare)" && echo "make: Kafka's jars are in $$jars"

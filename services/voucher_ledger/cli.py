@@ -152,14 +152,26 @@ def produce(
     event_time: Annotated[
         bool, typer.Option("--event-time", help="Use each command's time as its timestamp (topics with CreateTime).")
     ] = False,
+    awaits: Annotated[
+        bool, typer.Option("--await", help="Wait for the answers too: exit code 1 where a command was refused.")
+    ] = False,
+    await_seconds: Annotated[
+        float | None, typer.Option(min=0.1, max=3_600, help="With --await: wait so long at most (default: 30).")
+    ] = None,
 ) -> None:
-    """Send commands from a file or a pipe, checked against their schemas, and await their delivery."""
+    """Send commands from a file or a pipe, checked against their schemas, and await their delivery.
+
+    Delivered is not decided: with --await each answer is printed (10,000 commands at most).
+    """
     from voucher_ledger.produce import command
 
-    loaded = settings.load()
-    raise typer.Exit(
-        command.run(loaded, source, rate=rate, topic=topic, skip_invalid=skip_invalid, event_time=event_time)
-    )
+    if await_seconds is not None and not awaits:
+        raise typer.BadParameter("only --await waits for answers", param_hint="--await-seconds")
+    code = command.run(
+        settings.load(), source, rate=rate, topic=topic, skip_invalid=skip_invalid, event_time=event_time,
+        await_seconds=(await_seconds or command.AWAIT_SECONDS) if awaits else None,
+    )  # fmt: skip
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -198,7 +210,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every second until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell positions, lag in records and seconds, and balances."""
+    """Tell positions, lag in records and seconds, balances, and how each campaign stands."""
     from voucher_ledger.status import command
 
     raise typer.Exit(command.run(settings.load(), watch=watch, json=as_json))

@@ -74,7 +74,8 @@ def test_skip_invalid_sends_the_rest_of_a_file(
     assert produce_command.run(world.settings, source, skip_invalid=True) == ExitCode.DONE
     assert len(world.read("claim.commands")) == 2
     shown = capsys.readouterr()
-    assert "1 bad lines" in shown.out
+    assert "2 commands delivered (2 to claim.commands)" in shown.out
+    assert shown.out.endswith(", 1 bad line\n")
     assert f"{source}:2: not JSON" in shown.err
 
 

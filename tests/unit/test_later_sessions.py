@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from voucher_ledger.claims.store import ClaimsRoom
 from voucher_ledger.run.exit_codes import ExitCode
@@ -105,3 +106,14 @@ def test_missing_for_all_attempts_ends_with_a_code_that_a_restart_may_change(run
     assert code_of(ended.value) == ExitCode.FAILED
     assert ended.value.__cause__ is MISSING
     assert starts.left == [MISSING], "the lost session was the first of the attempts"
+
+
+def test_a_lost_session_is_told_with_its_room_and_instance(run: Callable[[Starts], None]) -> None:
+    """Four rooms log into one stream: "session lost" alone did not say whose."""
+    with capture_logs() as lines:
+        run(Starts(None, MISSING, None))
+    lost = [line for line in lines if "session lost" in line["event"]]
+    assert len(lost) == 2
+    for line in lost:
+        told = (line.get("room"), line.get("instance"))
+        assert told == ("claims", "claims-0") or line["event"].startswith("sweeper's ")

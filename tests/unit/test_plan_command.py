@@ -1,6 +1,9 @@
 """`voucher-ledger plan` as it is used: the grey release of examples/, what is printed, and the picture."""
 
+import io
+import threading
 import xml.etree.ElementTree as Tree
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,10 @@ import pytest
 
 from tests.unit.test_plan_files import DATA
 from voucher_ledger import cli
+from voucher_ledger.plan import command
 from voucher_ledger.plan.chart import Series, chart
 from voucher_ledger.plan.outcome import Level, Quantiles
+from voucher_ledger.plan.report import plan
 from voucher_ledger.run.exit_codes import ExitCode
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "grey-release"
@@ -164,6 +169,39 @@ def test_the_picture_is_one_sound_page(small: list[str], tmp_path: Path, capsys:
     assert 'name="viewport"' in page
     assert "release of the file" in page
     Tree.fromstring(page[page.index('<svg viewBox="0 0 480') : page.index("</svg>", page.index("<figure")) + 6])
+
+
+def test_the_picture_holds_the_release_to_be_pasted(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = planned(capsys, *small, "--html", str(tmp_path / "plan.html"))
+    page = (tmp_path / "plan.html").read_text(encoding="utf-8")
+    block = unescape(page.partition("<pre")[2].partition(">")[2].partition("</pre>")[0])
+    assert told.endswith(f"{block}\n")
+    release = orjson.loads("{" + block + "}")["release"]
+    assert release == orjson.loads(planned(capsys, *small, "--json"))["release"]
+
+
+def test_a_long_computation_is_told_on_standard_error(
+    small: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = threading.Event()
+
+    class Errors(io.StringIO):
+        def write(self, text: str) -> int:
+            said.set()
+            return super().write(text)
+
+    def long_plan(*arguments: Any) -> Any:
+        assert said.wait(30)
+        return plan(*arguments)
+
+    errors = Errors()
+    monkeypatch.setattr("sys.stderr", errors)
+    monkeypatch.setattr(command, "SILENT_SECONDS_MAX", 0)
+    monkeypatch.setattr(command, "plan", long_plan)
+    assert plans_of(planned(capsys, *small, "--runs", "3", "--json"))
+    assert errors.getvalue() == "voucher-ledger plan: trying each plan on 3 runs of the day...\n"
 
 
 @pytest.mark.parametrize("cards", [1, 3, 9, 10, 99, 250, 50_000, 10**15])

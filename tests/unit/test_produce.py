@@ -118,6 +118,13 @@ def test_a_file_with_a_bad_line_is_refused_before_kafka_is_asked(
     assert f"nothing was sent: {bad_lines} bad lines" in errors
 
 
+def test_one_bad_line_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "commands.ndjson"
+    source.write_bytes(b"oops\n")
+    assert run(NOWHERE, source) == ExitCode.CHECK_FAILED
+    assert "nothing was sent: 1 bad line (" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

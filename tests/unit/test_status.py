@@ -1,6 +1,7 @@
 """What `status --watch` shows on a terminal of the usual size."""
 
 import io
+import json
 import threading
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from voucher_ledger.status import command
-from voucher_ledger.status.render import tables
-from voucher_ledger.status.snapshot import Balance, PartitionStatus, Snapshot
+from voucher_ledger.status.render import screen, tables
+from voucher_ledger.status.snapshot import Balance, CampaignStatus, PartitionStatus, Snapshot, Tranche
 
 WIDTH, HEIGHT = 80, 24
 TOPICS = ("campaign.commands", "claim.commands", "order.commands", "payment.commands")
@@ -94,3 +95,51 @@ def test_names_are_shown_as_they_are() -> None:
     console.print(tables(Snapshot(AT_MS, [partition], [Balance(name, "pool", "VOUCHER", 1)])))
     written: Any = console.file
     assert written.getvalue().count(name) == 2
+
+
+HOUR_MS = 3_600_000
+QUEUE = CampaignStatus(
+    "[/queue]", "open", 50_000, 1_234, 0, Tranche(AT_MS + HOUR_MS, 5_000), 17, AT_MS - HOUR_MS, AT_MS
+)
+PLAIN = CampaignStatus("plain", "paused", 10, 3, 7, None, 0, None, AT_MS)
+
+
+def test_campaigns_are_shown_with_their_tranches_and_lines_and_how_many_more_there_are() -> None:
+    """At midnight it was asked first how the campaign stands, and status said nothing of it."""
+    console = Console(file=io.StringIO(), width=160)
+    console.print(tables(Snapshot(AT_MS, [], [], [QUEUE, PLAIN], 3)))
+    written: Any = console.file
+    lines = [" ".join(line.split()) for line in written.getvalue().splitlines()]
+    assert (
+        "[/queue] open 50,000 1,234 0 5,000 at 2026-02-06T01:00:00Z 17 2026-02-05T23:00:00Z 2026-02-06T00:00:00Z"
+        in lines
+    )
+    assert "plain paused 10 3 7 - 0 - 2026-02-06T00:00:00Z" in lines
+    assert "and 3 more campaigns, which run at another time or ended longer ago" in lines
+
+
+def test_campaigns_are_in_the_json_with_times_as_text() -> None:
+    shown = json.loads(Snapshot(AT_MS, [], [], [QUEUE, PLAIN], 3).to_json())
+    assert shown["campaigns_more"] == 3
+    assert shown["campaigns"][0] == {
+        "campaign_id": "[/queue]",
+        "state": "open",
+        "quota": 50_000,
+        "granted": 1_234,
+        "claimable": 0,
+        "next_tranche": {"at": "2026-02-06T01:00:00.123Z", "quota": 5_000},
+        "waiting": 17,
+        "waiting_since": "2026-02-05T23:00:00.123Z",
+        "ends_at": "2026-02-06T00:00:00.123Z",
+    }
+    assert shown["campaigns"][1]["next_tranche"] is shown["campaigns"][1]["waiting_since"] is None
+
+
+@pytest.mark.parametrize(("height", "shown"), [(HEIGHT, False), (60, True)])
+def test_a_watched_terminal_shows_campaigns_where_they_fit(height: int, shown: bool) -> None:
+    console = Console(file=io.StringIO(), width=120, height=height)
+    full = snapshot(1)
+    console.print(screen(Snapshot(AT_MS, full.partitions, full.balances, [QUEUE]), console))
+    written: Any = console.file
+    assert ("5,000 at" in written.getvalue()) is shown
+    assert written.getvalue().count("CNY") == len(ROLES)

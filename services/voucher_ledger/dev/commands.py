@@ -11,6 +11,7 @@ import typer
 
 from voucher_ledger.dev import cluster
 from voucher_ledger.dev.errors import EmbeddedServerError
+from voucher_ledger.dev.presence import holds_cluster, located
 
 DEFAULT_DIRECTORY = Path(".voucher-ledger")
 
@@ -23,6 +24,10 @@ Directory = Annotated[Path, typer.Option("--dir", help="Where the cluster's data
 
 def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _no_cluster(directory: Path) -> str:
+    return f"no cluster in {located(directory)}; use --dir"
 
 
 @contextmanager
@@ -47,8 +52,12 @@ def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
 
 @app.command()
 def down(directory: Directory = DEFAULT_DIRECTORY) -> None:
-    """Stop both servers; their data and ports are kept."""
+    """Stop both servers; their data and ports are kept. Exit code 2 where the directory holds no cluster."""
     with _errors_told():
+        if not holds_cluster(directory):
+            _progress(f"error: {_no_cluster(directory)}")
+            raise typer.Exit(2)
+        _progress(f"the cluster in {located(directory)}")
         cluster.down(directory, _progress)
 
 
@@ -57,9 +66,10 @@ def status(
     directory: Directory = DEFAULT_DIRECTORY,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell what runs. Exit code 0 when both servers do, 3 when one does not."""
+    """Tell what runs. Exit code 0 when both servers do, 3 when one does not or the directory holds no cluster."""
     with _errors_told():
         found = cluster.status(directory)
+        held = holds_cluster(directory)
     kafka = found.endpoints.kafka if found.endpoints is not None else None
     postgres = found.endpoints.postgres if found.endpoints is not None else None
     servers = {
@@ -67,11 +77,14 @@ def status(
         "postgres": {"address": postgres, "pid": found.postgres_pid},
     }
     if as_json:
-        print(json.dumps({"running": found.running, **servers}))
-    else:
+        print(json.dumps({"running": found.running, "directory": str(located(directory)), **servers}))
+    elif held:
+        print(f"the cluster in {located(directory)}")
         for name, server in servers.items():
             state = f"runs (pid {server['pid']})" if server["pid"] is not None else "is down"
             print(f"{name:<9}{state}  {server['address'] or 'no address yet'}")
+    if not held:
+        _progress(_no_cluster(directory))
     raise typer.Exit(0 if found.running else 3)
 
 

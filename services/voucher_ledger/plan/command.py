@@ -1,7 +1,10 @@
 """What `voucher-ledger plan` does."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 from rich.console import Console
 
@@ -14,7 +17,10 @@ from voucher_ledger.plan.picture import page
 from voucher_ledger.plan.render import show
 from voucher_ledger.plan.report import plan, to_json
 from voucher_ledger.plan.scale import choose_scale
+from voucher_ledger.produce.wording import counted
 from voucher_ledger.run.exit_codes import ExitCode
+
+SILENT_SECONDS_MAX = 2.0
 
 
 def run(
@@ -37,11 +43,12 @@ def run(
         0 done; 2 a file that cannot be read, written or used.
     """
     try:
-        campaign = read_campaign(str(campaign_file), campaign_file.read_bytes())
-        expected = _rows(campaign, forecast_file, events_file, Defaults(conversion, average_order_minor))
-        rows, left_out = within(campaign, expected)
-        trial = Trial(campaign, rows, choose_scale(campaign, rows), runs, seed, uncertainty, left_out)
-        report = plan(trial, tranches)
+        with _told_if_long(runs):
+            campaign = read_campaign(str(campaign_file), campaign_file.read_bytes())
+            expected = _rows(campaign, forecast_file, events_file, Defaults(conversion, average_order_minor))
+            rows, left_out = within(campaign, expected)
+            trial = Trial(campaign, rows, choose_scale(campaign, rows), runs, seed, uncertainty, left_out)
+            report = plan(trial, tranches)
         if html is not None:
             html.write_text(page(report), encoding="utf-8")
     except BadInput as error:
@@ -54,6 +61,23 @@ def run(
         # Where nothing says how wide it is, lines are as long as the widest table.
         show(report, Console() if sys.stdout.isatty() else Console(width=160))
     return ExitCode.DONE
+
+
+@contextmanager
+def _told_if_long(runs: int) -> Iterator[None]:
+    """Say once that it computes, where it has not ended within SILENT_SECONDS_MAX: a silent terminal looks hung."""
+
+    def tell() -> None:
+        print(f"voucher-ledger plan: trying each plan on {counted(runs, 'run')} of the day...", file=sys.stderr)
+
+    timer = Timer(SILENT_SECONDS_MAX, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # what it says stands above the report, never in it
 
 
 def _rows(

@@ -5,7 +5,7 @@ from html import escape
 from voucher_ledger.plan.campaign import MINUTE_MS
 from voucher_ledger.plan.chart import Series, chart
 from voucher_ledger.plan.outcome import Outcome
-from voucher_ledger.plan.render import QUANTILES, checked, measures, minutes, title
+from voucher_ledger.plan.render import QUANTILES, checked, measures, minutes, release_head, release_lines, title
 from voucher_ledger.plan.report import Report, notes
 
 _STYLE = """
@@ -67,6 +67,8 @@ def page(report: Report) -> str:
 {_table(once)}
 {_table(paced)}
 {paragraphs}
+<p>{escape(release_head(report))}</p>
+<pre class="scroll">{escape(release_lines(report), quote=False)}</pre>
 </body>
 </html>
 """

@@ -27,10 +27,19 @@ def show(report: Report, console: Console) -> None:
     for note in notes(report):
         _say(console, note)
     _say(console, "\n" + checked(report))
-    head = f"{len(report.recommended.tranches):,} tranches that sum to {report.trial.campaign.quota:,}"
-    _say(console, f'\nRecommended, for campaign.open: {head}\n"release": [')
+    _say(console, f"\n{release_head(report)}\n{release_lines(report)}")
+
+
+def release_head(report: Report) -> str:
+    """What `release_lines` are."""
+    tranches, quota = report.recommended.tranches, report.trial.campaign.quota
+    return f"Recommended, for campaign.open: {len(tranches):,} tranches that sum to {quota:,}"
+
+
+def release_lines(report: Report) -> str:
+    """The recommended release as it stands in the data of a `campaign.open`: to be pasted, a tranche a line."""
     lines = (orjson.dumps(tranche).decode() for tranche in release(report.recommended.tranches))
-    _say(console, ",\n".join(f"  {line}" for line in lines) + "\n]")
+    return '"release": [\n' + ",\n".join(f"  {line}" for line in lines) + "\n]"
 
 
 def title(report: Report) -> str:

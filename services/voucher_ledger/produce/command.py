@@ -10,18 +10,23 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
+from voucher_ledger.produce.answers import COMMANDS_AWAITED_MAX, Answers
 from voucher_ledger.produce.lines import BadLine, LineChecker, read
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.produce.progress import Progress
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import Sender, Undelivered
+from voucher_ledger.produce.wording import counted
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 
 BAD_LINES_SHOWN_MAX = 20
+UNANSWERED_SHOWN_MAX = 20
+AWAIT_SECONDS = 30.0
 # Below this a wait costs more than it evens out: the pace makes it up with the next records.
 _WAIT_SECONDS_MIN = 0.005
+_AWAITED_AT_MOST = f"--await follows {COMMANDS_AWAITED_MAX:,} at most"
 
 
 @dataclass(slots=True)
@@ -48,7 +53,7 @@ class _BadLines:
 
     def close(self) -> None:
         if self.count > BAD_LINES_SHOWN_MAX:
-            print(f"{self._name}: and {self.count - BAD_LINES_SHOWN_MAX:,} more bad lines", file=self._errors)
+            print(f"{self._name}: and {counted(self.count - BAD_LINES_SHOWN_MAX, 'more bad line')}", file=self._errors)
 
 
 def run(
@@ -59,6 +64,7 @@ def run(
     topic: str | None = None,
     skip_invalid: bool = False,
     event_time: bool = False,
+    await_seconds: float | None = None,
 ) -> int:
     """Send the commands in `source` (`-`: standard input), one JSON object a line, and await their delivery.
 
@@ -72,9 +78,12 @@ def run(
         topic: take only commands of this topic (by default the type decides).
         skip_invalid: report bad lines and go on.
         event_time: use each command's `time` as its timestamp, for topics with CreateTime.
+        await_seconds: once all are delivered, wait so long at most for their answers and print each; for at most
+            COMMANDS_AWAITED_MAX commands. None: do not wait.
 
     Returns:
-        0 all delivered; 1 a bad line or a record not delivered; 2 usage; 3 Kafka not reached.
+        0 all delivered (and answered, none refused, where answers are awaited); 1 a bad line, a record not delivered,
+        a command refused or not answered in time; 2 usage; 3 Kafka not reached.
     """
     try:
         checker = LineChecker(topic)
@@ -84,12 +93,16 @@ def run(
     name = "stdin" if str(source) == "-" else str(source)
     try:
         with nullcontext(sys.stdin.buffer) if name == "stdin" else source.open("rb") as stream:
-            if stream.seekable() and not skip_invalid and (bad := _check(name, stream, checker)):
-                return _fail(
-                    f"{name}: nothing was sent: {bad:,} bad lines (--skip-invalid sends the others)",
-                    ExitCode.CHECK_FAILED,
-                )
-            return _send(settings, name, stream, checker, pace, topic, skip_invalid, event_time)
+            if stream.seekable() and not skip_invalid:
+                commands, bad = _check(name, stream, checker)
+                if bad:
+                    return _fail(
+                        f"{name}: nothing was sent: {counted(bad, 'bad line')} (--skip-invalid sends the others)",
+                        ExitCode.CHECK_FAILED,
+                    )
+                if await_seconds is not None and commands > COMMANDS_AWAITED_MAX:
+                    return _fail(f"{name}: nothing was sent: {commands:,} commands; {_AWAITED_AT_MOST}", ExitCode.USAGE)
+            return _send(settings, name, stream, checker, pace, topic, skip_invalid, event_time, await_seconds)
     except KeyboardInterrupt:
         return _fail(f"{name}: interrupted before anything was sent", ExitCode.CHECK_FAILED)
     except OSError as error:
@@ -100,16 +113,19 @@ def run(
         return _fail(str(error), ExitCode.UNREACHABLE)
 
 
-def _check(name: str, stream: BinaryIO, checker: LineChecker) -> int:
-    """Check a whole file and go back to where it was; how many of its lines are bad."""
+def _check(name: str, stream: BinaryIO, checker: LineChecker) -> tuple[int, int]:
+    """Check a whole file and go back to where it was; how many of its lines are commands, and how many are bad."""
     start = stream.tell()
+    commands = 0
     bad_lines = _BadLines(name, sys.stderr)
     for item in read(stream, checker):
         if isinstance(item, BadLine):
             bad_lines.add(item)
+        else:
+            commands += 1
     bad_lines.close()
     stream.seek(start)
-    return bad_lines.count
+    return commands, bad_lines.count
 
 
 def _send(
@@ -121,27 +137,60 @@ def _send(
     topic: str | None,
     skip_invalid: bool,
     event_time: bool,
+    await_seconds: float | None,
 ) -> int:
-    bad_lines = _BadLines(name, sys.stderr)
-    outcome = _Outcome()
-    began_seconds = time.monotonic()
-    sender = Sender(settings, record_times=event_time)
-    sender.require_topics(list(COMMANDS_BY_TOPIC) if topic is None else [topic])
-    with Progress(stream, sys.stderr) as progress, sender:
-        try:
-            for command in _commands(read(stream, checker), bad_lines, skip_invalid):
-                sender.send([command])
-                outcome.sent[command.topic] += 1
-                progress.update(sender.accepted)
-                if (wait_seconds := pace.wait_seconds(1)) >= _WAIT_SECONDS_MIN:
-                    sender.wait(wait_seconds)
-        except Undelivered as error:
-            outcome.stopped = str(error)
-        except KeyboardInterrupt:
-            outcome.stopped = "interrupted"
-    bad_lines.close()
-    outcome.bad = bad_lines.count
-    return _report(name, sender, outcome, time.monotonic() - began_seconds, skip_invalid)
+    # Made first: an answer may be there before the delivery is reported.
+    with nullcontext() if await_seconds is None else Answers(settings) as answers:
+        bad_lines = _BadLines(name, sys.stderr)
+        outcome, interrupted = _Outcome(), False
+        began_seconds = time.monotonic()
+        sender = Sender(settings, record_times=event_time, on_delivered=answers.delivered if answers else None)
+        sender.require_topics(list(COMMANDS_BY_TOPIC) if topic is None else [topic])
+        with Progress(stream, sys.stderr) as progress, sender:
+            try:
+                for command in _commands(read(stream, checker), bad_lines, skip_invalid):
+                    if answers is not None and sender.accepted == COMMANDS_AWAITED_MAX:
+                        raise Undelivered(f"{_AWAITED_AT_MOST}: send the rest in a call of its own")
+                    sender.send([command])
+                    outcome.sent[command.topic] += 1
+                    progress.update(sender.accepted)
+                    if (wait_seconds := pace.wait_seconds(1)) >= _WAIT_SECONDS_MIN:
+                        sender.wait(wait_seconds)
+            except Undelivered as error:
+                outcome.stopped = str(error)
+            except KeyboardInterrupt:
+                outcome.stopped, interrupted = "interrupted", True
+        bad_lines.close()
+        outcome.bad = bad_lines.count
+        code = _report(name, sender, outcome, time.monotonic() - began_seconds, skip_invalid)
+        if answers is None or await_seconds is None or interrupted:
+            return code
+        return max(code, _await(name, answers, await_seconds))
+
+
+def _await(name: str, answers: Answers, seconds_max: float) -> int:
+    """Print each answer as it comes, and in the end what is missing."""
+    awaited = len(answers.unanswered)
+    refused = 0
+    try:
+        for answer in answers.await_all(seconds_max):
+            refused += answer.refused
+            print(answer, flush=True)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted while waiting for answers", file=sys.stderr)
+    missing = list(answers.unanswered)
+    print(f"{awaited - len(missing):,} of {awaited:,} answered, {refused:,} of them refused")
+    for place in missing[:UNANSWERED_SHOWN_MAX]:
+        print(f"not answered: {place}", file=sys.stderr)
+    if missing:
+        return _fail(
+            f"{name}: {len(missing):,} not answered within {seconds_max:g} s: they are delivered, and are decided once "
+            "the processors of their room come to them (`voucher-ledger status`)",
+            ExitCode.CHECK_FAILED,
+        )
+    if refused:
+        return _fail(f"{name}: {refused:,} refused: they changed nothing", ExitCode.CHECK_FAILED)
+    return ExitCode.DONE
 
 
 def _commands(
@@ -163,14 +212,14 @@ def _report(name: str, sender: Sender, outcome: _Outcome, seconds: float, skip_i
     by_topic = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(outcome.sent.items())) or "none"
     per_second = delivered / max(seconds, 0.001)
     print(
-        f"{delivered:,} commands delivered ({by_topic}) in {seconds:.1f} s, {per_second:,.0f} a second; "
-        f"{sender.failed:,} not delivered, {outcome.bad:,} bad lines"
+        f"{counted(delivered, 'command')} delivered ({by_topic}) in {seconds:.1f} s, {per_second:,.0f} a second; "
+        f"{sender.failed:,} not delivered, {counted(outcome.bad, 'bad line')}"
     )
     if outcome.stopped is not None:
         return _fail(f"{name}: stopped early: {outcome.stopped}", ExitCode.CHECK_FAILED)
     if sender.failed:
         return _fail(
-            f"{name}: {sender.failed:,} commands were not delivered; send the file again: what was accepted "
+            f"{name}: {counted(sender.failed, 'command')} not delivered; send the file again: what was accepted "
             "before is answered as a duplicate",
             ExitCode.CHECK_FAILED,
         )

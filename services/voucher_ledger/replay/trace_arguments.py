@@ -27,6 +27,8 @@ def trace(
     An [bold]event id[/] is that of any event (`claim.commands/3/17/0`), or the place of a command or dead letter
     without the index: shown is that command, and the chain of the voucher that it moved.
 
+    Of a user who stands in a waiting room the place in line is told too: campaign, partition, position, since when.
+
     In the ledger, vouchers and orders are found by their keys; orders and transfers of a voucher by a scan of the
     tables (some seconds for ten million rows, 10 minutes at most). Nothing is changed and no row is locked. The role
     voucher_ledger_reader may run it.

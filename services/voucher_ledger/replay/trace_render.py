@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.produce.wording import counted
 from voucher_ledger.replay.trace import Step, Trace
 from voucher_ledger.replay.trace_subject import Row
 
@@ -18,6 +19,7 @@ _UNSAID = frozenset(["command_id", "duplicate"])
 _COLUMNS = {
     "vouchers": ["voucher_id", "user_id", "campaign_id", "state", "face_value_minor", "granted_at", "expires_at"],
     "orders": ["order_id", "voucher_id", "state", "category", "amount_minor", "discount_minor", "expires_at"],
+    "waiting": ["campaign_id", "partition", "queue_position", "queued_at"],
     "payments": ["payment_id", "order_id", "state", "paid_minor", "discount_minor", "refunded_minor", "settled_at"],
 }
 
@@ -32,6 +34,7 @@ def to_json(trace: Trace) -> str:
             "vouchers": subject.vouchers,
             "orders": subject.orders,
             "payments": subject.payments,
+            "waiting": subject.waiting,
             "steps": [
                 {
                     "cause": "/".join(map(str, step.cause)),
@@ -52,9 +55,10 @@ def to_json(trace: Trace) -> str:
 def show(trace: Trace, console: Console) -> None:
     """Print what the ledger holds now, and below it what happened, in the order of the commands' times."""
     subject = trace.subject
-    for title, rows in (("vouchers", subject.vouchers), ("orders", subject.orders), ("payments", subject.payments)):
+    for title, columns in _COLUMNS.items():
+        rows: Iterable[Row] = getattr(subject, title)
         if rows:
-            console.print(_table(f"{title} now", rows, _COLUMNS[title]))
+            console.print(_table(f"{title} now", rows, columns))
     table = Table(title=f"what happened to {subject.kind} {escape(subject.key)}", title_justify="left")
     table.add_column("when", no_wrap=True)
     table.add_column("what", no_wrap=True)
@@ -65,7 +69,7 @@ def show(trace: Trace, console: Console) -> None:
         table.add_section()
     console.print(table)
     if trace.left_out:
-        console.print(f"{trace.left_out:,} more commands are left out: see --max", highlight=False)
+        console.print(f"{counted(trace.left_out, 'more command')} left out: see --max", highlight=False)
 
 
 def _lines(step: Step) -> Iterable[tuple[str, str, str]]:

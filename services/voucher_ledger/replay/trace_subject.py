@@ -43,6 +43,7 @@ ORDER BY at, transfer_id"""
 _TRANSFERS_OF_CAUSE = """
 SELECT * FROM ledger.transfer WHERE cause_topic = %s AND cause_partition = %s AND cause_offset = %s
 ORDER BY transfer_id"""
+_WAITING = "SELECT * FROM ledger.waiting WHERE user_id = %s ORDER BY queued_at, campaign_id, partition"
 _POSITIONS = "SELECT topic, partition, next_offset FROM ledger.position"
 
 
@@ -52,7 +53,9 @@ class UnknownSubject(Exception):
 
 @dataclass(slots=True)
 class Subject:
-    """What is traced: `kind` is voucher, order, user or event. Rows have the columns of their views in `ledger`."""
+    """What is traced: `kind` is voucher, order, user or event. Rows have the columns of their views in `ledger`;
+    `waiting` are a user's places in waiting rooms now.
+    """
 
     kind: str
     key: str
@@ -60,6 +63,7 @@ class Subject:
     orders: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
     transfers: list[Row] = field(default_factory=list)
+    waiting: list[Row] = field(default_factory=list)
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
     cause: Cause | None = None
 
@@ -69,8 +73,8 @@ class Subject:
         return list(dict.fromkeys(found if self.cause is None else [self.cause, *found]))
 
     def user_ids(self) -> set[str]:
-        """Whose vouchers and orders these are."""
-        return {row["user_id"] for row in (*self.vouchers, *self.orders)}
+        """Whose vouchers, orders and places in a line these are."""
+        return {row["user_id"] for row in (*self.vouchers, *self.orders, *self.waiting)}
 
 
 def find(connection: psycopg.Connection, key: str) -> Subject:
@@ -101,7 +105,9 @@ def _find(cursor: psycopg.Cursor[dict[str, Any]], key: str) -> Subject:
             subject.vouchers = _rows(cursor, _VOUCHERS_BY[kind], key)
         if kind == "order" or subject.vouchers:
             subject.orders = _rows(cursor, _ORDERS_BY[kind], key)
-        if subject.vouchers or subject.orders:
+        if kind == "user":
+            subject.waiting = _rows(cursor, _WAITING, key)
+        if subject.vouchers or subject.orders or subject.waiting:
             return _complete(cursor, subject)
     raise UnknownSubject(f"the ledger has no voucher, order or user {key!r}, and it is no event's id")
 

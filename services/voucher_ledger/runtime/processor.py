@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.metrics.observer import Observer
@@ -108,7 +109,9 @@ def run(
     gc.set_threshold(GARBAGE_OBJECTS_MAX, 20, 20)
     decoder = CommandDecoder(room.command_topic)
     held = Instance(settings, room.name, instance)
-    log.info("started", room=room.name, instance=held.name)
+    # A renewed instance has the same name.
+    who = log.bind(room=room.name, instance=held.name)
+    who.info("started")
     attempt = 0
     # A first start that can't reach anything fails.
     session = Session(settings, room, held.name, decoder, windows, observer)
@@ -120,7 +123,7 @@ def run(
             except SessionLost as error:
                 observer.session_lost(error)
                 attempt = 0 if session.batches else attempt
-                attempt = _again(error, attempt, settings, stopping)
+                attempt = _again(who, error, attempt, settings, stopping)
             finally:
                 session.close()
             while not stopping.is_set():
@@ -129,14 +132,14 @@ def run(
                     session = Session(settings, room, held.name, decoder, windows, observer)
                     break
                 except NotSetUp as error:
-                    attempt = _again(lost_setup(error), attempt, settings, stopping)
+                    attempt = _again(who, lost_setup(error), attempt, settings, stopping)
                 except (Unreachable, SessionLost) as error:
-                    attempt = _again(error, attempt, settings, stopping)
+                    attempt = _again(who, error, attempt, settings, stopping)
             if stopping.is_set():
                 return
     finally:
         held.close()
-        log.info("stopped", room=room.name, instance=held.name)
+        who.info("stopped")
 
 
 def lost_setup(error: NotSetUp) -> SessionLost:
@@ -148,10 +151,15 @@ def lost_setup(error: NotSetUp) -> SessionLost:
     return lost
 
 
-def _again(error: Exception, attempt: int, settings: Settings, stopping: threading.Event) -> int:
-    """Wait before the next session, longer each time; the attempts used. Raises `error` after the last."""
+def _again(
+    who: FilteringBoundLogger, error: Exception, attempt: int, settings: Settings, stopping: threading.Event
+) -> int:
+    """Wait before the next session, longer each time; the attempts used. `who` is the log of this room and instance.
+
+    Raises `error` after the last.
+    """
     if attempt + 1 >= settings.attempts_max:
         raise error
-    log.warning("session lost, starting another", attempt=attempt + 1, cause=str(error))
+    who.warning("session lost, starting another", attempt=attempt + 1, cause=str(error))
     stopping.wait(min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2**attempt))
     return attempt + 1

@@ -22,7 +22,8 @@ from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config, group_of
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
-from voucher_ledger.status.snapshot import Balance, PartitionStatus, Snapshot
+from voucher_ledger.status.campaigns import read_campaigns
+from voucher_ledger.status.snapshot import Balance, CampaignStatus, PartitionStatus, Snapshot
 
 # The ages of waiting records are worth so long a wait; what was not read by then is shown as unknown.
 AGES_SECONDS_MAX = 1.0
@@ -81,7 +82,7 @@ class Reader:
             Unreachable: Kafka or Postgres does not answer.
             NotSetUp: a command topic or the ledger's tables do not exist.
         """
-        positions, balances = self._ledger()
+        positions, balances, campaigns, campaigns_more = self._ledger()
         try:
             places = self._places()
             published = published_offsets(self._admin)
@@ -109,18 +110,19 @@ class Reader:
                     instance=position.instance if position else None,
                 )
             )
-        return Snapshot(time.time_ns() // 1_000_000, partitions, balances)
+        return Snapshot(time.time_ns() // 1_000_000, partitions, balances, campaigns, campaigns_more)
 
-    def _ledger(self) -> tuple[dict[Place, _Position], list[Balance]]:
+    def _ledger(self) -> tuple[dict[Place, _Position], list[Balance], list[CampaignStatus], int]:
         try:
             with self._connection.transaction():
                 positions = {(row[0], row[1]): _Position(*row[2:]) for row in self._connection.execute(_POSITIONS)}
                 balances = [Balance(*row) for row in self._connection.execute(_BALANCES)]
+                campaigns, campaigns_more = read_campaigns(self._connection, balances)
         except psycopg.ProgrammingError as error:
             raise without_tables(error) from error
         except psycopg.OperationalError as error:
             raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
-        return positions, balances
+        return positions, balances, campaigns, campaigns_more
 
     def _places(self) -> list[Place]:
         topics = known_topics(self._admin, self._kafka, [*ROOM_BY_COMMAND_TOPIC], self._troubles)

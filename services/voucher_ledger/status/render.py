@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voucher_ledger.core.clock import rfc3339
-from voucher_ledger.status.snapshot import VOUCHER, Balance, PartitionStatus, Snapshot
+from voucher_ledger.status.snapshot import VOUCHER, Balance, CampaignStatus, PartitionStatus, Snapshot
 
 
 def _number(value: int | None) -> str:
@@ -95,6 +95,39 @@ def balances_rows(balances: Iterable[Balance]) -> list[Sequence[str]]:
     return found
 
 
+def campaigns_table(campaigns: Iterable[CampaignStatus]) -> Table:
+    """One row a campaign, in vouchers and UTC."""
+    table = Table(title="Campaigns", box=SIMPLE, padding=(0, 1))
+    table.add_column("campaign", overflow="fold")
+    table.add_column("state")
+    for name in ("quota", "granted", "claimable now"):
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("next tranche", overflow="fold")
+    table.add_column("waiting", justify="right", overflow="fold")
+    table.add_column("oldest since", overflow="fold")
+    table.add_column("ends_at", overflow="fold")
+    for campaign in campaigns:
+        tranche, since_ms = campaign.next_tranche, campaign.waiting_since_ms
+        table.add_row(
+            escape(campaign.campaign_id),
+            campaign.state,
+            f"{campaign.quota:,}",
+            f"{campaign.granted:,}",
+            f"{campaign.claimable:,}",
+            "-" if tranche is None else f"{tranche.quota:,} at {_moment(tranche.at_ms)}",
+            f"{campaign.waiting:,}",
+            "-" if since_ms is None else _moment(since_ms),
+            _moment(campaign.ends_at_ms),
+            style="yellow" if campaign.waiting else "",
+        )
+    return table
+
+
+def _moment(time_ms: int) -> str:
+    """To the second: milliseconds would cost a narrow terminal another line."""
+    return f"{rfc3339(time_ms)[:19]}Z"
+
+
 def _totals(snapshot: Snapshot) -> str:
     return (
         f"{snapshot.lag_records:,} records waiting, the oldest for {_seconds(snapshot.lag_seconds)} s; "
@@ -105,14 +138,23 @@ def _totals(snapshot: Snapshot) -> str:
 def tables(snapshot: Snapshot) -> Group:
     """Everything, with a line of totals last: on a terminal it stands above the next prompt."""
     balances = balances_table(balances_rows(snapshot.balances), title="Balances")
-    totals = f"{rfc3339(snapshot.at_ms)}: {_totals(snapshot)}"
-    return Group(positions_table(snapshot.partitions), balances, totals)
+    more = snapshot.campaigns_more
+    return Group(
+        positions_table(snapshot.partitions),
+        balances,
+        campaigns_table(snapshot.campaigns),
+        *([f" and {more:,} more campaigns, which run at another time or ended longer ago", ""] if more else []),
+        f"{rfc3339(snapshot.at_ms)}: {_totals(snapshot)}",
+    )
 
 
 def screen(snapshot: Snapshot, console: Console) -> Group:
-    """What fits the terminal that is watched: the totals first, a row a topic, then as many balances as have room."""
+    """What fits the terminal that is watched: the totals first, a row a topic, then as many balances as have room, and
+    below them the campaigns where all of them have.
+    """
     balances = balances_rows(snapshot.balances)
     shown = min(len(balances), console.height)
+    campaigns: list[RenderableType] = [campaigns_table(snapshot.campaigns)] if snapshot.campaigns else []
     while True:
         more = len(balances) - shown
         parts: list[RenderableType] = [
@@ -122,8 +164,12 @@ def screen(snapshot: Snapshot, console: Console) -> Group:
             "",
             balances_table(balances[:shown]),
             *([f" and {more:,} more rows, which `voucher-ledger status` shows"] if more else []),
+            *campaigns,
         ]
         # Rendered to be counted: a long campaign's id, say, takes several lines.
-        if not shown or len(console.render_lines(Group(*parts), pad=False)) <= console.height:
+        if (not shown and not campaigns) or len(console.render_lines(Group(*parts), pad=False)) <= console.height:
             return Group(*parts)
-        shown -= 1
+        if campaigns:
+            campaigns = []
+        else:
+            shown -= 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import orjson
 
@@ -60,12 +61,57 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Tranche:
+    """`quota` vouchers that become claimable at `at_ms` (milliseconds since 1970)."""
+
+    at_ms: int
+    quota: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignStatus:
+    """A campaign at this moment, in vouchers. `state` is open, paused or closed, and may be open past `ends_at_ms`.
+
+    `granted` are out: granted, held or spent. `claimable` is what the next claims would get: 0 while the campaign is
+    not open or not in its time. `waiting` is how many stand in its lines, and `waiting_since_ms` since when the first
+    does (None: nobody waits). Times are milliseconds since 1970.
+    """
+
+    campaign_id: str
+    state: str
+    quota: int
+    granted: int
+    claimable: int
+    next_tranche: Tranche | None
+    waiting: int
+    waiting_since_ms: int | None
+    ends_at_ms: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: times as RFC 3339."""
+        tranche, since_ms = self.next_tranche, self.waiting_since_ms
+        return {
+            "campaign_id": self.campaign_id,
+            "state": self.state,
+            "quota": self.quota,
+            "granted": self.granted,
+            "claimable": self.claimable,
+            "next_tranche": None if tranche is None else {"at": rfc3339(tranche.at_ms), "quota": tranche.quota},
+            "waiting": self.waiting,
+            "waiting_since": None if since_ms is None else rfc3339(since_ms),
+            "ends_at": rfc3339(self.ends_at_ms),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything, at `at_ms` (milliseconds since 1970)."""
+    """Everything, at `at_ms` (milliseconds since 1970); of the campaigns `campaigns_more` are left out."""
 
     at_ms: int
     partitions: Sequence[PartitionStatus]
     balances: Sequence[Balance]
+    campaigns: Sequence[CampaignStatus] = ()
+    campaigns_more: int = 0
 
     @property
     def lag_records(self) -> int:
@@ -97,6 +143,8 @@ class Snapshot:
                 "lag_records": self.lag_records,
                 "lag_seconds": self.lag_seconds,
                 "dead_letters": self.dead_letters,
+                "campaigns": [campaign.to_dict() for campaign in self.campaigns],
+                "campaigns_more": self.campaigns_more,
                 "partitions": partitions,
                 "balances": [asdict(balance) for balance in self.balances],
             }

@@ -1,0 +1,43 @@
+"""What a trace shows of a user who stands in a waiting room."""
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from voucher_ledger.replay.trace import Trace
+from voucher_ledger.replay.trace_render import show, to_json
+from voucher_ledger.replay.trace_subject import Subject
+
+PLACE = {
+    "campaign_id": "[/grey]",
+    "user_id": "ana",
+    "partition": 5,
+    "queue_position": 1_234,
+    "queued_at": datetime(2026, 2, 6, tzinfo=UTC),
+}
+
+
+def test_who_waits_is_told_where_and_since_when() -> None:
+    subject = Subject("user", "ana", waiting=[PLACE])
+    console = Console(file=io.StringIO(), width=160)
+    show(Trace(subject, [], 0), console)
+    written: Any = console.file
+    shown = written.getvalue()
+    assert "waiting now" in shown
+    row = next(line for line in shown.splitlines() if "[/grey]" in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["[/grey]", "5", "1,234", "2026-02-06T00:00:00.000Z"]
+    (told,) = json.loads(to_json(Trace(subject, [], 0)))["waiting"]
+    assert (told["partition"], told["queue_position"]) == (5, 1_234)
+    assert subject.user_ids() == {"ana"}
+
+
+@pytest.mark.parametrize(("left_out", "told"), [(1, "1 more command left out"), (2, "2 more commands left out")])
+def test_what_is_left_out_is_counted(left_out: int, told: str) -> None:
+    console = Console(file=io.StringIO(), width=160)
+    show(Trace(Subject("user", "ana"), [], left_out), console)
+    written: Any = console.file
+    assert told in written.getvalue()
