@@ -7,6 +7,7 @@ from typing import Any
 from voucher_ledger.monitor.alerts import Standing
 from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of, empty
 from voucher_ledger.monitor.burn_down import burn_down, minute_starts
+from voucher_ledger.monitor.facts import Facts
 from voucher_ledger.monitor.forecast import GRANTED
 from voucher_ledger.monitor.outlook import RESERVED, Buckets, Outlook
 from voucher_ledger.monitor.windows import per_second
@@ -40,7 +41,7 @@ def in_full(outlook: Outlook, buckets: Buckets) -> Json:
     """All of one campaign. Times are seconds since 1970, money is in minor units, rates are per second."""
     return {
         **in_short(outlook),
-        "facts": None if outlook.facts is None else asdict(outlook.facts),
+        "facts": None if outlook.facts is None else facts_json(outlook.facts),
         "first_demand": outlook.first_demand,
         "rates": None if outlook.rates is None else outlook.rates._asdict(),
         "cards_end": None if outlook.cards_end is None else outlook.cards_end._asdict(),
@@ -59,6 +60,11 @@ def in_full(outlook: Outlook, buckets: Buckets) -> Json:
         if outlook.reconciliation is None
         else {**asdict(outlook.reconciliation), "difference": outlook.reconciliation.difference},
     }
+
+
+def facts_json(facts: Facts) -> Json:
+    """A campaign's facts; orjson takes no named tuple, and `asdict` leaves them as they are."""
+    return {**asdict(facts), "tranches": [tranche._asdict() for tranche in facts.tranches]}
 
 
 def recent_curve(buckets: Buckets, moment: int, first_demand: int) -> Json:

@@ -137,7 +137,7 @@ const choices = (state) => {
 const show = (state) => {
   choices(state);
   const one = state.campaign;
-  const problem = state.not_ready || (state.problem && `The ledger cannot be read: ${state.problem}`);
+  const problem = state.not_ready || state.campaign_problem || (state.problem && `The ledger cannot be read: ${state.problem}`);
   here("trouble").hidden = !problem;
   here("trouble").textContent = problem || "";
   here("alerts").replaceChildren(...alerts(state));
@@ -145,7 +145,7 @@ const show = (state) => {
     element("th", "", lag.topic.replace(".commands", "")), element("td", "", whole(lag.records)), element("td", "", lag.seconds === null ? "?" : duration(lag.seconds))))));
   here("books").replaceChildren(books(one));
   document.body.dataset.asOf = one ? one.as_of : "";
-  if (!one) { here("tiles").replaceChildren(element("p", "nothing", "No campaign has demand yet.")); Charts.clear("demand"); Charts.clear("burn-down"); return; }
+  if (!one) { here("tiles").replaceChildren(element("p", "nothing", state.campaign_problem || "No campaign has demand yet.")); Charts.clear("demand"); Charts.clear("burn-down"); return; }
   here("tiles").replaceChildren(...tiles(one, state));
   breakdowns(one);
   here("crossing").replaceChildren(...crossing(state.crossing));
