@@ -57,7 +57,7 @@ class LedgerReader:
         return Reading(time.time(), facts, lags(snapshot.partitions))
 
     def _connected(self) -> tuple[psycopg.Connection, Reader]:
-        # The clients of Kafka are kept, whatever happens: made anew while a broker was away, they crashed the process.
+        # The clients of Kafka are kept, whatever happens: they find its brokers again by themselves (status.offsets).
         if self._connection is None or self._connection.closed:
             self._connection = postgres.connect(self._settings.postgres, application="monitor", role=READER_ROLE)
             if self._reader is not None:
