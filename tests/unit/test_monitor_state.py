@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from tests.unit.demand_given import START, facts, kept_after, row, seen
+from tests.unit.demand_given import FACE_MINOR, START, facts, kept_after, row, seen
 from tests.unit.test_monitor_watch import Given
 from voucher_ledger.monitor import view
 from voucher_ledger.monitor import web as monitor_web
@@ -69,3 +69,15 @@ def test_a_campaign_that_cannot_be_shown_takes_no_other_from_the_page(monkeypatc
     assert (third["campaign"], third["campaign_problem"]) == ({"drawn": True}, None)
     failures = [one for one in logged if one["log_level"] == "error"]
     assert [(one["campaign"], one["exc_info"]) for one in failures] == [("grey", True)], "with its traceback, once"
+
+
+def test_the_page_tells_what_can_be_claimed_when_more_comes_and_who_waits() -> None:
+    told = facts(tranches=TRANCHES, cards_left=500, cards_out=500, waiting=7, waiting_since=START + 40.0)
+    rows = [row(0, count=500)]
+    assert view.in_full(seen(*rows, facts=told, at=100), kept_after(*rows))["release"] == {
+        "claimable": 100, "next": {"at": START + 3_600, "quota": 400}, "waiting": 7, "waiting_seconds": 60.0
+    }  # fmt: skip
+    later = view.release(told, START + 3_600)
+    assert (later["claimable"], later["next"]) == (500, None)
+    poor = view.release(facts(budget_left_minor=3 * FACE_MINOR), START)
+    assert (poor["claimable"], poor["waiting"], poor["waiting_seconds"]) == (3, 0, None)

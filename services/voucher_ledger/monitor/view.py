@@ -42,6 +42,7 @@ def in_full(outlook: Outlook, buckets: Buckets) -> Json:
     return {
         **in_short(outlook),
         "facts": None if outlook.facts is None else facts_json(outlook.facts),
+        "release": None if outlook.facts is None else release(outlook.facts, outlook.as_of),
         "first_demand": outlook.first_demand,
         "rates": None if outlook.rates is None else outlook.rates._asdict(),
         "cards_end": None if outlook.cards_end is None else outlook.cards_end._asdict(),
@@ -65,6 +66,18 @@ def in_full(outlook: Outlook, buckets: Buckets) -> Json:
 def facts_json(facts: Facts) -> Json:
     """A campaign's facts; orjson takes no named tuple, and `asdict` leaves them as they are."""
     return {**asdict(facts), "tranches": [tranche._asdict() for tranche in facts.tranches]}
+
+
+def release(facts: Facts, as_of: int) -> Json:
+    """Cards that can be claimed now (released, and paid for by the budget), the next tranche, and who waits."""
+    supply = facts.supply(as_of)
+    return {
+        "claimable": min(supply.claimable, facts.affordable),
+        "next": supply.coming[0]._asdict() if supply.coming else None,
+        "waiting": facts.waiting,
+        # A simulation gives out times to come: there nobody has waited yet.
+        "waiting_seconds": None if facts.waiting_since is None else max(0.0, as_of - facts.waiting_since),
+    }
 
 
 def recent_curve(buckets: Buckets, moment: int, first_demand: int) -> Json:

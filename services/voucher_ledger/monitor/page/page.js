@@ -39,6 +39,18 @@ const ending = (end, facts, asOf, left, other) => {
   return [`in ${until(end.middle)}`, `${until(end.early)} to ${until(end.late)}`, early ? "critical" : ""];
 };
 
+// Only of a campaign that is paced or where somebody waits: of another, what is left can be claimed.
+const releases = (one) => {
+  const found = one.release;
+  if (!found || (!one.facts.tranches.length && !found.waiting)) return [];
+  const next = found.next;
+  return [
+    tile("Claimable now", whole(found.claimable), "released, of the cards left", found.claimable || !next ? "" : "warning"),
+    tile("Next tranche", next ? whole(next.quota) : "none", next ? `in ${duration(next.at - one.as_of)}, at ${Charts.clock(next.at)}` : "all is released"),
+    tile("Waiting", whole(found.waiting), found.waiting ? `the first for ${duration(found.waiting_seconds)}` : "nobody waits"),
+  ];
+};
+
 const tiles = (one, state) => {
   const facts = one.facts;
   const affordable = facts && Math.floor(facts.budget_left_minor / facts.face_value_minor);
@@ -49,6 +61,7 @@ const tiles = (one, state) => {
   const used = facts && facts.budget_minor ? 1 - (facts.budget_left_minor - facts.overspent_minor) / facts.budget_minor : null;
   return [
     tile("Cards left", facts ? whole(facts.cards_left) : "–", facts ? `of ${whole(facts.quota)}; plan ${whole(facts.quota - one.planned_granted)}` : ""),
+    ...releases(one),
     tile("Cards end", cards, cardsNote, cardsLevel),
     tile("Budget ends", budget, budgetNote, budgetLevel),
     tile("Budget used", used === null ? "–" : percent(used), facts ? `${money(facts.budget_left_minor)} ${facts.currency} left` : "",
