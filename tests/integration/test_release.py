@@ -6,6 +6,8 @@ import pytest
 
 from tests.integration.commands import FACE_MINOR, claim, envelope
 from tests.integration.world import World
+from voucher_ledger.monitor.forecast import Tranche
+from voucher_ledger.monitor.ledger import LedgerReader
 
 pytestmark = pytest.mark.integration
 
@@ -23,6 +25,7 @@ def test_cards_of_a_tranche_to_come_are_not_given_away(world: World) -> None:
     first = answers(world, range(80))
     assert first.count(None) == 10
     assert set(first) == {None, ("not_released", f"{later[:-1]}.000Z")}
+    assert shown(world) == (30, 0, Tranche(int(now.timestamp()) + 3_600, 30))
 
     top_up = {"campaign_id": "grey", "quota": 3, "budget_minor": 0, "approved_by": "finance", "reason": "gone"}
     world.send("campaign.commands", [envelope("campaign.top_up", "top-1", top_up)])
@@ -30,6 +33,18 @@ def test_cards_of_a_tranche_to_come_are_not_given_away(world: World) -> None:
     world.outcomes("campaign", 2)
     assert answers(world, range(80, 160)).count(None) == 3
     assert world.faults() == []
+
+
+def shown(world: World) -> tuple[int, int, Tranche]:
+    """As the monitor reads the campaign: cards left, those that can be claimed now, and the next tranche."""
+    reader = LedgerReader(world.settings)
+    try:
+        reading = reader.read()
+    finally:
+        reader.close()
+    facts = reading.campaigns["grey"]
+    supply = facts.supply(int(reading.read_at))
+    return facts.cards_left, supply.claimable, supply.coming[0]
 
 
 def answers(world: World, users: range) -> list[tuple[str, str] | None]:

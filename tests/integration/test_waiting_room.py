@@ -9,6 +9,7 @@ import pytest
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import FACE_MINOR, claim, envelope
 from tests.integration.world import World
+from voucher_ledger.monitor.ledger import LedgerReader
 from voucher_ledger.sweeper import run
 
 pytestmark = pytest.mark.integration
@@ -74,6 +75,14 @@ def test_who_waits_is_served_in_turn_while_processors_die_and_told_at_the_end(wo
     assert all(
         [queued[name]["queue_position"] for name in line] == [*range(1, len(line) + 1)] for line in lines.values()
     )
+
+    reader = LedgerReader(world.settings)
+    shown = reader.read().campaigns["grey"]
+    reader.close()
+    oldest = world.connection.execute(
+        "SELECT extract(epoch FROM min(queued_at))::float8 FROM ledger.waiting"
+    ).fetchone()
+    assert (shown.waiting, (shown.waiting_since,)) == (USERS - CARDS, oldest)
 
     change(world, "top_up", 2, quota=MORE, budget_minor=0)
     sweeper = Sweeper(world)

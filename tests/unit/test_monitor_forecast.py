@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.unit.demand_given import START, facts, given_out, kept_after, row, seen
+from tests.unit.demand_given import FACE_MINOR, START, facts, given_out, kept_after, row, seen
 from voucher_ledger.monitor import forecast, outlook, windows
+from voucher_ledger.monitor.alerts import conditions
 from voucher_ledger.monitor.buckets import count_of
 from voucher_ledger.monitor.burn_down import burn_down
-from voucher_ledger.monitor.forecast import Ends, Plan, Rates, Tranche
+from voucher_ledger.monitor.forecast import Ends, Plan, Rates, Supply, Tranche
 
 DAY = 86_400
 
@@ -87,6 +88,32 @@ def test_nothing_ends_that_is_not_used_and_what_is_gone_is_gone() -> None:
     poor = seen(*[row(at, count=10) for at in range(99)], facts=no_money, at=99)
     assert poor.cards_end is None, "without money no card is granted"
     assert poor.budget_end == Ends(*[float(START + 99)] * 3)
+
+
+def test_what_is_not_released_yet_does_not_end_before_its_tranche() -> None:
+    tranches = (Tranche(START, 30), Tranche(START + 600, 10), Tranche(START + 3_000, 20))
+    told = facts(
+        quota=60, cards_left=30, cards_out=30, tranches=tranches, ends_at=START + 3_400,
+        budget_minor=60 * FACE_MINOR, budget_left_minor=30 * FACE_MINOR,
+    )  # fmt: skip
+    found = seen(*[row(at, count=2) for at in range(0, 300, 20)], facts=told, at=300)
+    assert found.cards_end == pytest.approx(Ends(*[START + 3_200.0] * 3), rel=0, abs=1e-3)
+    assert found.budget_end == found.cards_end, "money waits for cards"
+    assert [one for one in conditions(found) if one.key.alert == "ends_before_plan"] == []
+    curves = burn_down({}, found)
+    assert curves is not None
+    assert [left for at, left in zip(curves["at"], curves["middle"], strict=True) if at < START + 600] == [30.0] * sum(
+        at < START + 600 for at in curves["at"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "rate", "end"), [(15, 1.0, 15), (25, 1.0, 105), (45, 1.0, 1_005), (70, 1.0, 1_030), (45, 0.01, 4_500)]
+)
+def test_ends_are_handed_over_from_tranche_to_tranche(left: int, rate: float, end: int) -> None:
+    supply = Supply(20, (Tranche(100, 20), Tranche(1_000, 10)))
+    assert forecast.ends(left, Rates(rate, rate, rate), 0, supply).middle == pytest.approx(end)
+    assert forecast.granted_by(end, rate, 0, supply) == pytest.approx(min(left, 50))
 
 
 @pytest.mark.parametrize(("at", "planned"), [(-5, 0), (0, 0), (150, 150), (300, 300), (900, 300)])

@@ -16,7 +16,6 @@ from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.runtime.kafka import group_of
 from voucher_ledger.runtime.settings import Settings
-from voucher_ledger.status.read import published_offsets
 
 SETTINGS = Settings(kafka="nowhere:1", postgres="host=nowhere")
 
@@ -78,12 +77,6 @@ def test_a_processor_that_publishes_is_waited_for_and_never_left_out(
             return
         with pytest.raises(Refused, match=refusal):
             compare_with_groups(SETTINGS, source(spill, next_offset))
-
-
-def test_status_leaves_out_what_is_just_being_committed() -> None:
-    groups: Any = Groups(1)
-    assert published_offsets(groups) == {}
-    assert published_offsets(groups) == {("claim.commands", 0): 7}
 
 
 def campaign_event(type_: str, partition: int, offset: int, time_ms: int, campaign_id: str = "c") -> dict[str, Any]:

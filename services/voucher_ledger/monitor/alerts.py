@@ -94,7 +94,7 @@ def _ends_before_plan(outlook: Outlook) -> Iterator[Condition]:
     slack = max(EARLY_SECONDS_MIN, EARLY_SHARE * (facts.ends_at - facts.starts_at))
     for subject, left, end in (
         ("cards", facts.cards_left, outlook.cards_end),
-        ("budget", facts.budget_left_minor // facts.face_value_minor, outlook.budget_end),
+        ("budget", facts.affordable, outlook.budget_end),
     ):
         moment = float(outlook.as_of) if left == 0 else end.middle if end is not None else None
         if moment is None or facts.ends_at - moment <= slack:

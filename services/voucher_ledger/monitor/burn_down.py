@@ -6,7 +6,7 @@ from typing import Any
 
 from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of
 from voucher_ledger.monitor.facts import Facts
-from voucher_ledger.monitor.forecast import EXPIRED, GRANTED
+from voucher_ledger.monitor.forecast import EXPIRED, GRANTED, granted_by
 from voucher_ledger.monitor.outlook import Buckets, Outlook
 
 STEPS_AHEAD = 48
@@ -25,7 +25,7 @@ def burn_down(buckets: Buckets, outlook: Outlook) -> dict[str, list[Any]] | None
         return None
     past, left = _past(buckets.get("minute", {}), outlook.as_of, facts)
     ahead = _ahead(outlook, facts, past[0])
-    plan = facts.plan()
+    plan, supply = facts.plan(), facts.supply(outlook.as_of)
     curves: dict[str, list[Any]] = {
         "at": [*past, *ahead],
         "left": [*left, *(None for _ in ahead)],
@@ -37,7 +37,7 @@ def burn_down(buckets: Buckets, outlook: Outlook) -> dict[str, list[Any]] | None
         curves[name] = [
             *behind,
             *(
-                None if rate is None else max(0.0, facts.cards_left - max(0.0, rate) * (at - outlook.as_of))
+                None if rate is None else facts.cards_left - granted_by(at, max(0.0, rate), outlook.as_of, supply)
                 for at in (outlook.as_of, *ahead)
             ),
         ]

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
-from voucher_ledger.monitor.forecast import Plan, Tranche
+from voucher_ledger.monitor.forecast import Plan, Supply, Tranche
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Times in seconds since 1970; cards and money (minor units of `currency`) as they stood when read.
 
-    `quota` and `budget_minor` hold what top-ups added; `cards_out` are those in granted, held and spent.
+    `quota` and `budget_minor` hold what top-ups added; `cards_out` are those in granted, held and spent. `waiting`
+    users are in the waiting room, the first of them since `waiting_since` (None where nobody waits).
     """
 
     campaign_id: str
@@ -26,10 +27,22 @@ class Facts:
     budget_minor: int
     budget_left_minor: int
     overspent_minor: int
+    waiting: int = 0
+    waiting_since: float | None = None
 
     def plan(self) -> Plan:
         """What the campaign means to have given out by when."""
         return Plan(self.quota, self.starts_at, self.ends_at, self.tranches)
+
+    @property
+    def affordable(self) -> int:
+        """Cards that the budget left pays for."""
+        return self.budget_left_minor // self.face_value_minor
+
+    def supply(self, at: int) -> Supply:
+        """What is released at `at` of the cards left, and the tranches after it."""
+        coming = tuple(tranche for tranche in self.tranches if tranche.at > at)
+        return Supply(max(0, self.cards_left - sum(tranche.quota for tranche in coming)), coming)
 
     @property
     def budget_used_share(self) -> float:

@@ -46,6 +46,13 @@ class Tranche(NamedTuple):
     quota: int
 
 
+class Supply(NamedTuple):
+    """Cards that are `claimable` now, and the tranches `coming` later, in order of time."""
+
+    claimable: int
+    coming: tuple[Tranche, ...]
+
+
 def rates(minutes: Buckets, as_of: int, begins_at: int) -> Rates | None:
     """The trend at `as_of` of what is granted from `begins_at` on; None before there are WINDOWS_MIN windows of it.
 
@@ -63,9 +70,20 @@ def rates(minutes: Buckets, as_of: int, begins_at: int) -> Rates | None:
     return Rates(quantile(samples, LOW), quantile(samples, MIDDLE), quantile(samples, HIGH))
 
 
-def ends(left: float, trend: Rates, as_of: int) -> Ends:
-    """When `left` (cards, or money as cards' worth) is gone at these rates."""
-    return Ends(*(_end(left, rate, as_of) for rate in (trend.high, trend.middle, trend.low)))
+def ends(left: float, trend: Rates, as_of: int, supply: Supply) -> Ends:
+    """When `left` (cards, or money as cards' worth) is gone at these rates, no card granted before it is released."""
+    return Ends(*(_end(left, rate, as_of, supply) for rate in (trend.high, trend.middle, trend.low)))
+
+
+def granted_by(at: int, rate: float, as_of: int, supply: Supply) -> float:
+    """Cards that are granted from `as_of` to `at` at this rate, none before it is released."""
+    until, claimable, granted = as_of, float(supply.claimable), 0.0
+    for tranche in supply.coming:
+        if tranche.at >= at:
+            break
+        part = min(claimable, rate * (tranche.at - until))
+        until, claimable, granted = tranche.at, claimable - part + tranche.quota, granted + part
+    return granted + max(0.0, min(claimable, rate * (at - until)))
 
 
 class Plan:
@@ -98,12 +116,19 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def _end(left: float, rate: float, as_of: int) -> float | None:
+def _end(left: float, rate: float, as_of: int, supply: Supply) -> float | None:
     if left <= 0:
         return float(as_of)
-    if rate <= 0 or left / rate > HORIZON_SECONDS:
+    if rate <= 0:
         return None
-    return as_of + left / rate
+    since, claimable = as_of, float(supply.claimable)
+    for tranche in supply.coming:
+        part = min(claimable, rate * (tranche.at - since))
+        if part >= left:
+            break
+        since, claimable, left = tranche.at, claimable - part + tranche.quota, left - part
+    end = since + left / rate
+    return None if end - as_of > HORIZON_SECONDS else end
 
 
 def _share(at: int, start: int, end: int) -> float:

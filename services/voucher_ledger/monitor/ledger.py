@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import psycopg
 
@@ -24,6 +25,17 @@ SELECT campaign_id, name, state, currency, face_value_minor, extract(epoch FROM 
 FROM ledger.campaign
 ORDER BY (state <> 'closed' AND starts_at <= now() AND now() < ends_at) DESC, ends_at DESC, campaign_id LIMIT %s"""
 _TRANCHES = "SELECT campaign_id, extract(epoch FROM at)::bigint, quota FROM ledger.tranche ORDER BY campaign_id, place"
+# A row a partition of a campaign, its head by primary key: nobody who waits is counted one by one.
+_WAITING = """
+SELECT campaign_id, sum(waiting)::bigint, extract(epoch FROM min(head_queued_at))::float8
+FROM ledger.waiting_line WHERE waiting > 0 GROUP BY campaign_id"""
+
+
+class Waiting(NamedTuple):
+    """Users in a campaign's waiting room, the first of them since then (seconds since 1970)."""
+
+    users: int
+    since: float | None
 
 
 class LedgerReader:
@@ -48,16 +60,22 @@ class LedgerReader:
             tranches: defaultdict[str, list[Tranche]] = defaultdict(list)
             for campaign_id, at, quota in connection.execute(_TRANCHES):
                 tranches[campaign_id].append(Tranche(at, quota))
+            waiting = {row[0]: Waiting(*row[1:]) for row in connection.execute(_WAITING)}
         except psycopg.ProgrammingError as error:
             raise without_tables(error) from error
         except psycopg.Error as error:
             raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
         balances = by_campaign(snapshot.balances)
-        facts = {row[0]: facts_of(row, balances.get(row[0], {}), tuple(tranches[row[0]])) for row in campaigns}
+        facts = {
+            row[0]: facts_of(
+                row, balances.get(row[0], {}), tuple(tranches[row[0]]), waiting.get(row[0], Waiting(0, None))
+            )
+            for row in campaigns
+        }
         return Reading(time.time(), facts, lags(snapshot.partitions))
 
     def _connected(self) -> tuple[psycopg.Connection, Reader]:
-        # The clients of Kafka are kept, whatever happens: made anew while a broker was away, they crashed the process.
+        # The clients of Kafka are kept, whatever happens: they find its brokers again by themselves (status.offsets).
         if self._connection is None or self._connection.closed:
             self._connection = postgres.connect(self._settings.postgres, application="monitor", role=READER_ROLE)
             if self._reader is not None:
@@ -87,6 +105,7 @@ def facts_of(
     row: tuple[str, str, str, str, int, int, int],
     balances: dict[tuple[str, bool], int],
     tranches: tuple[Tranche, ...],
+    waiting: Waiting,
 ) -> Facts:
     """A row of _CAMPAIGNS with its balances; funding is a contra account: minus it is what was ever put in."""
 
@@ -102,6 +121,8 @@ def facts_of(
         budget_minor=-of(False, "funding"),
         budget_left_minor=of(False, "pool", "lease"),
         overspent_minor=-of(False, "loss"),
+        waiting=waiting.users,
+        waiting_since=waiting.since,
     )
 
 

@@ -128,9 +128,9 @@ def look(campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, u
 
 def _ends(facts: Facts, trend: Rates, moment: int) -> tuple[Ends | None, Ends | None]:
     """When cards and when the budget end. Once the one is gone nothing is granted, and so the other does not end."""
-    affordable = facts.budget_left_minor // facts.face_value_minor
-    cards_end = forecast.ends(facts.cards_left, trend, moment) if affordable or not facts.cards_left else None
-    budget_end = forecast.ends(affordable, trend, moment) if facts.cards_left or not affordable else None
+    affordable, supply = facts.affordable, facts.supply(moment)
+    cards_end = forecast.ends(facts.cards_left, trend, moment, supply) if affordable or not facts.cards_left else None
+    budget_end = forecast.ends(affordable, trend, moment, supply) if facts.cards_left or not affordable else None
     return cards_end, budget_end
 
 

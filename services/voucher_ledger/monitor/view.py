@@ -7,6 +7,7 @@ from typing import Any
 from voucher_ledger.monitor.alerts import Standing
 from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of, empty
 from voucher_ledger.monitor.burn_down import burn_down, minute_starts
+from voucher_ledger.monitor.facts import Facts
 from voucher_ledger.monitor.forecast import GRANTED
 from voucher_ledger.monitor.outlook import RESERVED, Buckets, Outlook
 from voucher_ledger.monitor.windows import per_second
@@ -40,7 +41,8 @@ def in_full(outlook: Outlook, buckets: Buckets) -> Json:
     """All of one campaign. Times are seconds since 1970, money is in minor units, rates are per second."""
     return {
         **in_short(outlook),
-        "facts": None if outlook.facts is None else asdict(outlook.facts),
+        "facts": None if outlook.facts is None else facts_json(outlook.facts),
+        "release": None if outlook.facts is None else release(outlook.facts, outlook.as_of),
         "first_demand": outlook.first_demand,
         "rates": None if outlook.rates is None else outlook.rates._asdict(),
         "cards_end": None if outlook.cards_end is None else outlook.cards_end._asdict(),
@@ -58,6 +60,23 @@ def in_full(outlook: Outlook, buckets: Buckets) -> Json:
         "reconciliation": None
         if outlook.reconciliation is None
         else {**asdict(outlook.reconciliation), "difference": outlook.reconciliation.difference},
+    }
+
+
+def facts_json(facts: Facts) -> Json:
+    """A campaign's facts; orjson takes no named tuple, and `asdict` leaves them as they are."""
+    return {**asdict(facts), "tranches": [tranche._asdict() for tranche in facts.tranches]}
+
+
+def release(facts: Facts, as_of: int) -> Json:
+    """Cards that can be claimed now (released, and paid for by the budget), the next tranche, and who waits."""
+    supply = facts.supply(as_of)
+    return {
+        "claimable": min(supply.claimable, facts.affordable),
+        "next": supply.coming[0]._asdict() if supply.coming else None,
+        "waiting": facts.waiting,
+        # A simulation gives out times to come: there nobody has waited yet.
+        "waiting_seconds": None if facts.waiting_since is None else max(0.0, as_of - facts.waiting_since),
     }
 
 

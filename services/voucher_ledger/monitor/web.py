@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
 import orjson
+import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
@@ -40,19 +41,35 @@ class _InFull:
 
     def __init__(self) -> None:
         self._round_at = float("-inf")
-        self._found: dict[str, orjson.Fragment] = {}
+        self._found: dict[str, orjson.Fragment | None] = {}
+        self._failed: set[str] = set()
 
-    def of(self, watch: Watch, outlook: Outlook) -> orjson.Fragment:
-        """A campaign of the last round."""
+    def of(self, watch: Watch, outlook: Outlook) -> orjson.Fragment | None:
+        """A campaign of the last round; None where that failed, which must not take the others from the page."""
         if watch.round_at != self._round_at:
             self._round_at, self._found = watch.round_at, {}
         name = outlook.campaign_id
         if name not in self._found:
-            self._found[name] = orjson.Fragment(orjson.dumps(view.in_full(outlook, watch.kept().get(name, {}))))
+            self._found[name] = self._draw(watch, outlook)
         return self._found[name]
+
+    def _draw(self, watch: Watch, outlook: Outlook) -> orjson.Fragment | None:
+        name = outlook.campaign_id
+        try:
+            drawn = orjson.Fragment(orjson.dumps(view.in_full(outlook, watch.kept().get(name, {}))))
+        except Exception:
+            # Once until it is drawn again: the page asks each second.
+            if name not in self._failed:
+                log.exception("a campaign cannot be shown", campaign=name)
+            self._failed.add(name)
+            return None
+        self._failed.discard(name)
+        return drawn
 
 
 _IN_FULL = web.AppKey("in_full", _InFull)
+
+log = structlog.get_logger()
 
 
 def application(watch: Watch, registry: CollectorRegistry) -> web.Application:
@@ -99,6 +116,8 @@ async def _state(request: web.Request) -> web.Response:
         wanted = state["campaigns"][0]["campaign_id"]
     outlook = watch.outlooks.get(wanted or "")
     state["campaign"] = None if outlook is None else request.app[_IN_FULL].of(watch, outlook)
+    is_failed = outlook is not None and state["campaign"] is None
+    state["campaign_problem"] = f"{wanted} cannot be shown: the monitor's log says why" if is_failed else None
     state["crossing"] = watch.crossing.as_json(wanted or "")
     return web.Response(body=orjson.dumps(state), content_type="application/json", headers=_HEADERS)
 

@@ -18,9 +18,14 @@ Result = TypeVar("Result")
 # Brokers learn of topics a moment after the controller has made them.
 _NEW_TOPIC_SECONDS_MAX = 3.0
 _LOOK_AGAIN_SECONDS = 0.1
+# Of topics that are new, and of a broker that is just back.
 _NOT_SETTLED = frozenset(
-    [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART]
-)
+    [
+        KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    ]
+)  # fmt: skip
 
 
 def open_client(make: Callable[[dict[str, Any]], Client], configuration: dict[str, Any]) -> Client:
@@ -63,7 +68,7 @@ def known_topics(
 
 
 def settled(action: Callable[[], Result]) -> Result:
-    """Return what `action` returns, tried again while the brokers settle who leads the partitions of a new topic.
+    """Return what `action` returns, tried again while brokers settle who leads new partitions, or come back.
 
     Raises:
         KafkaException: what `action` raises in the end, or for another reason.

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import orjson
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
 from voucher_ledger.core.clock import milliseconds
+from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Command
 from voucher_ledger.core.sealing import letter_digest
 from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS, Answers, Cause, Marks
@@ -18,10 +19,9 @@ from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset_of, place_of, time_ms_of
 from voucher_ledger.runtime.errors import Unreachable
-from voucher_ledger.runtime.kafka import admin_config
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, group_of
 from voucher_ledger.runtime.outbox import Header
 from voucher_ledger.runtime.settings import Settings
-from voucher_ledger.status.read import published_offsets
 
 CAMPAIGN_COMMANDS = "campaign.commands"
 # No partition is decided beyond this: all events are within bounds.
@@ -163,13 +163,33 @@ def _settled_offsets(settings: Settings) -> dict[Place, int]:
     deadline = time.monotonic() + OPEN_TRANSACTION_SECONDS_MAX
     while True:
         try:
-            return published_offsets(admin, all_settled=True)
+            return _committed_offsets(admin)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNSTABLE_OFFSET_COMMIT:
                 raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
         if time.monotonic() > deadline:
             raise Refused("a processor is publishing, or a killed one's transaction is open: stop all, then try again")
         time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _committed_offsets(admin: AdminClient) -> dict[Place, int]:
+    """Raises KafkaException where Kafka does not answer, or a commit is under way in an open transaction."""
+    found: dict[Place, int] = {}
+    for topic, room in ROOM_BY_COMMAND_TOPIC.items():
+        asked = ConsumerGroupTopicPartitions(group_of(room))
+        futures = admin.list_consumer_group_offsets([asked], require_stable=True, request_timeout=REQUEST_SECONDS_MAX)
+        try:
+            answer = futures[group_of(room)].result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                continue
+            raise
+        for place in answer.topic_partitions or ():
+            if place.error is not None:
+                raise KafkaException(place.error)
+            if place.offset >= 0 and place.topic == topic:
+                found[place.topic, place.partition] = place.offset
+    return found
 
 
 def _read_campaigns(reader: TopicReader, source: Source, commands: dict[Place, Range]) -> None:

@@ -1,28 +1,20 @@
 """Reads the state of Kafka and Postgres; changes neither."""
 
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import psycopg
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable, without_tables
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config, group_of
+from voucher_ledger.runtime.kafka import consumer_config
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
 from voucher_ledger.status.campaigns import read_campaigns
+from voucher_ledger.status.offsets import GroupOffsets, Place, ends_of, starts_of
 from voucher_ledger.status.snapshot import Balance, CampaignStatus, PartitionStatus, Snapshot
 
 # The ages of waiting records are worth so long a wait; what was not read by then is shown as unknown.
@@ -34,8 +26,6 @@ _BALANCES = """
 SELECT campaign_id, role, unit, balance FROM ledger.balance
 ORDER BY campaign_id, unit = 'VOUCHER' DESC, unit,
          array_position(ARRAY['funding', 'pool', 'lease', 'granted', 'held', 'spent', 'loss'], role)"""
-
-Place = tuple[str, int]
 
 
 class _Position(NamedTuple):
@@ -52,7 +42,7 @@ class Reader:
         self._kafka = settings.kafka
         self._connection = connection
         self._troubles = Troubles()
-        self._admin = open_client(AdminClient, admin_config(settings, error_cb=self._troubles))
+        self._groups = GroupOffsets(settings)
         self._consumer = open_client(
             Consumer,
             consumer_config(
@@ -62,6 +52,7 @@ class Reader:
                 queued_min_messages=1_000,  # with fewer, fetching the next partition waits for the first
                 queued_max_messages_kbytes=65_536,
                 auto_offset_reset="earliest",
+                error_cb=self._troubles,
             ),
         )
 
@@ -71,6 +62,7 @@ class Reader:
 
     def close(self) -> None:
         """Leave Kafka; the database connection is the caller's."""
+        self._groups.close()
         self._consumer.close()
 
     def snapshot(self) -> Snapshot:
@@ -85,9 +77,9 @@ class Reader:
         positions, balances, campaigns, campaigns_more = self._ledger()
         try:
             places = self._places()
-            published = published_offsets(self._admin)
-            starts = settled(partial(self._offsets, places, OffsetSpec.earliest()))
-            ends = settled(partial(self._offsets, places, OffsetSpec.latest()))
+            published = settled(partial(self._groups.read, places))
+            starts = settled(partial(starts_of, self._consumer, places))
+            ends = settled(partial(ends_of, self._consumer, places))
         except KafkaException as error:
             raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
         undecided = {place: positions[place].next_offset if place in positions else starts[place] for place in places}
@@ -125,17 +117,10 @@ class Reader:
         return positions, balances, campaigns, campaigns_more
 
     def _places(self) -> list[Place]:
-        topics = known_topics(self._admin, self._kafka, [*ROOM_BY_COMMAND_TOPIC], self._troubles)
+        topics = known_topics(self._consumer, self._kafka, [*ROOM_BY_COMMAND_TOPIC], self._troubles)
         return [
             (str(topic), partition) for topic in ROOM_BY_COMMAND_TOPIC for partition in sorted(topics[topic].partitions)
         ]
-
-    def _offsets(self, places: Sequence[Place], which: OffsetSpec) -> dict[Place, int]:
-        wanted = {TopicPartition(*place): which for place in places}
-        futures = self._admin.list_offsets(
-            wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_SECONDS_MAX
-        )
-        return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
 
     def _ages(self, waiting: list[TopicPartition]) -> dict[Place, float]:
         """The age in seconds of the first waiting record of each partition, for those read in AGES_SECONDS_MAX."""
@@ -157,27 +142,3 @@ class Reader:
         finally:
             self._consumer.unassign()
         return ages
-
-
-def published_offsets(admin: AdminClient, *, all_settled: bool = False) -> dict[Place, int]:
-    """The groups' committed offsets; a room whose commit is under way in an open transaction is left out.
-
-    Raises KafkaException where Kafka does not answer, and with `all_settled` where a room would have been left out.
-    """
-    passed_over = {KafkaError.GROUP_ID_NOT_FOUND} | (set() if all_settled else {KafkaError.UNSTABLE_OFFSET_COMMIT})
-    found: dict[Place, int] = {}
-    for topic, room in ROOM_BY_COMMAND_TOPIC.items():
-        asked = ConsumerGroupTopicPartitions(group_of(room))
-        futures = admin.list_consumer_group_offsets([asked], require_stable=True, request_timeout=REQUEST_SECONDS_MAX)
-        try:
-            answer = futures[group_of(room)].result()
-        except KafkaException as error:
-            if error.args[0].code() in passed_over:
-                continue
-            raise
-        for place in answer.topic_partitions or ():
-            if all_settled and place.error is not None:
-                raise KafkaException(place.error)
-            if place.error is None and place.offset >= 0 and place.topic == topic:
-                found[place.topic, place.partition] = place.offset
-    return found

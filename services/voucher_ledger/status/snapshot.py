@@ -17,7 +17,7 @@ class PartitionStatus:
     """One partition of a command topic.
 
     `next_offset` is the first that is not decided (None: nothing was ever decided there), `published_offset` the first
-    whose event is not published (None: unknown, or a transaction is open), `end_offset` where the next record will lie.
+    whose event is not published (None: nothing was ever committed), `end_offset` where the next record will lie.
     `lag_seconds` is the age of the record at `next_offset`, 0.0 where all is decided, None where it could not be read.
     """
 

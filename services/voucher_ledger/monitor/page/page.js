@@ -39,6 +39,18 @@ const ending = (end, facts, asOf, left, other) => {
   return [`in ${until(end.middle)}`, `${until(end.early)} to ${until(end.late)}`, early ? "critical" : ""];
 };
 
+// Only of a campaign that is paced or where somebody waits: of another, what is left can be claimed.
+const releases = (one) => {
+  const found = one.release;
+  if (!found || (!one.facts.tranches.length && !found.waiting)) return [];
+  const next = found.next;
+  return [
+    tile("Claimable now", whole(found.claimable), "released, of the cards left", found.claimable || !next ? "" : "warning"),
+    tile("Next tranche", next ? whole(next.quota) : "none", next ? `in ${duration(next.at - one.as_of)}, at ${Charts.clock(next.at)}` : "all is released"),
+    tile("Waiting", whole(found.waiting), found.waiting ? `the first for ${duration(found.waiting_seconds)}` : "nobody waits"),
+  ];
+};
+
 const tiles = (one, state) => {
   const facts = one.facts;
   const affordable = facts && Math.floor(facts.budget_left_minor / facts.face_value_minor);
@@ -49,6 +61,7 @@ const tiles = (one, state) => {
   const used = facts && facts.budget_minor ? 1 - (facts.budget_left_minor - facts.overspent_minor) / facts.budget_minor : null;
   return [
     tile("Cards left", facts ? whole(facts.cards_left) : "–", facts ? `of ${whole(facts.quota)}; plan ${whole(facts.quota - one.planned_granted)}` : ""),
+    ...releases(one),
     tile("Cards end", cards, cardsNote, cardsLevel),
     tile("Budget ends", budget, budgetNote, budgetLevel),
     tile("Budget used", used === null ? "–" : percent(used), facts ? `${money(facts.budget_left_minor)} ${facts.currency} left` : "",
@@ -137,7 +150,7 @@ const choices = (state) => {
 const show = (state) => {
   choices(state);
   const one = state.campaign;
-  const problem = state.not_ready || (state.problem && `The ledger cannot be read: ${state.problem}`);
+  const problem = state.not_ready || state.campaign_problem || (state.problem && `The ledger cannot be read: ${state.problem}`);
   here("trouble").hidden = !problem;
   here("trouble").textContent = problem || "";
   here("alerts").replaceChildren(...alerts(state));
@@ -145,7 +158,7 @@ const show = (state) => {
     element("th", "", lag.topic.replace(".commands", "")), element("td", "", whole(lag.records)), element("td", "", lag.seconds === null ? "?" : duration(lag.seconds))))));
   here("books").replaceChildren(books(one));
   document.body.dataset.asOf = one ? one.as_of : "";
-  if (!one) { here("tiles").replaceChildren(element("p", "nothing", "No campaign has demand yet.")); Charts.clear("demand"); Charts.clear("burn-down"); return; }
+  if (!one) { here("tiles").replaceChildren(element("p", "nothing", state.campaign_problem || "No campaign has demand yet.")); Charts.clear("demand"); Charts.clear("burn-down"); return; }
   here("tiles").replaceChildren(...tiles(one, state));
   breakdowns(one);
   here("crossing").replaceChildren(...crossing(state.crossing));
