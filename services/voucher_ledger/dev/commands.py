@@ -52,11 +52,12 @@ def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
 
 @app.command()
 def down(directory: Directory = DEFAULT_DIRECTORY) -> None:
-    """Stop both servers; their data and ports are kept. Exit code 2 where the directory holds no cluster."""
+    """Stop both servers; their data and ports are kept. Nothing happens where the directory holds no cluster."""
     with _errors_told():
         if not holds_cluster(directory):
-            _progress(f"error: {_no_cluster(directory)}")
-            raise typer.Exit(2)
+            # No failure: scripts that clean up stop what may never have been started.
+            _progress(_no_cluster(directory))
+            return
         _progress(f"the cluster in {located(directory)}")
         cluster.down(directory, _progress)
 
