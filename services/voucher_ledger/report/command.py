@@ -1,5 +1,6 @@
 """What `voucher-ledger report` does."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,15 @@ from voucher_ledger.runtime.settings import Settings
 
 
 def run(settings: Settings, campaign_id: str, out: Path) -> int:
-    """Write the report of a campaign to `out`: 0, or 2 where neither ledger nor demand knows the campaign.
+    """Write the report of a campaign to `out`: 0, or 2 where that cannot be written (looked at before all else), or
+    neither ledger nor demand knows the campaign.
 
     Raises Unreachable, NotSetUp.
     """
+    try:
+        _try_to_write(out)
+    except OSError as error:
+        return _not_written(out, error)
     reader = LedgerReader(settings)
     try:
         reading = reader.read()
@@ -48,10 +54,26 @@ def run(settings: Settings, campaign_id: str, out: Path) -> int:
         "campaign": view.in_full(one, kept),
         "crossing": _crossing(settings, campaign_id),
     }
-    out.write_text(page(state, f"Report: {campaign_id}"), encoding="utf-8")
+    try:
+        out.write_text(page(state, f"Report: {campaign_id}"), encoding="utf-8")
+    except OSError as error:
+        return _not_written(out, error)
     found = len(alerts.conditions(one))
     print(f"{out}: {campaign_id}, {count_of(one.total, 'voucher.granted'):,} grants, {found} alerts hold")
     return ExitCode.DONE
+
+
+def _try_to_write(out: Path) -> None:
+    is_new = not out.exists()
+    with out.open("ab"):  # which leaves an older report as it is
+        pass
+    if is_new:
+        out.unlink()
+
+
+def _not_written(out: Path, error: OSError) -> int:
+    print(f"voucher-ledger report: {out}: {error.strerror or error}", file=sys.stderr)
+    return ExitCode.USAGE
 
 
 def _crossing(settings: Settings, campaign_id: str) -> dict[str, Any]:
