@@ -13,7 +13,7 @@ from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
 from tests.integration.world import World
 from voucher_ledger.dev import cluster
-from voucher_ledger.produce import clients
+from voucher_ledger.produce.clients import known_topics
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import admin_config, consumer_config, group_of, producer_config
 from voucher_ledger.status import read
@@ -48,12 +48,12 @@ def test_a_reader_goes_on_after_each_restart_of_the_broker(
     world.spawn("claims")
     world.send("claim.commands", [claim(number) for number in range(CLAIMS)])
     world.wait_answered("claim.commands", CLAIMS)
-    ask, known = clients.known_topics, {}
+    known = {}
 
     def remembered(*arguments: Any) -> Any:
         # The broker goes away between the question for topics, which it answered, and the one for the groups.
         with suppress(Unreachable):
-            known["topics"] = ask(*arguments)
+            known["topics"] = known_topics(*arguments)
         return known["topics"]
 
     monkeypatch.setattr(read, "known_topics", remembered)
