@@ -81,3 +81,16 @@ def test_the_page_tells_what_can_be_claimed_when_more_comes_and_who_waits() -> N
     assert (later["claimable"], later["next"]) == (500, None)
     poor = view.release(facts(budget_left_minor=3 * FACE_MINOR), START)
     assert (poor["claimable"], poor["waiting"], poor["waiting_seconds"]) == (3, 0, None)
+
+
+def test_a_report_of_a_few_seconds_has_a_demand_curve() -> None:
+    rows = [row(1, count=6), row(2, "voucher.rejected", 3, reason="sold_out")]
+    one = seen(*rows, facts=facts(), at=3)
+    assert view.in_full(one, kept_after(*rows))["recent"]["at"] == [], "the page shows it a moment later"
+    told = view.in_full(one, kept_after(*rows), with_running=True)
+    assert (told["recent"]["at"], told["recent"]["granted"], told["recent"]["refused"]) == ([START], [2.0], [1.0])
+    assert (told["minutes"]["at"], told["minutes"]["granted"]) == ([START], [2.0])
+    longer = [*rows, row(62, count=12)]
+    told = view.in_full(seen(*longer, facts=facts(), at=63), kept_after(*longer), with_running=True)
+    assert told["minutes"]["granted"] == [0.1, 4.0]
+    assert (told["recent"]["at"][-1], told["recent"]["granted"][-1]) == (START + 60, 4.0)

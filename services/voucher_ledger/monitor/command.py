@@ -1,7 +1,6 @@
 """What `voucher-ledger run monitor` does."""
 
 import asyncio
-import logging
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,7 +10,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from mode.exceptions import MaxRestartsExceeded
 
-from voucher_ledger.monitor import metrics, web
+from voucher_ledger.monitor import library_logs, metrics, web
 from voucher_ledger.monitor.alert_log import ALERTS_TOPIC, read_standing
 from voucher_ledger.monitor.alert_records import Record
 from voucher_ledger.monitor.crossing import CrossingReader
@@ -38,9 +37,7 @@ def run(settings: Settings) -> None:
         Unreachable: Kafka or Postgres does not answer at the start.
         SessionLost: Faust ended by itself.
     """
-    logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING)
-    # It tells of each commit that took longer than a second.
-    logging.getLogger("mode.timers").setLevel(logging.ERROR)
+    library_logs.take()
     topics.describe(settings, ALERTS_TOPIC)
     turn = OneMonitor(settings)
     reader, crossing = LedgerReader(settings), CrossingReader(settings)
@@ -107,12 +104,3 @@ def _teller(source: DemandApp) -> Callable[[Record], Awaitable[None]]:
         await (await topic.send(key=record.key, value=record.value))
 
     return tell
-
-
-class _ToStructlog(logging.Handler):
-    """Faust and aiokafka log by the standard library; their warnings become records like ours."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Log the record's first line, with its logger's name."""
-        text = record.getMessage().strip().partition("\n")[0]
-        log.log(record.levelno, text, logger=record.name)

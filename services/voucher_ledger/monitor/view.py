@@ -37,8 +37,11 @@ def in_short(outlook: Outlook) -> Json:
     }
 
 
-def in_full(outlook: Outlook, buckets: Buckets) -> Json:
-    """All of one campaign. Times are seconds since 1970, money is in minor units, rates are per second."""
+def in_full(outlook: Outlook, buckets: Buckets, *, with_running: bool = False) -> Json:
+    """All of one campaign. Times are seconds since 1970, money is in minor units, rates are per second.
+
+    `with_running` shows the windows that still run too: for a report, which nobody looks at again a moment later.
+    """
     return {
         **in_short(outlook),
         "facts": None if outlook.facts is None else facts_json(outlook.facts),
@@ -48,8 +51,8 @@ def in_full(outlook: Outlook, buckets: Buckets) -> Json:
         "cards_end": None if outlook.cards_end is None else outlook.cards_end._asdict(),
         "budget_end": None if outlook.budget_end is None else outlook.budget_end._asdict(),
         "planned_granted": outlook.planned_granted,
-        "recent": recent_curve(buckets, outlook.as_of, outlook.first_demand),
-        "minutes": minute_curve(buckets, outlook.as_of),
+        "recent": recent_curve(buckets, outlook.as_of, outlook.first_demand, with_running=with_running),
+        "minutes": minute_curve(buckets, outlook.as_of, with_running=with_running),
         "burn_down": burn_down(buckets, outlook),
         "outcomes": {type_: cell[0] for type_, cell in outlook.total["types"].items()},
         "refusals": [{**asdict(one), "share": one.share} for one in outlook.refusals],
@@ -80,28 +83,30 @@ def release(facts: Facts, as_of: int) -> Json:
     }
 
 
-def recent_curve(buckets: Buckets, moment: int, first_demand: int) -> Json:
-    """The last ten minutes in tumbling windows of five seconds, per second."""
+def recent_curve(buckets: Buckets, moment: int, first_demand: int, *, with_running: bool = False) -> Json:
+    """The last ten minutes in tumbling windows of five seconds, per second; the one that still runs if asked for."""
     end = moment - moment % RECENT_STEP_SECONDS
     start = max(end - RECENT_CURVE_SECONDS, first_demand - first_demand % RECENT_STEP_SECONDS)
     minutes = buckets.get("minute", {})
+    starts = list(range(start, moment if with_running else end, RECENT_STEP_SECONDS))
     curves = {}
     for name, types in CURVES.items():
-        counts = per_second(minutes, types, start, end)
-        curves[name] = [
-            sum(counts[at : at + RECENT_STEP_SECONDS]) / RECENT_STEP_SECONDS
-            for at in range(0, len(counts), RECENT_STEP_SECONDS)
-        ]
-    return {"at": list(range(start, end, RECENT_STEP_SECONDS)), **curves}
+        counts = per_second(minutes, types, start, moment)
+        windows = [counts[at - start : at - start + RECENT_STEP_SECONDS] for at in starts]
+        curves[name] = [sum(window) / len(window) for window in windows]
+    return {"at": starts, **curves}
 
 
-def minute_curve(buckets: Buckets, moment: int) -> Json:
-    """Each minute that is kept, gaps as zeros, per second; the minute that still runs is left out."""
+def minute_curve(buckets: Buckets, moment: int, *, with_running: bool = False) -> Json:
+    """Each minute that is kept, gaps as zeros, per second; the minute that still runs only if asked for."""
     minutes = buckets.get("minute", {})
     starts = minute_starts(minutes, moment)
+    running = moment - moment % MINUTE_SECONDS
+    if with_running and minutes and running < moment:
+        starts = [*starts, running]
     nothing = empty()
     curves = {
-        name: [count_of(minutes.get(at, nothing), *types) / MINUTE_SECONDS for at in starts]
+        name: [count_of(minutes.get(at, nothing), *types) / min(MINUTE_SECONDS, moment - at) for at in starts]
         for name, types in CURVES.items()
     }
     return {"at": starts, **curves}

@@ -65,7 +65,7 @@ def run(settings: Settings, campaign_id: str, out: Path, png: Path | None = None
         "lags": [lag.as_json() for lag in reading.lags],
         "alerts": view.alert_lines(standing.values()),
         "campaigns": [view.in_short(one)],
-        "campaign": view.in_full(one, kept),
+        "campaign": view.in_full(one, kept, with_running=True),
         "crossing": _crossing(settings, campaign_id),
     }
     try:

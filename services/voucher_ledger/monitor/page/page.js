@@ -118,7 +118,8 @@ const books = (one) => {
   const found = one?.reconciliation;
   if (!found) return one?.facts ? "Demand and ledger are compared once nothing is on its way." : "";
   const text = `Out by demand ${whole(found.counted)}, by the ledger ${whole(found.ledger)}`;
-  return found.difference ? element("span", "off", `${text}: ${whole(found.difference)} apart`) : `${text}: they agree.`;
+  if (found.difference) return element("span", "off", `${text}: ${whole(found.difference)} apart`);
+  return found.counted === found.ledger ? `${text}: they agree.` : `${text}: within what is under way.`;
 };
 
 const ALERTS_SHOWN = 3;

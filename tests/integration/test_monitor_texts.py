@@ -1,0 +1,48 @@
+"""What the page says, in a real browser: a report needs no server."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.browser import CHROMIUM, Browser
+from tests.unit.demand_given import START, facts, kept_after, row, seen
+from voucher_ledger.monitor import view
+from voucher_ledger.monitor.forecast import Tranche
+from voucher_ledger.report.page import page
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (Debian: apt-get install chromium)"),
+]
+
+ROWS = [row(1, count=82)]
+
+
+def state_of(**changes: Any) -> dict[str, Any]:
+    one = seen(*ROWS, facts=facts(**changes), at=3)
+    shown = view.in_full(one, kept_after(*ROWS), with_running=True)
+    return {"lags": [], "alerts": [], "campaigns": [view.in_short(one)], "campaign": shown, "crossing": None}
+
+
+@pytest.mark.parametrize(
+    ("cards_out", "text"),
+    [(82, "by the ledger 82: they agree."), (77, "by the ledger 77: within what is under way.")],
+)
+def test_a_difference_is_told_as_what_it_is(tmp_path: Path, cards_out: int, text: str) -> None:
+    out = tmp_path / "report.html"
+    out.write_text(page(state_of(cards_out=cards_out), "Report"), encoding="utf-8")
+    with Browser(out.as_uri()) as browser:
+        browser.wait(f"document.querySelector('#books').textContent.includes('{text}')")
+
+
+def test_a_paced_campaign_has_its_tiles_and_a_curve(tmp_path: Path) -> None:
+    tranches = (Tranche(START, 600), Tranche(START + 3_600, 400))
+    state = state_of(tranches=tranches, cards_left=420, cards_out=580, waiting=7, waiting_since=START - 57.0)
+    out = tmp_path / "report.html"
+    out.write_text(page(state, "Report"), encoding="utf-8")
+    with Browser(out.as_uri()) as browser:
+        browser.wait("document.querySelector('#demand canvas')?.width > 300")
+        tiles = browser.evaluate("document.querySelector('#tiles').textContent")
+    for text in ("Claimable now20", "Next tranche400in 60 min", "Waiting7the first for 60 s"):
+        assert text in tiles
