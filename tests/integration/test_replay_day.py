@@ -166,7 +166,8 @@ def _rebuilt_and_gone_on_from(world: World, program: Program) -> None:
             program.run("rebuild", "--into", target, "--apply")
     for table in ("campaign", "voucher", "transfer", "position"):
         assert one(target, f"SELECT count(*) FROM books.{table}") == 0, table
-    told = program.json("rebuild", "--into", target, "--apply", "--compare")
+    told = program.json("rebuild", "--into", target, "--apply", "--compare", "--reason", "lost")
+    assert one(target, "SELECT concat_ws(' ', verb, reason, outcome) FROM ledger.operation") == "rebuild lost done"
     assert told["hashes"] == told["original_hashes"]
     assert set(told["hashes"]) >= {"voucher", "reservation", "payment", "refund", "campaign", "transfer", "account"}
     assert "into an empty database only" in program.run("rebuild", "--into", target, "--apply", code=1)[1]

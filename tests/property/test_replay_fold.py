@@ -168,7 +168,7 @@ def rebuilds(ledger: Ledger, rebuilt: Ledger, story: Story) -> None:
         report.losses = losses(campaigns, source)
         topics = {topic: "topic" for topic, _ in source.positions}
         looks: list[int] = []
-        rebuild._write(rebuilt.dsn, source, campaigns, topics, report, lambda: looks.append(1))
+        rebuild._write(rebuilt.dsn, source, campaigns, topics, report, "a drill", lambda: looks.append(1))
     assert looks, "nobody looked whether a processor runs"
     assert table_hashes(rebuilt.connection, COMPARED) == table_hashes(ledger.connection, COMPARED)
 
@@ -187,5 +187,5 @@ def test_a_database_that_holds_anything_is_refused_before_it_is_migrated(rebuilt
         with Spill(1) as spill:
             source = Source(EventsAside(spill), SealsAside(spill), Answers({}), {}, {})
             with pytest.raises(Refused, match=r"books\.voucher has rows"):
-                rebuild._write(dsn, source, FoldedCampaigns(), {}, rebuild.RebuildReport(True, {}), lambda: None)
+                rebuild._write(dsn, source, FoldedCampaigns(), {}, rebuild.RebuildReport(True, {}), "", lambda: None)
         assert older.execute("SELECT to_regclass('public.voucher_ledger_migration')").fetchone() == (None,)

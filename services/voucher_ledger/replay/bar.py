@@ -16,6 +16,7 @@ class Bar:
 
     def __init__(self, doing: str, total: int | None) -> None:
         self._next_seconds = 0.0
+        self._done = 0
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -43,3 +44,8 @@ class Bar:
             return
         self._next_seconds = time.monotonic() + _REFRESH_SECONDS
         self._bar.update(self._task, completed=done)
+
+    def advance(self, count: int) -> None:
+        """Show that `count` more are done."""
+        self._done += count
+        self.update(self._done)

@@ -113,6 +113,13 @@ def recorded(
     _write(settings, _END, operation, "done", Jsonb(operation.result))
 
 
+def note(connection: psycopg.Connection, verb: str, reason: str, result: Mapping[str, Any]) -> None:
+    """Write an operation's start and end into the caller's transaction, for what has no ledger before its COMMIT."""
+    operation_id, actor = str(uuid.uuid4()), this_person()
+    connection.execute(_START, (operation_id, actor, verb, reason, Jsonb({})))
+    connection.execute(_END, (operation_id, actor, verb, reason, "done", Jsonb(dict(result))))
+
+
 def latest(settings: Settings, count: int) -> list[Entry]:
     """The last `count` operations, the newest first. Raises Unreachable, NotSetUp."""
     with connect(settings) as connection, connection.cursor(row_factory=class_row(Entry)) as cursor:

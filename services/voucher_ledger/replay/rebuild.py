@@ -15,6 +15,7 @@ from voucher_ledger.ledger import accounts, payments, refunds, reservations, vou
 from voucher_ledger.ledger.audit import run_checks
 from voucher_ledger.ledger.copy import copy_rows
 from voucher_ledger.ledger.model import Role, RoleName
+from voucher_ledger.replay import operations
 from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData, Fold
@@ -42,6 +43,7 @@ _TABLES = (
     "campaign", "campaign_command", "account", "category_budget", "voucher", "reservation", "payment", "refund",
     "transfer", "position", "outbox", "seal", "waiting_line", "waiting_place", "limit_count",
 )  # fmt: skip
+NO_REASON = "the ledger is made anew from its topics"
 _ADD = """
 UPDATE books.account a SET vouchers = a.vouchers + d.vouchers, amount_minor = a.amount_minor + d.amount_minor,
     draws = a.draws + (a.role = 'lease')::int
@@ -85,8 +87,10 @@ def rebuild(
     apply: bool,
     spill_directory: Path | None = None,
     progress: Progress = lambda _count: None,
+    reason: str = NO_REASON,
 ) -> RebuildReport:
-    """Read the topics, and with `apply` write the empty database at the DSN `target`, which is then migrated.
+    """Read the topics, and with `apply` write the empty database at the DSN `target`, which is then migrated; its own
+    operations journal begins with that, for `reason`.
 
     Raises Refused where the topics do not tell the whole or the target is not empty, Unreachable, NotSetUp, Unread,
     and psycopg.Error where Postgres refuses: whatever is raised, nothing was written.
@@ -103,7 +107,8 @@ def rebuild(
             report.losses = losses(campaigns, source)
             if apply:
                 topic_ids = {topic: describe(settings, topic).topic_id for topic in EVENT_TOPICS}
-                _write(target, source, campaigns, topic_ids, report, partial(compare_with_groups, settings, source))
+                unmoved = partial(compare_with_groups, settings, source)
+                _write(target, source, campaigns, topic_ids, report, reason, unmoved)
             else:
                 _count(source.events, report)
     finally:
@@ -126,7 +131,7 @@ def _count_rows(report: RebuildReport, fold: Fold) -> None:
 
 def _write(
     target: str, source: Source, campaigns: FoldedCampaigns, topic_ids: dict[str, str], report: RebuildReport,
-    refuse_if_moved: Callable[[], None],
+    reason: str, refuse_if_moved: Callable[[], None],
 ) -> None:  # fmt: skip
     """`refuse_if_moved` is asked last before COMMIT: hours may have gone by, and a processor been started."""
     with postgres.connect(target, application="rebuild") as connection:
@@ -159,6 +164,7 @@ def _write(
                 raise Refused(f"the audit of what was written fails, so it was rolled back: {shown}")
             connection.execute(_BOUNDS)
             report.hashes = table_hashes(connection)
+            operations.note(connection, "rebuild", reason, {"rows": dict(report.rows)})
             refuse_if_moved()
 
 

@@ -14,6 +14,7 @@ def rebuild(
     compare: Annotated[
         bool, typer.Option("--compare", help="Hash VOUCHER_LEDGER_POSTGRES too, for a drill; exit code 1 if unequal.")
     ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why: the first entry of the new ledger's journal.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     spill_dir: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Where to put things aside (default: TMPDIR).")
@@ -43,10 +44,12 @@ def rebuild(
     Postgres cannot be reached.
     """
     from voucher_ledger.replay import rebuild_command
+    from voucher_ledger.replay.rebuild import NO_REASON
 
     if compare and not apply:
         raise typer.BadParameter("what was not written has no hashes: give --apply too", param_hint="--compare")
     code = rebuild_command.run(
-        settings.load(), into, apply=apply, compare=compare, json=as_json, spill_directory=spill_dir
-    )
+        settings.load(), into, apply=apply, compare=compare, json=as_json, spill_directory=spill_dir,
+        reason=reason or NO_REASON,
+    )  # fmt: skip
     raise typer.Exit(code)

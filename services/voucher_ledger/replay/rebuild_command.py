@@ -8,7 +8,8 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from voucher_ledger.replay.rebuild import RebuildReport, rebuild
+from voucher_ledger.replay.bar import Bar
+from voucher_ledger.replay.rebuild import NO_REASON, RebuildReport, rebuild
 from voucher_ledger.replay.rebuild_source import Refused
 from voucher_ledger.replay.table_hash import table_hashes
 from voucher_ledger.replay.topic_reader import Unread
@@ -22,7 +23,14 @@ HASH_MINUTES_MAX = 60
 
 
 def run(
-    settings: Settings, target: str, *, apply: bool, compare: bool, json: bool, spill_directory: Path | None
+    settings: Settings,
+    target: str,
+    *,
+    apply: bool,
+    compare: bool,
+    json: bool,
+    spill_directory: Path | None,
+    reason: str = NO_REASON,
 ) -> int:
     """Rebuild the ledger into the database at the DSN `target`, and print what was written. With `compare`, hash the
     tables of the ledger of the settings too.
@@ -34,7 +42,11 @@ def run(
     try:
         if compare:
             _refuse_another_version(settings.postgres)
-        report = rebuild(settings, target, stop_on_signals(), apply=apply, spill_directory=spill_directory)
+        with Bar("reading the topics", None) as bar:
+            report = rebuild(
+                settings, target, stop_on_signals(), apply=apply, spill_directory=spill_directory,
+                progress=bar.advance, reason=reason,
+            )  # fmt: skip
     except (Refused, Unread) as error:
         sys.stderr.write(f"rebuild: {error}\n")
         return ExitCode.CHECK_FAILED

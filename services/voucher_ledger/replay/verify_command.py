@@ -5,8 +5,8 @@ from pathlib import Path
 from threading import Event
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.topic_reader import Unread
 from voucher_ledger.replay.verify import Scope, verify
 from voucher_ledger.replay.verify_render import show
@@ -22,17 +22,9 @@ def run(settings: Settings, scope: Scope, *, json: bool = False, spill_directory
         0 equal; 1 differing, or a topic that could not be read to its end.
     """
     stop: Event = stop_on_signals()
-    bar = Progress(
-        TextColumn("reading the topics"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True,
-    )  # fmt: skip
-    task = bar.add_task("records", total=None)
     try:
-        with bar:
-            report = verify(
-                settings, stop, scope, spill_directory=spill_directory,
-                progress=lambda count: bar.advance(task, count),
-            )  # fmt: skip
+        with Bar("reading the topics", None) as bar:
+            report = verify(settings, stop, scope, spill_directory=spill_directory, progress=bar.advance)
     except Unread as error:
         sys.stderr.write(f"verify: {error}\n")
         return ExitCode.CHECK_FAILED
