@@ -118,7 +118,7 @@ def _refused_row() -> None:
 
 
 def _unsealed() -> None:
-    def append_nothing(connection: Any, topic: str, rows: Any) -> None:  # noqa: ARG001 - the signature of what it replaces
+    def append_nothing(connection: Any, topic: str, rows: Any, kind: str = "batch") -> None:  # noqa: ARG001 - the signature of what it replaces
         return None
 
     seals.append = append_nothing

@@ -30,6 +30,10 @@ class Digest:
     offsets: bytes | None
 
 
+NO_EVENTS = Digest(0, sha256().digest(), b"", None)
+NO_LETTERS = Digest(0, b"", b"", b"")
+
+
 def digest_of_events(events: Sequence[bytes], joined: bytes, first_offset: int, next_offset: int) -> Digest:
     """The digest of a batch's events, which `joined` holds with BETWEEN between them. Cheap: this is the hot path.
 

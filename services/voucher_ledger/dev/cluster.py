@@ -16,6 +16,7 @@ from voucher_ledger.dev.errors import EmbeddedServerError, PortTakenError
 from voucher_ledger.dev.locks import exclusive
 from voucher_ledger.dev.ports import LOOPBACK, Ports
 from voucher_ledger.dev.prepare import Report
+from voucher_ledger.dev.presence import located
 
 # Longer than the longest start of another caller, fetching Kafka's jars included.
 LOCK_SECONDS_MAX = 1200.0
@@ -52,12 +53,8 @@ def _quiet(_line: str) -> None:
     """Report nothing: the default for callers that are no terminal."""
 
 
-def _resolved(directory: Path) -> Path:
-    return directory.expanduser().resolve()
-
-
 def _ports_path(directory: Path) -> Path:
-    return directory / "ports.json"
+    return directory / ports.FILE_NAME
 
 
 def _endpoints(chosen: Ports) -> Endpoints:
@@ -71,7 +68,7 @@ def up(directory: Path, report: Report = _quiet) -> Endpoints:
     Raises SetupError when the machine lacks something, StartError when a server does not start; what this call had
     started is then stopped again.
     """
-    directory = _resolved(directory)
+    directory = located(directory)
     with exclusive(directory / ".lock", LOCK_SECONDS_MAX):
         chosen = _chosen_ports(directory, report)
         for attempt in range(1, START_ATTEMPTS_MAX + 1):
@@ -153,7 +150,7 @@ def down(directory: Path, report: Report = _quiet) -> None:
 
     Raises EmbeddedServerError when one cannot be stopped, for example since it is another user's.
     """
-    directory = _resolved(directory)
+    directory = located(directory)
     # A directory that somebody deleted under its servers is not made anew; the servers are found without it.
     with exclusive(directory / ".lock", LOCK_SECONDS_MAX) if directory.is_dir() else nullcontext():
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="dev-stop") as pool:
@@ -165,7 +162,7 @@ def down(directory: Path, report: Report = _quiet) -> None:
 
 def remove(directory: Path) -> None:
     """Stop the servers of `directory` and delete it and all their data. Raises EmbeddedServerError when one stays."""
-    directory = _resolved(directory)
+    directory = located(directory)
     down(directory)
     postgres_home.remove_data(postgres_server.link_path(directory))
     if directory.is_dir():
@@ -174,7 +171,7 @@ def remove(directory: Path) -> None:
 
 def status(directory: Path) -> Status:
     """What runs for `directory`. Changes nothing and takes no lock."""
-    directory = _resolved(directory)
+    directory = located(directory)
     chosen = ports.load(_ports_path(directory))
     kafka, postgres = kafka_server.find(directory), postgres_server.find(directory)
     return Status(
@@ -186,7 +183,7 @@ def status(directory: Path) -> Status:
 
 def stop_kafka(directory: Path, hard: bool) -> None:
     """Stop only Kafka; `hard` ends it as a crash would. Raises EmbeddedServerError when it does not run."""
-    directory = _resolved(directory)
+    directory = located(directory)
     with exclusive(directory / ".lock", LOCK_SECONDS_MAX):
         if hard:
             kafka_server.kill(directory)
@@ -196,7 +193,7 @@ def stop_kafka(directory: Path, hard: bool) -> None:
 
 def start_kafka(directory: Path) -> None:
     """Start only Kafka, at the port that it had. Raises StartError when it does not start or the port is taken."""
-    directory = _resolved(directory)
+    directory = located(directory)
     with exclusive(directory / ".lock", LOCK_SECONDS_MAX):
         if kafka_server.find(directory) is None:
             kafka_server.start(directory, _known_ports(directory), _quiet)
@@ -210,7 +207,7 @@ def restart_kafka(directory: Path, hard: bool) -> None:
 
 def stop_postgres(directory: Path, hard: bool) -> None:
     """Stop only Postgres; `hard` ends it as a power cut would. Raises EmbeddedServerError when it does not run."""
-    directory = _resolved(directory)
+    directory = located(directory)
     with exclusive(directory / ".lock", LOCK_SECONDS_MAX):
         if hard:
             postgres_server.kill(directory)
@@ -220,7 +217,7 @@ def stop_postgres(directory: Path, hard: bool) -> None:
 
 def start_postgres(directory: Path) -> None:
     """Start only Postgres, at the port that it had. Raises StartError when it does not start or the port is taken."""
-    directory = _resolved(directory)
+    directory = located(directory)
     with exclusive(directory / ".lock", LOCK_SECONDS_MAX):
         if postgres_server.find(directory) is None:
             postgres_server.start(directory, _known_ports(directory), _quiet)

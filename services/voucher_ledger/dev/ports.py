@@ -11,6 +11,8 @@ from voucher_ledger.dev import processes
 from voucher_ledger.dev.errors import SetupError
 
 LOOPBACK = "127.0.0.1"
+# In the directory of a cluster.
+FILE_NAME = "ports.json"
 # Below the kernel's ephemeral range (from 32768), so that an outgoing connection never takes a stopped server's port.
 PORT_MIN = 20_000
 PORT_MAX = 29_999

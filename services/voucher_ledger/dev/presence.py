@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from voucher_ledger.dev import kafka_server, postgres_server
+from voucher_ledger.dev import kafka_server, ports, postgres_server
 
 
 def located(directory: Path) -> Path:
@@ -13,7 +13,7 @@ def located(directory: Path) -> Path:
 def holds_cluster(directory: Path) -> bool:
     """Whether the directory has a cluster, up or down: something of one is in it, or a server of it still runs."""
     directory = located(directory)
-    kept = (directory / "ports.json", directory / kafka_server.DATA, postgres_server.link_path(directory))
+    kept = (directory / ports.FILE_NAME, directory / kafka_server.DATA, postgres_server.link_path(directory))
     # A link whose target is gone is a cluster's too, and a directory may be deleted under servers that run.
     return (
         any(path.exists() or path.is_symlink() for path in kept)

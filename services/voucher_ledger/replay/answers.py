@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
 from voucher_ledger.replay.topic_reader import Place
 
-DEAD_LETTER_TOPIC = "ledger.dead-letters"
 EVENT_TOPICS: dict[str, str] = {str(commands): events for commands, events in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
 FAULTS_SHOWN_MAX = 20
 REASONS_MAX = 10_000

@@ -1,15 +1,14 @@
 """What `voucher-ledger replay operations` does."""
 
-import sys
 from dataclasses import asdict
 
 import orjson
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from voucher_ledger.replay.operations import Entry, latest
+from voucher_ledger.replay.printing import console
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
 
@@ -21,8 +20,7 @@ def run(settings: Settings, *, count_max: int, json: bool) -> int:
         for entry in entries:
             print(orjson.dumps(asdict(entry)).decode())
         return ExitCode.DONE
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(_table(entries))
+    console().print(_table(entries))
     return ExitCode.DONE
 
 

@@ -87,7 +87,7 @@ def rebuild(
     apply: bool,
     spill_directory: Path | None = None,
     progress: Progress = lambda _count: None,
-    reason: str = NO_REASON,
+    reason: str | None = None,
 ) -> RebuildReport:
     """Read the topics, and with `apply` write the empty database at the DSN `target`, which is then migrated; its own
     operations journal begins with that, for `reason`.
@@ -108,7 +108,7 @@ def rebuild(
             if apply:
                 topic_ids = {topic: describe(settings, topic).topic_id for topic in EVENT_TOPICS}
                 unmoved = partial(compare_with_groups, settings, source)
-                _write(target, source, campaigns, topic_ids, report, reason, unmoved)
+                _write(target, source, campaigns, topic_ids, report, reason or NO_REASON, unmoved)
             else:
                 _count(source.events, report)
     finally:

@@ -44,12 +44,11 @@ def rebuild(
     Postgres cannot be reached.
     """
     from voucher_ledger.replay import rebuild_command
-    from voucher_ledger.replay.rebuild import NO_REASON
 
     if compare and not apply:
         raise typer.BadParameter("what was not written has no hashes: give --apply too", param_hint="--compare")
     code = rebuild_command.run(
         settings.load(), into, apply=apply, compare=compare, json=as_json, spill_directory=spill_dir,
-        reason=reason or NO_REASON,
+        reason=reason,
     )  # fmt: skip
     raise typer.Exit(code)

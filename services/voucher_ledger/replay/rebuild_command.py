@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from voucher_ledger.replay.bar import Bar
-from voucher_ledger.replay.rebuild import NO_REASON, RebuildReport, rebuild
+from voucher_ledger.replay.rebuild import RebuildReport, rebuild
 from voucher_ledger.replay.rebuild_source import Refused
 from voucher_ledger.replay.table_hash import table_hashes
 from voucher_ledger.replay.topic_reader import Unread
@@ -30,7 +30,7 @@ def run(
     compare: bool,
     json: bool,
     spill_directory: Path | None,
-    reason: str = NO_REASON,
+    reason: str | None,
 ) -> int:
     """Rebuild the ledger into the database at the DSN `target`, and print what was written. With `compare`, hash the
     tables of the ledger of the settings too.

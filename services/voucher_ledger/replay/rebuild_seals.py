@@ -15,6 +15,8 @@ import psycopg
 
 from voucher_ledger.core.sealing import (
     BETWEEN,
+    NO_EVENTS,
+    NO_LETTERS,
     Digest,
     digest_of_letters,
     packed_checks,
@@ -22,17 +24,11 @@ from voucher_ledger.core.sealing import (
 )
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.topic_reader import Place
+from voucher_ledger.runtime import seals
 
 OFFSETS_A_SEAL = 5_000
 _STREAM = "seals"
 _LETTER_BYTES = 40  # the offset in 8, the digest in 32
-_NO_EVENTS = Digest(0, sha256().digest(), b"", None)
-_NO_LETTERS = Digest(0, b"", b"", b"")
-
-_APPEND = """
-INSERT INTO books.seal (topic, partition, kind, first_offset, next_offset, events, dead_letters, events_sha256,
-    event_checks, event_offsets, letters_sha256, letter_checks, letter_offsets)
-VALUES (%s, %s, 'rebuilt', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 
 
 class OutOfOrder(ValueError):
@@ -104,7 +100,7 @@ class SealsAside:
             yield Sealed(expected, end, _events(found, expected, end), _letters(own_letters))
             expected, held = end, following
         if expected < next_offset:
-            yield Sealed(expected, next_offset, _NO_EVENTS, _NO_LETTERS)
+            yield Sealed(expected, next_offset, NO_EVENTS, NO_LETTERS)
 
     def _put_aside(self, place: Place, window: _Window) -> None:
         offsets = window.offsets
@@ -134,22 +130,16 @@ class SealsAside:
 
 def write_seals(connection: psycopg.Connection, place: Place, sealed: Iterator[Sealed]) -> None:
     """Append the seals of a partition, in their order. Raises psycopg.Error."""
+    topic, partition = place
     for part in sealed:
-        events, letters = part.events, part.letters
-        told = (letters.sha256, letters.checks, letters.offsets) if letters.count else (None, None, None)
-        connection.execute(
-            _APPEND,
-            (
-                *place, part.first_offset, part.next_offset, events.count, letters.count, events.sha256, events.checks,
-                events.offsets, *told,
-            ),
-        )  # fmt: skip
+        row = seals.row_of(partition, part.first_offset, part.next_offset, part.events, part.letters)
+        seals.append(connection, topic, [row], "rebuilt")
 
 
 def _events(line: list[Any] | None, first_offset: int, next_offset: int) -> Digest:
     """The digest of a window's events, in a seal over these offsets."""
     if line is None:
-        return _NO_EVENTS
+        return NO_EVENTS
     _, start, count, digest, checks, offsets = line
     packed = None if offsets is None else base64.b64decode(offsets)
     if packed is None and (start, start + count) != (first_offset, next_offset):
@@ -159,7 +149,7 @@ def _events(line: list[Any] | None, first_offset: int, next_offset: int) -> Dige
 
 def _letters(letters: list[tuple[int, bytes]]) -> Digest:
     if not letters:
-        return _NO_LETTERS
+        return NO_LETTERS
     return digest_of_letters([digest for _, digest in letters], [offset for offset, _ in letters])
 
 

@@ -12,7 +12,7 @@ from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Command
 from voucher_ledger.core.sealing import letter_digest
-from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS, Answers, Cause, Marks
+from voucher_ledger.replay.answers import EVENT_TOPICS, Answers, Cause, Marks
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.rebuild_seals import OutOfOrder, SealsAside
 from voucher_ledger.replay.rebuild_transfers import cause_of
@@ -21,6 +21,7 @@ from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, group_of
 from voucher_ledger.runtime.outbox import Header
+from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
 CAMPAIGN_COMMANDS = "campaign.commands"

@@ -16,7 +16,7 @@ import orjson
 import psycopg
 from confluent_kafka import Message
 
-from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS, Answers
+from voucher_ledger.replay.answers import EVENT_TOPICS, Answers
 from voucher_ledger.replay.compare import compare_all
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData
@@ -27,6 +27,7 @@ from voucher_ledger.replay.topic_reader import Place, Progress, TopicReader, off
 from voucher_ledger.replay.verify_judge import Judge
 from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.topics import describe
 

@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 from threading import Event
 
-from rich.console import Console
-
 from voucher_ledger.replay.bar import Bar
+from voucher_ledger.replay.printing import told
 from voucher_ledger.replay.topic_reader import Unread
 from voucher_ledger.replay.verify import Scope, verify
 from voucher_ledger.replay.verify_render import show
@@ -28,8 +27,4 @@ def run(settings: Settings, scope: Scope, *, json: bool = False, spill_directory
     except Unread as error:
         sys.stderr.write(f"verify: {error}\n")
         return ExitCode.CHECK_FAILED
-    if json:
-        sys.stdout.write(report.to_json() + "\n")
-    else:
-        show(report, Console(soft_wrap=False) if sys.stdout.isatty() else Console(width=160))
-    return ExitCode.DONE if report.passed else ExitCode.CHECK_FAILED
+    return told(report, show, json=json)

@@ -9,7 +9,7 @@ from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.dead_letters.choice import Verdict
 from voucher_ledger.replay.dead_letters.edit import edited
 from voucher_ledger.replay.dead_letters.letters import Letter
-from voucher_ledger.replay.dead_letters.look import console, only, print_json
+from voucher_ledger.replay.dead_letters.look import only, print_json
 from voucher_ledger.replay.dead_letters.marks import MarkKind, Marks, read_marks
 from voucher_ledger.replay.dead_letters.quarantine import mark_all
 from voucher_ledger.replay.dead_letters.redrive import REDRIVE, Edit, Rules, Sorted, redrive, sort_out
@@ -20,6 +20,7 @@ from voucher_ledger.replay.dead_letters.shown import (
 )
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.operations import recorded
+from voucher_ledger.replay.printing import console
 from voucher_ledger.replay.reading import Span
 from voucher_ledger.replay.transactions import Transactions
 from voucher_ledger.replay.windows import Windows

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from rich.console import Console
 
 from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.dead_letters.choice import Filter
@@ -21,13 +20,9 @@ from voucher_ledger.replay.dead_letters.shown import (
     tally_document,
 )
 from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.printing import console
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
-
-
-def console() -> Console:
-    """Tables go to standard output; where nothing says how wide that is, lines are as long as they need."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def list_letters(settings: Settings, selection: Selection, *, count_max: int, json: bool) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import orjson
 import psycopg
-from rich.console import Console
 
 from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.operations import connect
+from voucher_ledger.replay.printing import console, told
 from voucher_ledger.replay.seals import rows
 from voucher_ledger.replay.seals.chain import Head
 from voucher_ledger.replay.seals.heads import document, fingerprint
@@ -23,8 +23,6 @@ from voucher_ledger.run.single import stop_on_signals
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.settings import Settings
 
-TABLE_WIDTH = 160
-
 
 def seal(settings: Settings, *, out: Path | None, json: bool) -> int:
     """Print the end of each partition's chain, and write it into a new file. Raises Unreachable, NotSetUp, Refused."""
@@ -35,17 +33,17 @@ def seal(settings: Settings, *, out: Path | None, json: bool) -> int:
         raise without_tables(error) from error
     except psycopg.OperationalError as error:
         raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
-    told = document(heads, datetime.now(UTC))
+    kept = document(heads, datetime.now(UTC))
     if out is not None:
         try:
             with out.open("xb") as file:
-                file.write(orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+                file.write(orjson.dumps(kept, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         except OSError as error:
             raise Refused(f"{out} was not written: {error.strerror}") from error
     if json:
-        sys.stdout.buffer.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.write(orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE))
     else:
-        show_heads(heads, fingerprint(heads), _console())
+        show_heads(heads, fingerprint(heads), console())
     return ExitCode.DONE
 
 
@@ -55,25 +53,10 @@ def verify(settings: Settings, kept: Collection[Head], partitions: frozenset[int
     Returns:
         0 all is as it was sealed; 1 it is not, or a topic could not be read to its end.
     """
-    read = 0
-
-    def advance(count: int) -> None:
-        nonlocal read
-        read += count
-        bar.update(read)
-
     try:
         with Bar("reading the topics", None) as bar:
-            report = verify_seals(settings, stop_on_signals(), kept, partitions, progress=advance)
+            report = verify_seals(settings, stop_on_signals(), kept, partitions, progress=bar.advance)
     except Unread as error:
         sys.stderr.write(f"verify: {error}\n")
         return ExitCode.CHECK_FAILED
-    if json:
-        sys.stdout.write(report.to_json() + "\n")
-    else:
-        show(report, _console())
-    return ExitCode.DONE if report.passed else ExitCode.CHECK_FAILED
-
-
-def _console() -> Console:
-    return Console(soft_wrap=False) if sys.stdout.isatty() else Console(width=TABLE_WIDTH)
+    return told(report, show, json=json)

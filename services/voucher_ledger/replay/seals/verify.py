@@ -15,7 +15,7 @@ from confluent_kafka import Message
 
 from voucher_ledger.core.messages import KEY_FIELD_BY_COMMAND_TOPIC
 from voucher_ledger.core.sealing import BETWEEN, letter_digest
-from voucher_ledger.replay.answers import DEAD_LETTER_TOPIC, EVENT_TOPICS
+from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.ledger_rows import snapshot, waits_in_outbox
 from voucher_ledger.replay.seals.chain import Chains, Head
 from voucher_ledger.replay.seals.match import EVENTS, LETTERS, Found, Match, Sealed
@@ -24,6 +24,7 @@ from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
 from voucher_ledger.replay.topic_reader import Place, Progress, Range, TopicReader, offset_of, place_of
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.outbox import Header
+from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
 PUBLISHED_SECONDS_MAX = 60.0

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from rich.console import Console
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Command
@@ -17,6 +16,7 @@ from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.bounds import Bound
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.operations import Operation, recorded
+from voucher_ledger.replay.printing import told
 from voucher_ledger.replay.reading import Span
 from voucher_ledger.replay.what_if import notes
 from voucher_ledger.replay.what_if.commands_read import CommandsRead, opened_once, openings, parts_of
@@ -32,7 +32,6 @@ from voucher_ledger.replay.what_if.sandbox import Sandboxes, sandboxes
 from voucher_ledger.replay.what_if.side import Side, decide_on_all
 from voucher_ledger.replay.what_if.tally import Tally
 from voucher_ledger.replay.what_if.vouchers import gained_and_lost
-from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.rooms import ROOMS
 from voucher_ledger.runtime import topics
 from voucher_ledger.runtime.errors import Unreachable
@@ -88,11 +87,7 @@ def run(
                 operation.result["kept"] = made.keep()
                 sys.stderr.write(f"kept: {', '.join(operation.result['kept'])}\n")
         _sum_up(operation, report)
-    if json:
-        sys.stdout.write(report.to_json() + "\n")
-    else:
-        show(report, Console() if sys.stdout.isatty() else Console(width=160))
-    return ExitCode.DONE if report.passed else ExitCode.CHECK_FAILED
+    return told(report, show, json=json)
 
 
 def _tell_leftovers(operation: Operation, removed: list[str], others: list[str]) -> None:
