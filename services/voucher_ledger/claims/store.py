@@ -41,7 +41,7 @@ def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
 def _lock_vouchers(connection: psycopg.Connection, commands: Sequence[Command]) -> None:
     owners = {(command.data["campaign_id"], command.data["user_id"]) for command in commands}
     due = {command.data["voucher_id"] for command in commands if command.type == "voucher.expire"}
-    due.update(voucher.voucher_id for voucher in vouchers.load_by_user(connection, owners, lock=False))
+    due.update(voucher.voucher_id for voucher in vouchers.load_by_user(connection, owners))
     vouchers.load_by_id(connection, due, lock=True)
 
 
@@ -213,7 +213,7 @@ class ClaimsRoom:
                 _lock_leases(connection, state, commands)
             self._read_leases_again(connection, state)
         owners = {(c.data["campaign_id"], c.data["user_id"]) for c in commands}
-        for voucher in vouchers.load_by_user(connection, owners, lock=False):
+        for voucher in vouchers.load_by_user(connection, owners):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)
             state.by_id[voucher.voucher_id] = voucher
         _find_places(connection, state, owners)

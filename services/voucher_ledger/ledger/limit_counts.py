@@ -17,7 +17,8 @@ _LOAD = """
 SELECT c.kind::text, c.campaign_id, c.name, c.vouchers
 FROM unnest(string_to_array(%s, E'\\n')::books.limit_kind[], string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n'))
   AS k (kind, campaign_id, name)
-JOIN books.limit_count c USING (kind, campaign_id, name)"""
+CROSS JOIN LATERAL (
+    SELECT * FROM books.limit_count WHERE (kind, campaign_id, name) = (k.kind, k.campaign_id, k.name) OFFSET 0) AS c"""
 
 # Row by row in the order given, each locked whether it was there or not: no two batches can wait for one another.
 _ADD = """

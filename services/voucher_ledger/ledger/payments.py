@@ -12,7 +12,7 @@ from voucher_ledger.ledger.model import Payment
 _LOAD = """
 SELECT p.payment_id, p.order_id, p.user_id, p.paid_minor, p.discount_minor, p.refunded_minor, p.state, p.settled_at_ms,
     p.version
-FROM unnest(string_to_array(%s, E'\\n')) AS k (payment_id) JOIN books.payment p USING (payment_id)"""
+FROM books.payment p WHERE p.payment_id = ANY (string_to_array(%s, E'\\n'))"""
 
 _IN_ORDER_LOCKED = " ORDER BY p.payment_id FOR UPDATE OF p"
 
@@ -23,7 +23,9 @@ _UPDATE = """
 UPDATE books.payment p SET refunded_minor = d.refunded_minor, state = d.state, version = p.version + 1
 FROM unnest(string_to_array(%s, E'\\n'), %s::bigint[], string_to_array(%s, E'\\n'), %s::int[])
   AS d (payment_id, refunded_minor, state, version)
-WHERE p.payment_id = d.payment_id AND p.version = d.version"""
+CROSS JOIN LATERAL (
+    SELECT ctid, version FROM books.payment WHERE payment_id = d.payment_id AND version = d.version OFFSET 0) AS place
+WHERE p.ctid = place.ctid AND p.version = place.version"""
 
 
 def load(connection: psycopg.Connection, payment_ids: Iterable[str], *, lock: bool) -> dict[str, Payment]:

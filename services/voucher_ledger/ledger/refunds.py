@@ -11,7 +11,7 @@ from voucher_ledger.ledger.model import Refund
 _LOAD = """
 SELECT f.refund_id, f.payment_id, f.order_id, f.user_id, f.amount_minor, f.reason, f.discount_returned_minor,
     f.voucher_restored
-FROM unnest(string_to_array(%s, E'\\n')) AS k (refund_id) JOIN books.refund f USING (refund_id)"""
+FROM books.refund f WHERE f.refund_id = ANY (string_to_array(%s, E'\\n'))"""
 
 _COPY = """
 COPY books.refund (refund_id, payment_id, order_id, user_id, amount_minor, reason, discount_returned_minor,

@@ -13,13 +13,13 @@ _LOAD = """
 SELECT r.order_id, r.voucher_id, r.campaign_id, r.user_id, r.merchant_id, r.category, r.city_tier, r.amount_minor,
     r.discount_minor, r.state::text, r.reserved_at_ms, r.expires_at_ms, r.closing_reason, r.version, r.more_voucher_ids,
     r.voucher_discounts_minor
-FROM unnest(string_to_array(%s, E'\\n')) AS k (order_id) JOIN books.reservation r USING (order_id)"""
+FROM books.reservation r WHERE r.order_id = ANY (string_to_array(%s, E'\\n'))"""
 
 _IN_ORDER_LOCKED = " ORDER BY r.order_id FOR UPDATE OF r"
 
 _VOUCHER_IDS = """
-SELECT unnest(array_prepend(r.voucher_id, r.more_voucher_ids)) FROM unnest(string_to_array(%s, E'\\n')) AS k (order_id)
-JOIN books.reservation r USING (order_id)"""
+SELECT unnest(array_prepend(r.voucher_id, r.more_voucher_ids)) FROM books.reservation r
+WHERE r.order_id = ANY (string_to_array(%s, E'\\n'))"""
 
 _COPY = """
 COPY books.reservation (order_id, voucher_id, campaign_id, user_id, merchant_id, category, city_tier, amount_minor,
@@ -30,7 +30,9 @@ UPDATE books.reservation r SET state = d.state, closing_reason = d.closing_reaso
 FROM unnest(string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')::books.reservation_state[],
     string_to_array(%s, E'\\n', ''), %s::int[])
   AS d (order_id, state, closing_reason, version)
-WHERE r.order_id = d.order_id AND r.version = d.version"""
+CROSS JOIN LATERAL (
+    SELECT ctid, version FROM books.reservation WHERE order_id = d.order_id AND version = d.version OFFSET 0) AS place
+WHERE r.ctid = place.ctid AND r.version = place.version"""
 
 
 def load(connection: psycopg.Connection, order_ids: Iterable[str], *, lock: bool) -> dict[str, Reservation]:

@@ -1,4 +1,9 @@
-"""Vouchers, as all rooms load and write them: read without locks, written only on the version that was read."""
+"""Vouchers, as all rooms load and write them: read without locks, written only on the version that was read.
+
+Here and in the modules beside it, keys are looked up by `= ANY` or by a LATERAL that OFFSET 0 keeps apart: each key by
+the index, whatever the planner believes. A plain join that is planned while a table is empty, and known to be (it was
+vacuumed), reads the whole table for each batch from then on.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -14,14 +19,15 @@ _COLUMNS = """v.voucher_id, v.campaign_id, v.user_id, v.ordinal, v.shard, v.stat
     v.device_id"""
 
 _BY_ID = (
-    f"SELECT {_COLUMNS} FROM unnest(string_to_array(%s, E'\\n')) AS k (voucher_id) "  # noqa: S608 (a constant of this file)
-    "JOIN books.voucher v USING (voucher_id)"
+    f"SELECT {_COLUMNS} FROM books.voucher v "  # noqa: S608 (a constant of this file)
+    "WHERE v.voucher_id = ANY (string_to_array(%s, E'\\n'))"
 )
 
 _BY_USER = (
     f"SELECT {_COLUMNS} "  # noqa: S608 (as above)
     "FROM unnest(string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')) AS k (campaign_id, user_id) "
-    "JOIN books.voucher v ON v.user_id = k.user_id AND v.campaign_id = k.campaign_id"
+    "CROSS JOIN LATERAL (SELECT * FROM books.voucher o "
+    "WHERE o.user_id = k.user_id AND o.campaign_id = k.campaign_id OFFSET 0) AS v"
 )
 
 _IN_ORDER_LOCKED = " ORDER BY v.voucher_id FOR UPDATE OF v"
@@ -35,7 +41,9 @@ UPDATE books.voucher v SET state = d.state, face_value_minor = d.face_value_mino
     swept = v.swept AND d.state <> 'granted'  -- what comes back to its owner is swept again when due
 FROM unnest(string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')::books.voucher_state[], %s::bigint[], %s::int[])
   AS d (voucher_id, state, face_value_minor, version)
-WHERE v.voucher_id = d.voucher_id AND v.version = d.version"""
+CROSS JOIN LATERAL (
+    SELECT ctid, version FROM books.voucher WHERE voucher_id = d.voucher_id AND version = d.version OFFSET 0) AS place
+WHERE v.ctid = place.ctid AND v.version = place.version"""
 
 
 def load_by_id(connection: psycopg.Connection, voucher_ids: Iterable[str], *, lock: bool) -> list[Voucher]:
@@ -44,11 +52,11 @@ def load_by_id(connection: psycopg.Connection, voucher_ids: Iterable[str], *, lo
     return [Voucher(*row) for row in rows]
 
 
-def load_by_user(connection: psycopg.Connection, keys: Collection[tuple[str, str]], *, lock: bool) -> list[Voucher]:
+def load_by_user(connection: psycopg.Connection, keys: Collection[tuple[str, str]]) -> list[Voucher]:
     """All vouchers of these (campaign_id, user_id) pairs."""
     campaign_ids, user_ids = zip(*keys, strict=True) if keys else ((), ())
     columns = (lines(campaign_ids), lines(user_ids))
-    return [Voucher(*row) for row in connection.execute(_BY_USER + (_IN_ORDER_LOCKED if lock else ""), columns)]
+    return [Voucher(*row) for row in connection.execute(_BY_USER, columns)]
 
 
 def insert(connection: psycopg.Connection, vouchers: Sequence[Voucher]) -> None:

@@ -15,7 +15,8 @@ _PLACES = """
 SELECT p.campaign_id, p.partition, p.ticket, p.user_id, p.ordinal, p.command_id, p.city_tier, p.channel, p.queued_at_ms,
     p.device_id
 FROM unnest(string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')) AS k (campaign_id, user_id)
-JOIN books.waiting_place p ON p.user_id = k.user_id AND p.campaign_id = k.campaign_id"""
+CROSS JOIN LATERAL (
+    SELECT * FROM books.waiting_place o WHERE o.user_id = k.user_id AND o.campaign_id = k.campaign_id OFFSET 0) AS p"""
 
 _COPY = """
 COPY books.waiting_place (campaign_id, partition, ticket, user_id, ordinal, command_id, city_tier, channel,

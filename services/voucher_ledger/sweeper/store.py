@@ -27,18 +27,19 @@ _DUE_HOLDS = """
 SELECT order_id, user_id FROM books.reservation
 WHERE NOT swept AND state = 'held' AND expires_at_ms <= %s ORDER BY expires_at_ms LIMIT %s"""
 
-# Due rows that are closed leave the index of due rows. SKIP LOCKED: a room that has one in hand goes first.
+# Due rows that are closed leave the index of due rows. SKIP LOCKED: a room that has one in hand goes first. An array of
+# keys, not `IN`: a join that was planned while the ledger was empty reads the whole table at every look.
 _SWEEP_VOUCHERS = """
-UPDATE books.voucher SET swept = true WHERE voucher_id IN (
+UPDATE books.voucher SET swept = true WHERE voucher_id = ANY (ARRAY (
     SELECT voucher_id FROM books.voucher
     WHERE NOT swept AND state IN ('spent', 'expired') AND expires_at_ms <= %s
-    ORDER BY expires_at_ms LIMIT %s FOR UPDATE SKIP LOCKED)"""
+    ORDER BY expires_at_ms LIMIT %s FOR UPDATE SKIP LOCKED))"""
 
 _SWEEP_HOLDS = """
-UPDATE books.reservation SET swept = true WHERE order_id IN (
+UPDATE books.reservation SET swept = true WHERE order_id = ANY (ARRAY (
     SELECT order_id FROM books.reservation
     WHERE NOT swept AND state <> 'held' AND expires_at_ms <= %s
-    ORDER BY expires_at_ms LIMIT %s FOR UPDATE SKIP LOCKED)"""
+    ORDER BY expires_at_ms LIMIT %s FOR UPDATE SKIP LOCKED))"""
 
 # One statement, so one snapshot: what is underway is told from where lines, supply and positions stand together.
 _LINES = """
