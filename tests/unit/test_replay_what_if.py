@@ -12,6 +12,7 @@ from tests.unit.what_if_given import claim, open_command, order, payment
 from voucher_ledger.core.records import Command
 from voucher_ledger.replay.reading import Span
 from voucher_ledger.replay.what_if.cutting import BATCH_RECORDS_MAX, GRID_MS, Window, grid_ceiling, grid_floor, windows
+from voucher_ledger.replay.what_if.id_set import IdSet
 from voucher_ledger.replay.what_if.moment import Moment, moment
 from voucher_ledger.replay.what_if.played import Belonging, ClaimPlaces, Played
 from voucher_ledger.replay.what_if.render import show
@@ -150,3 +151,14 @@ def test_only_a_sandbox_may_be_written_to() -> None:
     assert is_sandbox("host=h dbname=voucher_ledger_what_if_0a_1_changed")
     assert not is_sandbox("host=h dbname=ledger")
     assert not is_sandbox("host=h dbname=voucher_ledger_kept_0a_1_changed")
+
+
+def test_ids_are_kept_on_disk_and_found_again() -> None:
+    ids = IdSet()
+    many = [f"order-{number}" for number in range(0, 3_000, 3)]
+    for one in [*many, *many]:
+        ids.add(one)
+    assert [f"order-{number}" in ids for number in range(9)] == [number % 3 == 0 for number in range(9)]
+    assert "Order-3" not in ids
+    assert "" not in ids
+    ids.close()

@@ -131,6 +131,7 @@ def _play(settings: Settings, request: Request, day: _Day, made: Sandboxes) -> R
     }
     sides: dict[str, Side] = {}
     with ExitStack() as open_sides:
+        open_sides.callback(belonging.close)
         for name in (BASELINE, CHANGED) if request.changes else (BASELINE,):
             rules: Changes = request.changes if name == CHANGED else {}
             side = Side(settings, made.make(name), rooms, partitions, claim_places, rules, only)

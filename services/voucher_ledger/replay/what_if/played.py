@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from voucher_ledger.core.records import Command
 from voucher_ledger.replay.reading import Span
+from voucher_ledger.replay.what_if.id_set import IdSet
 
 CLAIM_TOPIC: Final = "claim.commands"
 CAMPAIGNS_MAX: Final = 65_000
@@ -48,15 +49,19 @@ class Belonging:
 
     Without `chosen` campaigns and with `whole` topics all are. Else a claim belongs by its campaign, an order by its
     voucher's claim (which must have been read), and what comes after by its order. Each command is asked about once, in
-    the order of the records. `left_out` counts orders and payments that do not belong.
+    the order of the records. `left_out` counts orders and payments that do not belong. To be closed at the end.
     """
 
     def __init__(self, claim_places: ClaimPlaces, chosen: frozenset[str], *, whole: bool) -> None:
         self._claim_places = claim_places
         self._chosen = chosen
         self._bounded = bool(chosen) or not whole
-        self._order_ids: set[str] = set()
+        self._order_ids = IdSet()
         self.left_out = 0
+
+    def close(self) -> None:
+        """Forget the orders that belong."""
+        self._order_ids.close()
 
     def has(self, command: Command) -> bool:
         """Whether the command is to be played."""
