@@ -4,7 +4,7 @@ import sqlite3
 from typing import Final
 
 # SQLite keeps so much of the set in memory and the rest in a file of its own that no crash can leave behind.
-CACHE_KIB: Final = 16_384
+CACHE_KIB: Final = 65_536
 
 
 class IdSet:
