@@ -12,6 +12,7 @@ from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import Reader
 from voucher_ledger.status.render import screen, tables
+from voucher_ledger.status.snapshot import Snapshot
 
 WATCH_SECONDS = 1.0
 
@@ -26,16 +27,16 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
         stop: ends a watch.
 
     Returns:
-        0 done; 2 topics or tables do not exist yet; 3 Kafka or Postgres does not answer.
+        0 done; 2 topics or tables do not exist yet; 3 Kafka or Postgres does not answer at the first look (of later
+        ones a watch tells, and looks again).
     """
     stop = stop or threading.Event()
     try:
-        with postgres.connect(settings.postgres, application="status") as connection:
-            reader = Reader(settings, connection)
-            try:
-                _show(reader, watch, json, stop)
-            finally:
-                reader.close()
+        look = _Look(settings)
+        try:
+            _show(look, watch, json, stop)
+        finally:
+            look.close()
     except NotSetUp as error:
         return _fail(error, ExitCode.USAGE)
     except Unreachable as error:
@@ -45,22 +46,58 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
     return ExitCode.DONE
 
 
-def _show(reader: Reader, watch: bool, json: bool, stop: threading.Event) -> None:
+class _Look:
+    """Takes snapshots, and connects again where Postgres had gone away."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection = postgres.connect(settings.postgres, application="status")
+        self._reader = Reader(settings, self._connection)
+
+    def snapshot(self) -> Snapshot:
+        """Raises what Reader.snapshot raises."""
+        if self._connection.closed:
+            self._connection = postgres.connect(self._settings.postgres, application="status")
+            self._reader.reconnect(self._connection)
+        return self._reader.snapshot()
+
+    def close(self) -> None:
+        self._reader.close()
+        self._connection.close()
+
+
+def _show(look: _Look, watch: bool, json: bool, stop: threading.Event) -> None:
     # Where nothing says how wide it is, lines are as long as the widest table.
     console = Console() if sys.stdout.isatty() else Console(width=160)
+    snapshot = look.snapshot()
     if watch and not json and console.is_terminal:
-        with Live(screen(reader.snapshot(), console), console=console, auto_refresh=False, screen=True) as live:
+        with Live(screen(snapshot, console), console=console, auto_refresh=False, screen=True) as live:
             while not stop.wait(WATCH_SECONDS):
-                live.update(screen(reader.snapshot(), console), refresh=True)
+                found = _tried(look)
+                live.update(found if isinstance(found, str) else screen(found, console), refresh=True)
         return
-    while True:
-        snapshot = reader.snapshot()
-        if json:
-            print(snapshot.to_json(), flush=True)
+    _print(snapshot, console, json)
+    while watch and not stop.wait(WATCH_SECONDS):
+        found = _tried(look)
+        if isinstance(found, str):
+            print(found, file=sys.stderr, flush=True)
         else:
-            console.print(tables(snapshot))
-        if not watch or stop.wait(WATCH_SECONDS):
-            return
+            _print(found, console, json)
+
+
+def _tried(look: _Look) -> Snapshot | str:
+    """The next snapshot; what does not answer, where something does not: who watches a restart wants to see its end."""
+    try:
+        return look.snapshot()
+    except Unreachable as error:
+        return f"voucher-ledger status: {error}; looking again"
+
+
+def _print(snapshot: Snapshot, console: Console, json: bool) -> None:
+    if json:
+        print(snapshot.to_json(), flush=True)
+    else:
+        console.print(tables(snapshot))
 
 
 def _fail(reason: object, code: ExitCode) -> int:
