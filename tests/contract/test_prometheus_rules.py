@@ -51,7 +51,7 @@ def test_each_alert_is_tested_firing_and_not_firing_in_each_severity() -> None:
         severity = rule["labels"]["severity"]
         firing = [alert["exp_labels"]["severity"] for case in cases for alert in case]
         assert severity in firing or "{{" in severity, f"{rule['alert']} never fires as {severity}"
-        assert [] in cases, f"{rule['alert']}: no test of its silence"
+        assert [] in cases or rule["expr"] == "vector(1)", f"{rule['alert']}: no test of its silence"
 
 
 def test_each_alert_leads_to_its_runbook_and_each_runbook_to_an_alert() -> None:

@@ -18,7 +18,7 @@ from voucher_ledger.runtime.settings import load
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-SERVERS = ("kafka", "postgres", "processors", "monitor", "prometheus", "grafana")
+SERVERS = ("kafka", "postgres", "processors", "monitor", "prometheus", "alertmanager", "grafana")
 OURS = ("migrate", "topics", "processors", "monitor")
 EXAMPLE = dict(
     line.split("=", 1)
@@ -67,13 +67,14 @@ def test_no_password_is_written_down_and_no_port_is_open_to_others() -> None:
     assert len(secrets) == 9
     assert all(re.fullmatch(r"\$\{\w+:\?.*\}", value) for value in secrets)
     ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
-    assert len(ports) == 5
+    assert len(ports) == 6
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_each_variable_is_in_the_example_and_each_of_the_example_is_read() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    assert set(re.findall(r"\$\{(\w+)", text)) == set(EXAMPLE)
+    secrets = {one["environment"] for one in COMPOSE["secrets"].values()}
+    assert set(re.findall(r"\$\{(\w+)", text)) | secrets == set(EXAMPLE)
     assert dict(re.findall(r"\$\{(\w+):-(\w+)\}", text)) == {name: value for name, value in EXAMPLE.items() if value}
 
 
@@ -83,6 +84,32 @@ def test_what_stays_up_is_watched_and_what_holds_data_keeps_it() -> None:
         assert SERVICES[name]["restart"] == "unless-stopped", name
     kept = {volume.split(":")[0] for name in SERVERS for volume in SERVICES[name].get("volumes", ())}
     assert {volume for volume in kept if not volume.startswith(".")} == set(COMPOSE["volumes"])
+
+
+def test_nothing_takes_more_than_its_share_of_the_machine() -> None:
+    """Whatever runs away is ended or slowed down by itself, before it takes Kafka's and Postgres' memory or disk."""
+    for name, service in SERVICES.items():
+        assert {"mem_limit", "cpus", "pids_limit"} <= service.keys(), name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+    bounded = {word.partition("=")[0] for word in SERVICES["prometheus"]["command"]}
+    assert {"--storage.tsdb.retention.time", "--storage.tsdb.retention.size"} <= bounded
+
+
+def test_kafkas_check_takes_a_small_heap_of_its_own() -> None:
+    kafka = SERVICES["kafka"]
+    (heap,) = (word for word in kafka["healthcheck"]["test"] if word.startswith("KAFKA_HEAP_OPTS="))
+    assert heap != f"KAFKA_HEAP_OPTS={kafka['environment']['KAFKA_HEAP_OPTS']}"
+    assert kafka["healthcheck"]["interval"] == "30s"
+
+
+def test_alertmanager_is_reached_and_reads_its_secrets_where_they_are() -> None:
+    prometheus = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    (told,) = prometheus["alerting"]["alertmanagers"]
+    assert told["static_configs"] == [{"targets": ["alertmanager:9093"]}]
+    config = (ROOT / "deploy" / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
+    read = set(re.findall(r"url_file: /run/secrets/(\w+)", config))
+    assert read == set(SERVICES["alertmanager"]["secrets"]) == set(COMPOSE["secrets"])
+    assert not re.search(r"\burl:|https?://", config), "an address in the repository"
 
 
 def test_each_waits_for_what_it_needs_and_that_can_be_awaited() -> None:
@@ -108,14 +135,18 @@ def test_images_are_pinned_and_ours_is_built_from_files_that_are_there() -> None
     assert re.search(r"^USER 10001$", dockerfile, flags=re.MULTILINE)
     for name in OURS:
         assert SERVICES[name]["read_only"], name
-        assert re.findall(r"^WORKDIR (\S+)$", dockerfile, flags=re.MULTILINE)[-1] in SERVICES[name]["tmpfs"], name
+        # A tmpfs over a directory of the image takes its mode, and WORKDIR makes one that is root's alone.
+        works_in = re.findall(r"^WORKDIR (\S+)$", dockerfile, flags=re.MULTILINE)[-1]
+        modes = {mount.partition(":")[0]: mount.partition(":")[2] for mount in SERVICES[name]["tmpfs"]}
+        assert works_in in modes, name
+        assert set(modes.values()) == {"mode=1777"}, name
 
 
 def test_mounted_files_are_there() -> None:
     mounted = [
         volume.split(":") for service in SERVICES.values() for volume in service.get("volumes", ()) if volume[0] == "."
     ]
-    assert len(mounted) == 5
+    assert len(mounted) == 6
     for source, _, mode in mounted:
         assert (ROOT / source).exists(), source
         assert mode == "ro"
