@@ -15,6 +15,9 @@ from deploy.grafana.board import (
 )  # fmt: skip
 
 _CAMPAIGN = 'campaign=~"$campaign"'
+# A campaign that is over keeps its last figures: added to those of the running ones they would hide them.
+_RUNNING = "and on (campaign) voucher_ledger_campaign_end_timestamp_seconds > time()"
+_FORECAST = f"voucher_ledger_monitor_forecast_end_timestamp_seconds{{{_CAMPAIGN}"
 # The watchdog fires always: it is Alertmanager's to send, and nobody's to mend.
 _FIRING = 'ALERTS{alertstate="firing", alertname!="Watchdog"}'
 
@@ -27,26 +30,27 @@ def build() -> dict[str, Any]:
 
 
 def _figures() -> list[Any]:
-    forecast = "voucher_ledger_monitor_forecast_end_timestamp_seconds"
     return [
         figure(
             "Cards left", "short", 3,
-            promql_now(f'sum(voucher_ledger_balance_vouchers{{{_CAMPAIGN}, role=~"pool|lease"}})'),
-            about="In pool and leases, by the ledger.", steps=running_out(1, 100),
+            promql_now(f'sum(voucher_ledger_balance_vouchers{{{_CAMPAIGN}, role=~"pool|lease"}} {_RUNNING})'),
+            about="In pool and leases, by the ledger, of campaigns that are not over.", steps=running_out(1, 100),
         ),
         figure(
             "Cards gone in", "s", 4,
-            promql_now(f'min({forecast}{{{_CAMPAIGN}, of="cards", bound="middle"}}) - time()'),
+            promql_now(f'min({_FORECAST}, of="cards", bound="middle"}} {_RUNNING}) - time()'),
             about="The middle of the monitor's forecast, of the campaign that ends first.",
             steps=running_out(1_800, 7_200), runbook="Campaign ends before plan", none="not by this trend",
         ),
         figure(
             "Budget gone in", "s", 4,
-            promql_now(f'min({forecast}{{{_CAMPAIGN}, of="budget", bound="middle"}}) - time()'),
+            promql_now(f'min({_FORECAST}, of="budget", bound="middle"}} {_RUNNING}) - time()'),
             steps=running_out(1_800, 7_200), runbook="Campaign ends before plan", none="not by this trend",
         ),
         figure(
-            "Budget used", "percentunit", 3, promql_now(f"max(voucher_ledger:budget_used:ratio{{{_CAMPAIGN}}})"),
+            "Budget used", "percentunit", 3,
+            promql_now(f"max(voucher_ledger:budget_used:ratio{{{_CAMPAIGN}}} {_RUNNING})"),
+            about="Of the campaign that used most of its own, among those that are not over.",
             steps=alarming(0.80, 0.95), runbook="Budget used",
         ),
         figure(
@@ -69,7 +73,6 @@ def _figures() -> list[Any]:
 
 
 def _demand() -> list[Any]:
-    forecast = "voucher_ledger_monitor_forecast_end_timestamp_seconds"
     return [
         curves(
             "Demand", "ops", 8,
@@ -92,9 +95,10 @@ def _demand() -> list[Any]:
         ),
         curves(
             "Time until cards are gone", "s", 8,
-            promql(f'{forecast}{{{_CAMPAIGN}, of="cards"}} - time()', "{{campaign}} {{bound}}"),
+            promql(f'({_FORECAST}, of="cards"}} {_RUNNING}) - time()', "{{campaign}} {{bound}}"),
             promql(
-                f"voucher_ledger_monitor_planned_end_timestamp_seconds{{{_CAMPAIGN}}} - time()", "{{campaign}} plan"
+                f"(voucher_ledger_monitor_planned_end_timestamp_seconds{{{_CAMPAIGN}}} > time()) - time()",
+                "{{campaign}} plan",
             ),
             about="The forecast's early, middle and late end, against the campaign's own.",
         ),

@@ -36,7 +36,9 @@ BUDGET_LEFT = Entry("budget_left_minor", "Money in pool and leases, minor units"
 BUDGET_USED = Entry("budget_used_ratio", "Share of the budget that is used", ("campaign",))
 GRANT_RATE = Entry("grants_per_second", "Net grants a second, percentiles of the trend", ("campaign", "percentile"))
 FORECAST = Entry(
-    "forecast_end_timestamp_seconds", "When it is gone, since 1970; absent where never", ("campaign", "of", "bound")
+    "forecast_end_timestamp_seconds",
+    "When it is gone, since 1970; absent where never, and once the campaign is over",
+    ("campaign", "of", "bound"),
 )
 PLANNED_END = Entry("planned_end_timestamp_seconds", "The campaign's ends_at, since 1970", ("campaign",))
 REFUSED = Entry("refusals_ratio", "Refusals of the room's answers in the last five minutes", ("campaign", "room"))
@@ -153,6 +155,9 @@ def _forecast(one: Outlook) -> Iterator[tuple[Entry, tuple[str, ...], float]]:
     if one.rates is not None:
         for percentile, rate in zip(("10", "50", "90"), one.rates, strict=True):
             yield GRANT_RATE, (campaign, percentile), rate
+    # Of what is over nothing is foretold: its end would stand first among those of the campaigns that run.
+    if one.facts is None or one.facts.state == "closed" or one.as_of >= one.facts.ends_at:
+        return
     for of, end in (("cards", one.cards_end), ("budget", one.budget_end)):
         for bound, moment in () if end is None else end._asdict().items():
             if moment is not None:
