@@ -133,8 +133,8 @@ def _troubles() -> list[Any]:
         curves("Dead letters by reason", "short", 12, counted("voucher_ledger_dead_letters_total", "reason")),
         curves(
             "Latency objective, share answered late", "percentunit", 6,
-            promql("voucher_ledger:answered_late:ratio_rate5m", "5 minutes"),
-            promql("voucher_ledger:answered_late:ratio_rate30m", "30 minutes"), steps=alarming(0.03, 0.144),
+            promql("voucher_ledger:answered_late:ratio_rate5m", "{{room}} 5 minutes"),
+            promql("voucher_ledger:answered_late:ratio_rate30m", "{{room}} 30 minutes"), steps=alarming(0.03, 0.144),
         ),
         curves(
             "Lag objective, share of time behind", "percentunit", 6,
