@@ -4,10 +4,12 @@ Every sweeper's process has such a collector, and whichever holds the lock serve
 them. So sums in dashboards count nothing twice, and a successor goes on where one dies.
 """
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import psycopg
 import structlog
@@ -30,6 +32,8 @@ from voucher_ledger.runtime.troubles import Troubles
 LOOK_SECONDS = 5.0
 # Of each of two calls: a scrape must have its answer in time, with the balances in it, also while Kafka is away.
 ENDS_SECONDS_MAX = 1.5
+# Of connecting, of a statement, and of all statements of a look: while Postgres hangs a scrape must be told so in time.
+POSTGRES_SECONDS_MAX = 2
 LOCK_NAME = "voucher-ledger-ledger-metrics"
 _ROLE = "voucher_ledger_writer"
 
@@ -71,18 +75,19 @@ class LedgerCollector(Collector):
     def _look(self) -> list[Family]:
         try:
             connection = self._connected()
-            self._is_reader = self._is_reader or postgres.try_lock(connection, LOCK_NAME)
-            if not self._is_reader:
-                return []
-            families = [
-                *books.campaigns(connection),
-                *books.balances(connection),
-                *books.waiting(connection),
-                *books.outbox(connection),
-            ]
-            # Positions are read before the ends, so that a lag may look a moment too large, never below 0.
-            positions = books.read_positions(connection)
-            families += books.places(positions)
+            with _cut_off(connection):
+                self._is_reader = self._is_reader or postgres.try_lock(connection, LOCK_NAME)
+                if not self._is_reader:
+                    return []
+                families = [
+                    *books.campaigns(connection),
+                    *books.balances(connection),
+                    *books.waiting(connection),
+                    *books.outbox(connection),
+                ]
+                # Positions are read before the ends, so that a lag may look a moment too large, never below 0.
+                positions = books.read_positions(connection)
+                families += books.places(positions)
         except (psycopg.Error, Unreachable, NotSetUp) as error:
             self._failed(error)
             self._disconnect()
@@ -103,7 +108,9 @@ class LedgerCollector(Collector):
 
     def _connected(self) -> psycopg.Connection:
         if self._connection is None:
-            self._connection = postgres.connect(self._settings.postgres, application="metrics", role=_ROLE)
+            self._connection = postgres.connect(
+                self._settings.postgres, application="metrics", role=_ROLE, seconds_max=POSTGRES_SECONDS_MAX
+            )
         return self._connection
 
     def _disconnect(self) -> None:
@@ -150,3 +157,20 @@ class LedgerCollector(Collector):
         if position is not None and position.record_time_seconds is not None:
             bounds.append(max(0.0, time.time() - position.record_time_seconds))
         return min(bounds, default=None)
+
+
+@contextmanager
+def _cut_off(connection: psycopg.Connection) -> Iterator[None]:
+    """End the connection after POSTGRES_SECONDS_MAX: a server that hangs does not heed its own statement_timeout."""
+
+    def cut() -> None:
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as same:
+            same.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(POSTGRES_SECONDS_MAX, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -31,21 +31,24 @@ _LOGIN_REFUSED = re.compile(
 _ANSWERED = re.compile(r"\bFATAL\b")
 
 
-def connect(dsn: str, *, application: str, role: str | None = None, batch: bool = False) -> psycopg.Connection:
+def connect(
+    dsn: str, *, application: str, role: str | None = None, batch: bool = False, seconds_max: int | None = None
+) -> psycopg.Connection:
     """An autocommit connection with keepalives and bounded waits; `batch` plans for set-based key look-ups.
+
+    `seconds_max` bounds the connecting (2 at the least) and each statement more tightly than is usual.
 
     Raises Unreachable where the server does not answer or refuses, NotSetUp where the login may not take `role`.
     """
-    options = (
-        f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS} -c statement_timeout={_STATEMENT_MS_MAX}"
-    )
+    statement_ms = _STATEMENT_MS_MAX if seconds_max is None else seconds_max * 1_000
+    options = f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS} -c statement_timeout={statement_ms}"
     if batch:
         options = f"{options} {_COMMIT} -c jit=off {_PLAN_BY_INDEX}"
     try:
         connection = psycopg.connect(
             dsn,
             autocommit=True,
-            connect_timeout=CONNECT_SECONDS_MAX,
+            connect_timeout=CONNECT_SECONDS_MAX if seconds_max is None else seconds_max,
             application_name=f"voucher-ledger-{application}",
             options=options,
             keepalives=1,
