@@ -171,7 +171,7 @@ def _monitor() -> list[Any]:
         ),
         figure(
             "Rollups it waits for", "short", 3, promql_now(f"max({prefix}_demand_lag_records)"),
-            steps=alarming(1_000, 10_000), runbook="Monitor behind",
+            steps=alarming(500, 1_000), runbook="Monitor behind",
         ),
         figure("Late rows", "short", 3, promql_now(f"max({prefix}_late_rows_total)")),
         curves(

@@ -13,6 +13,7 @@ from deploy.grafana.runbooks import RUNBOOKS, anchor, sections
 from tests.contract.prometheus import DEPLOY, RULES, promtool, recorded_of, rules, targets
 from voucher_ledger.metrics.catalogue import TO_PUBLISHED
 from voucher_ledger.metrics.latency import LatencyHistogram
+from voucher_ledger.monitor.watch import CAUGHT_UP_RECORDS
 
 ALERTS = [rule for rule in rules() if "alert" in rule]
 TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
@@ -85,6 +86,11 @@ def test_bounds_of_objectives_are_buckets() -> None:
     found = re.findall(r'(voucher_ledger_\w+)_bucket\{[^}]*le="([^"]+)"', " ".join(rule["expr"] for rule in rules()))
     assert {name for name, _ in found} == {TO_PUBLISHED.name}
     assert {bound for _, bound in found} <= bounds
+
+
+def test_the_monitor_is_told_to_be_behind_where_its_alerts_stand_still() -> None:
+    (rule,) = (rule for rule in ALERTS if rule["alert"] == "MonitorBehind")
+    assert f"demand_lag_records > {CAUGHT_UP_RECORDS} " in rule["expr"].replace("\n", " ")
 
 
 def test_scrapes_are_as_quick_as_the_lag_objective_counts_on() -> None:
