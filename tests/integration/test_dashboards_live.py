@@ -42,6 +42,7 @@ EMPTY = {
 }
 UNTOLD = {
     "voucher_ledger_batches_decided_again_total",
+    "voucher_ledger_campaign_next_release_timestamp_seconds",
     "voucher_ledger_monitor_forecast_end_timestamp_seconds",
     "voucher_ledger_monitor_growth_ratio",
     "voucher_ledger_monitor_vertical_pair_users",

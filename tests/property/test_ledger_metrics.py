@@ -76,7 +76,9 @@ def test_a_campaign_that_runs_is_named_however_many_are_to_come(ledger: Ledger) 
     assert "c00" not in {row[0] for row in monitored}
 
 
-@pytest.mark.parametrize(("tranche_hours", "released_hours"), [((-3, -1, 2), -1), ((2,), -4), ((), -4)])
+@pytest.mark.parametrize(
+    ("tranche_hours", "released_hours"), [((-3, -1, 2, 3), -1), ((-3, -1), -1), ((2,), -4), ((), -4)]
+)
 def test_a_wait_can_be_counted_from_the_latest_release(
     ledger: Ledger, tranche_hours: tuple[int, ...], released_hours: int
 ) -> None:
@@ -93,6 +95,9 @@ def test_a_wait_can_be_counted_from_the_latest_release(
     read = told(ledger_books.campaigns(ledger.connection))
     expected = (now_ms + released_hours * hour_ms) / 1_000
     assert figure(read, catalogue.RELEASED, "spring-1") == pytest.approx(expected, abs=0.002)
+    to_come = [(now_ms + hours * hour_ms) / 1_000 for hours in tranche_hours if hours > 0][:1]
+    told_next = [value for key, value in read.items() if key[0] == catalogue.NEXT_RELEASE.name]
+    assert told_next == [pytest.approx(at, abs=0.002) for at in to_come]
 
 
 def test_who_waits_is_told_and_nobody_is_zero(ledger: Ledger) -> None:

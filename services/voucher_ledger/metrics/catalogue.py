@@ -25,7 +25,6 @@ READY = Metric(
     "1 where /readyz says so: the process has its part of the work (or stands by) and is not stuck.",
     ("room",),
 )
-
 SESSIONS_LOST = Metric(
     f"{PREFIX}sessions_lost_total",
     "counter",
@@ -142,22 +141,22 @@ QUOTA = Metric(
     f"{PREFIX}campaign_quota_vouchers", "gauge", "Vouchers that a campaign may grant, top-ups included.", ("campaign",)
 )
 BUDGET = Metric(
-    f"{PREFIX}campaign_budget_minor",
-    "gauge",
-    "What a campaign may cost, top-ups included, in minor units.",
-    ("campaign", "currency"),
-)
+    f"{PREFIX}campaign_budget_minor", "gauge",
+    "What a campaign may cost, top-ups included, in minor units.", ("campaign", "currency"),
+)  # fmt: skip
 OPEN = Metric(f"{PREFIX}campaign_open", "gauge", "1 while the campaign is neither paused nor closed.", ("campaign",))
 STARTS = Metric(
     f"{PREFIX}campaign_start_timestamp_seconds", "gauge", "When the campaign starts, since 1970.", ("campaign",)
 )
 ENDS = Metric(f"{PREFIX}campaign_end_timestamp_seconds", "gauge", "When the campaign ends, since 1970.", ("campaign",))
 RELEASED = Metric(
-    f"{PREFIX}campaign_released_timestamp_seconds",
-    "gauge",
-    "When the campaign's latest tranche so far was released, since 1970; its start where none was yet.",
-    ("campaign",),
-)
+    f"{PREFIX}campaign_released_timestamp_seconds", "gauge",
+    "When the campaign's latest tranche so far was released, since 1970; its start where none was yet.", ("campaign",),
+)  # fmt: skip
+NEXT_RELEASE = Metric(
+    f"{PREFIX}campaign_next_release_timestamp_seconds", "gauge",
+    "When the campaign's next tranche is released, since 1970; absent where none is to come.", ("campaign",),
+)  # fmt: skip
 VOUCHERS = Metric(
     f"{PREFIX}balance_vouchers",
     "gauge",
@@ -243,8 +242,8 @@ ROOM = (
     DECIDED_AGAIN, TAKEOVERS, REPUBLISHED, PRODUCERS,
 )  # fmt: skip
 LEDGER = (
-    LEDGER_UP, QUOTA, BUDGET, OPEN, STARTS, ENDS, RELEASED, VOUCHERS, MONEY, POSITION, EPOCH, LAG_RECORDS, LAG_SECONDS,
-    DECIDED, DEAD_LETTERED, WAITING, WAITING_AGE, OUTBOX_BATCHES, OUTBOX_RECORDS,
+    LEDGER_UP, QUOTA, BUDGET, OPEN, STARTS, ENDS, RELEASED, NEXT_RELEASE, VOUCHERS, MONEY, POSITION, EPOCH,
+    LAG_RECORDS, LAG_SECONDS, DECIDED, DEAD_LETTERED, WAITING, WAITING_AGE, OUTBOX_BATCHES, OUTBOX_RECORDS,
 )  # fmt: skip
 AUDIT = (AUDIT_CHECKS, AUDIT_ROWS, AUDIT_AT, AUDIT_SECONDS)
 CATALOGUE: tuple[Metric, ...] = (*PROCESS, *ROOM, *LEDGER, *AUDIT)

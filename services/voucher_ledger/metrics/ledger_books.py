@@ -1,5 +1,6 @@
 """What the ledger's views say, as metrics."""
 
+import math
 from typing import NamedTuple
 
 import psycopg
@@ -20,9 +21,11 @@ WITH named AS (
     LIMIT %(named_max)s)
 SELECT coalesce(n.campaign_id, %(other)s) AS campaign, c.currency, sum(c.quota)::bigint, sum(c.budget_minor)::bigint,
        bool_or(c.state = 'open'), extract(epoch FROM min(c.starts_at))::float8,
-       extract(epoch FROM max(c.ends_at))::float8, extract(epoch FROM max(greatest(c.starts_at, r.at)))::float8
+       extract(epoch FROM max(c.ends_at))::float8, extract(epoch FROM max(greatest(c.starts_at, r.at)))::float8,
+       extract(epoch FROM min(r.next_at))::float8
 FROM ledger.campaign c LEFT JOIN named n USING (campaign_id)
-LEFT JOIN (SELECT campaign_id, max(at) AS at FROM ledger.tranche WHERE at <= now() GROUP BY 1) r USING (campaign_id)
+LEFT JOIN (SELECT campaign_id, max(at) FILTER (WHERE at <= now()) AS at, min(at) FILTER (WHERE at > now()) AS next_at
+           FROM ledger.tranche GROUP BY 1) r USING (campaign_id)
 GROUP BY 1, 2"""
 
 _BALANCES = """
@@ -82,22 +85,26 @@ def campaigns(connection: psycopg.Connection) -> list[Family]:
     """What campaigns were opened with, top-ups included. These functions raise psycopg.Error."""
     quota, budget, is_open = family(catalogue.QUOTA), family(catalogue.BUDGET), family(catalogue.OPEN)
     starts, ends, released = family(catalogue.STARTS), family(catalogue.ENDS), family(catalogue.RELEASED)
-    totals: dict[str, tuple[int, bool, float, float, float]] = {}
+    next_release = family(catalogue.NEXT_RELEASE)
+    totals: dict[str, tuple[int, bool, float, float, float, float]] = {}
     rows = connection.execute(_CAMPAIGNS, _NAMED)
-    for campaign, currency, vouchers, amount_minor, opened, starts_at, ends_at, released_at in rows:
+    for campaign, currency, vouchers, amount_minor, opened, starts_at, ends_at, released_at, next_at in rows:
         budget.add_metric((campaign, currency), amount_minor)
-        before = totals.get(campaign, (0, False, starts_at, ends_at, released_at))
+        next_or_never = math.inf if next_at is None else next_at
+        before = totals.get(campaign, (0, False, starts_at, ends_at, released_at, next_or_never))
         totals[campaign] = (
             before[0] + vouchers, before[1] or opened, min(before[2], starts_at), max(before[3], ends_at),
-            max(before[4], released_at),
+            max(before[4], released_at), min(before[5], next_or_never),
         )  # fmt: skip
-    for campaign, (vouchers, opened, starts_at, ends_at, released_at) in totals.items():
+    for campaign, (vouchers, opened, starts_at, ends_at, released_at, next_or_never) in totals.items():
         quota.add_metric((campaign,), vouchers)
         is_open.add_metric((campaign,), float(opened))
         starts.add_metric((campaign,), starts_at)
         ends.add_metric((campaign,), ends_at)
         released.add_metric((campaign,), released_at)
-    return [quota, budget, is_open, starts, ends, released]
+        if next_or_never != math.inf:
+            next_release.add_metric((campaign,), next_or_never)
+    return [quota, budget, is_open, starts, ends, released, next_release]
 
 
 def balances(connection: psycopg.Connection) -> list[Family]:
