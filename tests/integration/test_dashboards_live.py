@@ -28,13 +28,9 @@ QUERIES = sorted(
     {(where, filled(target["expr"]).replace("spring-1", "day")) for one in dashboards().values()
      for where, target in targets(one) if "expr" in target}
 )  # fmt: skip
-# What a day of seconds has none of: a day before it, contention, faults, users with two orders when they are counted,
-# and a trend once all cards are gone.
+# What a day of seconds has none of: a day before it, contention, faults, users with two orders when they are counted.
 EMPTY = {
     "Ledger audit, Broken checks",
-    "Peak hour, Budget gone in",
-    "Peak hour, Cards gone in",
-    "Peak hour, Time until cards are gone",
     "Pipeline, Batches decided again",
     "Verticals and tiers, Commonest pairs of verticals",
     "Verticals and tiers, Growth of city tiers",
@@ -43,7 +39,6 @@ EMPTY = {
 UNTOLD = {
     "voucher_ledger_batches_decided_again_total",
     "voucher_ledger_campaign_next_release_timestamp_seconds",
-    "voucher_ledger_monitor_forecast_end_timestamp_seconds",
     "voucher_ledger_monitor_growth_ratio",
     "voucher_ledger_monitor_vertical_pair_users",
 }
@@ -95,6 +90,9 @@ def test_every_panel_shows_a_running_day(world: World, tmp_path: Path) -> None:
     wait(world, lambda: len(prometheus.ask("voucher_ledger_ready == 1")) == len(PROCESSES), "ready process")
     # It counts demand from the first rollup, whenever it starts.
     monitor.start(tmp_path / "monitor.log")
+    # Slow enough for a trend (it takes 40 s) while cards are left: of a day that is sold out at once nothing is foretold.
+    slow = {"claims": 300, "cards": 100_000, "seed": 6, "campaign_id": "slow", "hold_ttl_s": 600, "rate": 16}
+    assert simulate_command.run(world.settings, **slow) == ExitCode.DONE  # type: ignore[arg-type]
     options = {"claims": 600, "cards": 150, "seed": 5, "campaign_id": "day", "hold_ttl_s": 600, "rate": 300}
     assert simulate_command.run(world.settings, **options) == ExitCode.DONE  # type: ignore[arg-type]
     unseen = set(QUERIES)
