@@ -7,7 +7,7 @@ decided and not published yet is waited for, as `replay verify` does.
 import time
 from collections.abc import Collection
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import psycopg
@@ -23,7 +23,7 @@ from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
 from voucher_ledger.replay.topic_reader import Place, Progress, Range, TopicReader, offset_of, place_of
 from voucher_ledger.runtime import postgres
-from voucher_ledger.runtime.outbox import Header
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
@@ -170,14 +170,16 @@ def _event(record: Message, where: str, command_topic: str) -> tuple[Place, Foun
     key = event["data"].get(_KEY_FIELDS[command_topic])
     if not isinstance(key, str) or record.key() != key.encode():
         odd = "has another key than its content"
-    elif record.headers():
+    elif readable_headers(record) != []:
         odd = "has headers, which no event has"
     return (topic, int(partition)), Found(where, place_of(record)[1], int(offset), value, odd)
 
 
 def _letter(record: Message, where: str) -> tuple[Place, Found]:
     """The partition that a dead letter comes from, and the letter as it is sealed."""
-    headers = cast("list[Header]", record.headers() or [])
+    headers = readable_headers(record)
+    if headers is None:
+        raise ValueError("its headers can't be read")
     told = dict(headers)
     topic, partition, offset = ((told[name] or b"").decode() for name in ("dlq_topic", "dlq_partition", "dlq_offset"))
     content = letter_digest(record.key(), record.value(), headers)
