@@ -15,7 +15,7 @@ RECORD_TIME_MS_MAX = 221_845_392_000_000
 # Stands for headers that the Python client can't read.
 _UNREADABLE: Header = ("\0", None)
 # The client answers a list and leaves an exception set. Called as `record.headers()`, Python looks for that only until
-# it has specialised the call, after a few of them: then it is raised later, anywhere. By a methodcaller it always looks.
+# it has specialised the call, after a few of them: it is raised later then, anywhere. A methodcaller always looks.
 _headers_of = methodcaller("headers")
 
 

@@ -6,6 +6,7 @@ decided and not published yet is waited for, as `replay verify` does.
 
 import time
 from collections.abc import Collection
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -18,7 +19,8 @@ from voucher_ledger.core.sealing import BETWEEN, letter_digest
 from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.ledger_rows import snapshot, waits_in_outbox
 from voucher_ledger.replay.seals.chain import Chains, Head
-from voucher_ledger.replay.seals.match import EVENTS, LETTERS, Found, Match, Sealed
+from voucher_ledger.replay.seals.decided import Decided
+from voucher_ledger.replay.seals.match import EVENTS, LETTERS, UNDECIDED, Found, Match, Sealed
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
 from voucher_ledger.replay.topic_reader import Place, Progress, Range, TopicReader, offset_of, place_of
@@ -93,12 +95,15 @@ class _Verification:
         self._report = report
         self._stop = stop
         self._partitions = partitions
+        self._decided = Decided(connection)
         self._matches: dict[tuple[Place, str], Match] = {}
         for place, ends in chains.standings.items():
             for kind, count, separator in ((EVENTS, ends.events, BETWEEN), (LETTERS, ends.letters, b"")):
                 sealed = Sealed(f"{place[0]}/{place[1]}", kind, ends.first_offset, ends.next_offset, count)
                 batches = SealedBatches(connection, place, kind, ends.number)
-                self._matches[place, kind] = Match(sealed, batches, report, separator)
+                self._matches[place, kind] = Match(
+                    sealed, batches, report, separator, partial(self._decided.covers, place)
+                )
 
     def run(self) -> None:
         held = self._reader.ranges([*_COMMAND_TOPICS, DEAD_LETTER_TOPIC])
@@ -157,7 +162,11 @@ class _Verification:
         if match is not None:
             match.take(found)
         elif self._partitions is None or cause[1] in self._partitions:
-            self._report.unsealed += 1
+            if self._decided.covers(cause, found.offset):
+                self._report.unsealed += 1
+            else:
+                text = f"{where} answers {cause[0]}/{cause[1]}/{found.offset}, {UNDECIDED}"
+                self._report.blame(Fault.ADDED, text)
 
 
 def _event(record: Message, where: str, command_topic: str) -> tuple[Place, Found]:
