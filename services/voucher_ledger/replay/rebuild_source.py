@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message
@@ -19,8 +19,8 @@ from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset_of, place_of, time_ms_of
 from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, group_of
-from voucher_ledger.runtime.outbox import Header
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
@@ -86,9 +86,10 @@ def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source
 def _take(source: Source, record: Message) -> None:
     place, offset = place_of(record), offset_of(record)
     if place[0] == DEAD_LETTER_TOPIC:
-        headers = {name: value for name, value in dict(record.headers() or ()).items() if isinstance(value, bytes)}
-        if (letter := source.answers.take_dead_letter(headers, place, offset)) is not None:
-            digest = letter_digest(record.key(), record.value(), cast("list[Header]", record.headers() or []))
+        headers = readable_headers(record) or []  # what can't be read says of no record, and is blamed for it
+        told = {name: value for name, value in dict(headers).items() if isinstance(value, bytes)}
+        if (letter := source.answers.take_dead_letter(told, place, offset)) is not None:
+            digest = letter_digest(record.key(), record.value(), headers)
             source.seals.take_letter((letter.topic, letter.partition), letter.offset, digest)
         return
     value = record.value() or b""

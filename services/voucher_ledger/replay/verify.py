@@ -27,6 +27,7 @@ from voucher_ledger.replay.topic_reader import Place, Progress, TopicReader, off
 from voucher_ledger.replay.verify_judge import Judge
 from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.topics import describe
@@ -172,7 +173,8 @@ class _Verification:
 
     def _take(self, record: Message, place: Place, offset: int) -> None:
         if place[0] == DEAD_LETTER_TOPIC:
-            headers = {name: value for name, value in dict(record.headers() or ()).items() if isinstance(value, bytes)}
+            told = dict(readable_headers(record) or ())  # what can't be read says of no record, and is blamed for it
+            headers = {name: value for name, value in told.items() if isinstance(value, bytes)}
             self._answers.take_dead_letter(headers, place, offset)
             return
         value = record.value() or b""

@@ -6,8 +6,9 @@ decided and not published yet is waited for, as `replay verify` does.
 
 import time
 from collections.abc import Collection
+from functools import partial
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import psycopg
@@ -18,12 +19,13 @@ from voucher_ledger.core.sealing import BETWEEN, letter_digest
 from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.ledger_rows import snapshot, waits_in_outbox
 from voucher_ledger.replay.seals.chain import Chains, Head
-from voucher_ledger.replay.seals.match import EVENTS, LETTERS, Found, Match, Sealed
+from voucher_ledger.replay.seals.decided import Decided
+from voucher_ledger.replay.seals.match import EVENTS, LETTERS, UNDECIDED, Found, Match, Sealed
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
 from voucher_ledger.replay.topic_reader import Place, Progress, Range, TopicReader, offset_of, place_of
 from voucher_ledger.runtime import postgres
-from voucher_ledger.runtime.outbox import Header
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
@@ -93,12 +95,15 @@ class _Verification:
         self._report = report
         self._stop = stop
         self._partitions = partitions
+        self._decided = Decided(connection)
         self._matches: dict[tuple[Place, str], Match] = {}
         for place, ends in chains.standings.items():
             for kind, count, separator in ((EVENTS, ends.events, BETWEEN), (LETTERS, ends.letters, b"")):
                 sealed = Sealed(f"{place[0]}/{place[1]}", kind, ends.first_offset, ends.next_offset, count)
                 batches = SealedBatches(connection, place, kind, ends.number)
-                self._matches[place, kind] = Match(sealed, batches, report, separator)
+                self._matches[place, kind] = Match(
+                    sealed, batches, report, separator, partial(self._decided.covers, place)
+                )
 
     def run(self) -> None:
         held = self._reader.ranges([*_COMMAND_TOPICS, DEAD_LETTER_TOPIC])
@@ -157,7 +162,11 @@ class _Verification:
         if match is not None:
             match.take(found)
         elif self._partitions is None or cause[1] in self._partitions:
-            self._report.unsealed += 1
+            if self._decided.covers(cause, found.offset):
+                self._report.unsealed += 1
+            else:
+                text = f"{where} answers {cause[0]}/{cause[1]}/{found.offset}, {UNDECIDED}"
+                self._report.blame(Fault.ADDED, text)
 
 
 def _event(record: Message, where: str, command_topic: str) -> tuple[Place, Found]:
@@ -170,14 +179,16 @@ def _event(record: Message, where: str, command_topic: str) -> tuple[Place, Foun
     key = event["data"].get(_KEY_FIELDS[command_topic])
     if not isinstance(key, str) or record.key() != key.encode():
         odd = "has another key than its content"
-    elif record.headers():
+    elif readable_headers(record) != []:
         odd = "has headers, which no event has"
     return (topic, int(partition)), Found(where, place_of(record)[1], int(offset), value, odd)
 
 
 def _letter(record: Message, where: str) -> tuple[Place, Found]:
     """The partition that a dead letter comes from, and the letter as it is sealed."""
-    headers = cast("list[Header]", record.headers() or [])
+    headers = readable_headers(record)
+    if headers is None:
+        raise ValueError("its headers can't be read")
     told = dict(headers)
     topic, partition, offset = ((told[name] or b"").decode() for name in ("dlq_topic", "dlq_partition", "dlq_offset"))
     content = letter_digest(record.key(), record.value(), headers)
