@@ -40,7 +40,10 @@ def test_missing_doubled_and_stray_answers_are_named(world: World) -> None:
     decided(world, 5, 2)
     rejected = {"reason": "ended"}
     world.send_raw("claim.events", [answer(0), answer(1), answer(1), answer(3), answer(5)], partition=4)
-    world.send_raw("claim.events", [answer(0, 5, **rejected), (b"u", b"no event"), answer(1, 6)], partition=5)
+    world.send_raw(
+        "claim.events", [answer(0, 5, **rejected), (b"u", b"no event"), answer(1, 6), answer(-3, 5)], partition=5
+    )
+    world.send_raw("claim.events", [answer(0, 6)], partition=6)
     world.send_raw("claim.events", [answer(0, topic="order.commands")], partition=4)
     report = verify(world.settings, Event())
     assert sorted(fault for fault in report.answers.faults if "made anew" not in fault) == sorted(
@@ -51,16 +54,29 @@ def test_missing_doubled_and_stray_answers_are_named(world: World) -> None:
             "claim.events/5/2 answers claim.commands/6/1/0, whose answer belongs elsewhere",
             "claim.commands/4: 1 commands not answered: 2",
             "claim.commands/5: 1 commands not answered: 1",
-            "claim.commands/4/5 is answered, and no command is there",
+            "claim.events/4/3 answers claim.commands/4/3, which nobody has decided: it was added",
+            "claim.events/4/4 answers claim.commands/4/5, which nobody has decided: it was added",
+            "claim.events/5/3 is no event with the id of a command",
+            "claim.events/6/0 answers claim.commands/6/0, which nobody has decided: it was added",
         ]
     )
-    # The topic is another than the position knows; an event of 4/3, which was decided since, is no fault.
+    # The topic is another than the position knows.
     assert "claim.commands was made anew since the ledger decided it: its offsets mean others" in report.answers.faults
     assert report.answers.unanswered == {"claim.commands": 2}
-    assert report.answers.fault_count == 8
-    # Bounded to what was rightly answered, no more than the topic's fault is left.
+    assert report.answers.fault_count == 11
+    # Bounded to what was rightly answered, what was added is a fault still.
     bounded = verify(world.settings, Event(), Scope(partitions=frozenset([4]), to_offset=1))
-    assert [fault for fault in bounded.answers.faults if fault.startswith("claim.commands/")] == [
+    assert [fault for fault in bounded.answers.faults if fault.startswith("claim.events/4/3")] == [
+        "claim.events/4/3 answers claim.commands/4/3, which nobody has decided: it was added"
+    ]
+    # What a position tells of once the events were read was decided since, and is no fault, if there was a command.
+    meanwhile = "UPDATE books.position SET next_offset = 6 WHERE topic = 'claim.commands' AND partition = 4"
+
+    def decide(_count: int) -> None:
+        world.connection.execute(meanwhile)
+
+    report = verify(world.settings, Event(), Scope(to_offset=0), progress=decide)
+    assert [fault for fault in report.answers.faults if "claim.commands/4/" in fault] == [
         "claim.commands/4/5 is answered, and no command is there"
     ]
     stopped = Event()

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from voucher_ledger.core.clock import rfc3339
-from voucher_ledger.replay.answers import Answers, Cause, Marks
+from voucher_ledger.replay.answers import Cause, Marks
 from voucher_ledger.replay.event_search import find_event
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import Fold, is_effective
@@ -118,14 +118,6 @@ def test_marks_know_what_is_missing_over_many_chunks() -> None:
     assert list(marks.unmarked(0, 200_001)) == [0, 65_535, 65_536, 150_000, 200_000]
     assert list(marks.unmarked(65_536, 65_537)) == [65_536]
     assert (marks.count, marks.end) == (199_996, 200_000)
-
-
-def test_what_lies_beyond_the_position_is_kept_for_later() -> None:
-    answers = Answers({("claim.commands", 0): (0, 1)})
-    place = ("claim.events", 0)
-    assert not answers.take_event(GRANTED, place, 5)  # of offset 1: decided since
-    assert answers.beyond == {("claim.commands", 0): 1}
-    assert answers.report.passed
 
 
 def test_a_line_is_what_copy_writes_and_tells_its_columns() -> None:

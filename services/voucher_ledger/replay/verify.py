@@ -20,7 +20,7 @@ from voucher_ledger.replay.answers import EVENT_TOPICS, Answers
 from voucher_ledger.replay.compare import compare_all
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData
-from voucher_ledger.replay.ledger_rows import LedgerFigures, LedgerPosition, snapshot, waits_in_outbox
+from voucher_ledger.replay.ledger_rows import LedgerFigures, LedgerPosition, next_offsets, snapshot, waits_in_outbox
 from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.topic_reader import Place, Progress, TopicReader, offset_of, place_of
@@ -185,10 +185,14 @@ class _Verification:
             self._answers.report.blame(f"{place[0]}/{place[1]}/{offset} is no event with the id of a command")
 
     def _judge_beyond(self) -> None:
-        """What lies beyond the snapshot's positions was decided since, unless there is no such command."""
+        """What is answered beyond the snapshot's positions was decided since: by now a position tells of it."""
+        decided = next_offsets(self._connection)
+        for (topic, number), (offset, (found_in, partition), at) in self._answers.beyond.undecided(decided):
+            text = f"{found_in}/{partition}/{at} answers {topic}/{number}/{offset}, which nobody has decided"
+            self._answers.report.blame(f"{text}: it was added")
         now = self._reader.ranges(EVENT_TOPICS)
-        for place, offset in sorted(self._answers.beyond.items()):
-            if place not in now or offset >= now[place].high:
+        for place, offset in self._answers.beyond.greatest().items():
+            if offset < decided.get(place, 0) and (place not in now or offset >= now[place].high):
                 self._answers.report.blame(f"{place[0]}/{place[1]}/{offset} is answered, and no command is there")
         undecided: Counter[str] = self._report.undecided
         for place, held in self._commands.items():
