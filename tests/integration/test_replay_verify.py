@@ -13,7 +13,7 @@ from tests.integration.commands import claim, envelope
 from tests.integration.waits import wait_decided
 from tests.integration.world import World
 from voucher_ledger import cli
-from voucher_ledger.replay.topic_reader import Unread
+from voucher_ledger.replay.errors import Unread
 from voucher_ledger.replay.verify import Scope, verify
 from voucher_ledger.run.exit_codes import ExitCode
 

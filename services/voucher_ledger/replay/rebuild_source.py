@@ -13,6 +13,7 @@ from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Command
 from voucher_ledger.core.sealing import letter_digest
 from voucher_ledger.replay.answers import EVENT_TOPICS, Answers, Cause, Marks
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.rebuild_seals import OutOfOrder, SealsAside
 from voucher_ledger.replay.rebuild_transfers import cause_of
@@ -30,10 +31,6 @@ _NO_END = 2**62
 # Longer than a killed processor's transaction can stay open.
 OPEN_TRANSACTION_SECONDS_MAX = 60.0
 _LOOK_AGAIN_SECONDS = 0.2
-
-
-class Refused(Exception):
-    """The topics do not tell the whole, or the target is not as it must be: nothing was written."""
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.replay.errors import Unread
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.settings import Settings
@@ -26,10 +27,6 @@ class Range(NamedTuple):
 
     low: int
     high: int
-
-
-class Unread(Exception):
-    """The topics could not be read to their ends."""
 
 
 class TopicReader:
