@@ -37,7 +37,16 @@ def test_of_what_lies_beyond_none_that_is_undecided_is_forgotten_while_it_fits(
     assert [answer.offset for _, answer in beyond.undecided({COMMANDS: next_offset})] == undecided[-10:]
 
 
-@pytest.mark.parametrize("id_", ["claim.commands/0/-3/0", "claim.commands/0/1/1", "claim.commands/0/01/0", "c/0/1_0/0"])
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "claim.commands/0/-3/0",
+        "claim.commands/0/1/1",
+        "claim.commands/0/01/0",
+        f"claim.commands/0/{2**62}/0",
+        "c/0/1_0/0",
+    ],
+)
 def test_an_id_that_no_processor_writes_is_no_answer(id_: str) -> None:
     answers = Answers({COMMANDS: (0, 10)})
     with pytest.raises(ValueError, match=r"index is 0|is no offset"):

@@ -15,6 +15,8 @@ from voucher_ledger.replay.topic_reader import Place
 EVENT_TOPICS: dict[str, str] = {str(commands): events for commands, events in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
 FAULTS_SHOWN_MAX = 20
 REASONS_MAX = 10_000
+# No partition is decided beyond this. What claims to be lies past every bound, also where all there is, is read.
+NO_END = 2**62
 _CHUNK = 65_536
 
 EventData = dict[str, Any]
@@ -190,7 +192,7 @@ class Answers:
 
 def _natural(text: str) -> int:
     """A partition or an offset, spelled as the processors do: `-3`, `+3` and `03` name none. Raises ValueError."""
-    if not text.isdecimal() or str(number := int(text)) != text:
+    if not text.isdecimal() or str(number := int(text)) != text or number >= NO_END:
         raise ValueError(f"{text!r} is no offset")
     return number
 
