@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,6 +102,17 @@ def test_what_can_not_come_is_not_waited_for(published: bool, open_from: int | N
     topic = Topic(published=published, open_from=open_from)
     assert taken(topic, Pauses()) is published
     assert topic.reads == 1
+
+
+def test_it_is_waited_for_however_long_it_took_to_read_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = Topic(published=True, open_from=2)
+    clock = SimpleNamespace(monotonic=lambda: 3_600.0 * topic.reads)
+    monkeypatch.setattr("voucher_ledger.replay.read_published.time", clock)
+
+    def abort() -> None:
+        topic.open_from = None
+
+    assert taken(topic, Pauses(abort))
 
 
 def test_a_transaction_that_stays_open_is_waited_for_no_longer_than_agreed() -> None:

@@ -31,12 +31,12 @@ def read_published(
     short: Callable[[], Collection[Key]], waits: Callable[[Key], bool], stop: Event, seconds_max: float,
 ) -> None:  # fmt: skip
     """Give `take` every record from `starts` on, until nothing is `short` of answers, or what is short gets no more;
-    `seconds_max` at most, but once to the ends. `waits` tells whether the outbox holds some of what is short.
+    `seconds_max` at most, once the ends were reached. `waits` tells whether the outbox holds some of what is short.
 
     What has left the outbox is on the topic. But there it may lie behind the transaction of a processor that was
     killed, of whichever room: until Kafka aborts that, who reads committed records meets the partition's end before it.
     """
-    deadline = time.monotonic() + seconds_max
+    deadline: float | None = None
     written: dict[Place, int] = {}
     while True:
         lacking = short()
@@ -48,6 +48,8 @@ def read_published(
             place, offset = place_of(record), offset_of(record)
             starts[place] = offset + 1
             take(record, place, offset)
+        # From the first end on: to read all there is may take an hour.
+        deadline = time.monotonic() + seconds_max if deadline is None else deadline
         lacking = short()
         hidden = any(reader.reached.get(place, 0) < end for place, end in written.items())
         may_come = hidden or any(key in waiting for key in lacking)
