@@ -23,12 +23,13 @@ from voucher_ledger.core.records import Command
 from voucher_ledger.replay import rebuild
 from voucher_ledger.replay.answers import Answers, AnswersReport, Cause
 from voucher_ledger.replay.compare import compare_all
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import is_effective
 from voucher_ledger.replay.fold_campaigns import FoldedCampaigns
 from voucher_ledger.replay.ledger_rows import snapshot
 from voucher_ledger.replay.rebuild_seals import SealsAside
-from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition
+from voucher_ledger.replay.rebuild_source import Source, SourcePosition
 from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.rows import TABLES

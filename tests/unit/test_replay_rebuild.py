@@ -10,9 +10,10 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.replay import rebuild_source
 from voucher_ledger.replay.answers import Answers
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.rebuild_seals import SealsAside
-from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition, compare_with_groups
+from voucher_ledger.replay.rebuild_source import Source, SourcePosition, compare_with_groups
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.runtime.kafka import group_of
 from voucher_ledger.runtime.settings import Settings

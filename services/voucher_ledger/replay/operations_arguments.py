@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from voucher_ledger.replay.manual import NOTHING_CHANGED
 from voucher_ledger.runtime import settings
 
 
@@ -16,5 +17,12 @@ def operations(
     It is the view ledger.operation, append-only. `not ended` is an operation that runs, or that was killed.
     """
     from voucher_ledger.replay import operations_command
+    from voucher_ledger.replay.errors import ended
 
-    raise typer.Exit(operations_command.run(settings.load(), count_max=count_max, json=as_json))
+    loaded = settings.load()
+    raise typer.Exit(
+        ended(
+            lambda: operations_command.run(loaded, count_max=count_max, json=as_json),
+            interrupted=NOTHING_CHANGED,
+        )
+    )

@@ -17,11 +17,12 @@ from voucher_ledger.ledger.copy import copy_rows
 from voucher_ledger.ledger.model import Role, RoleName
 from voucher_ledger.replay import operations
 from voucher_ledger.replay.answers import EVENT_TOPICS
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData, Fold
 from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, in_order
 from voucher_ledger.replay.rebuild_seals import write_seals
-from voucher_ledger.replay.rebuild_source import Refused, Source, compare_with_groups, read_source
+from voucher_ledger.replay.rebuild_source import Source, compare_with_groups, read_source
 from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer, cause_of, place_of
 from voucher_ledger.replay.spill import Spill, bucket_count

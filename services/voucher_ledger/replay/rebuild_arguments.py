@@ -41,14 +41,18 @@ def rebuild(
     each table that is printed, and by `voucher-ledger replay verify`.
 
     [bold]Exit codes[/]  0 done; 1 refused, nothing was written; 2 usage, or topics that are not there; 3 Kafka or
-    Postgres cannot be reached.
+    Postgres cannot be reached, or fell silent meanwhile.
     """
     from voucher_ledger.replay import rebuild_command
+    from voucher_ledger.replay.errors import ended
 
     if compare and not apply:
         raise typer.BadParameter("what was not written has no hashes: give --apply too", param_hint="--compare")
-    code = rebuild_command.run(
-        settings.load(), into, apply=apply, compare=compare, json=as_json, spill_directory=spill_dir,
-        reason=reason,
-    )  # fmt: skip
+    loaded = settings.load()
+    code = ended(
+        lambda: rebuild_command.run(
+            loaded, into, apply=apply, compare=compare, json=as_json, spill_directory=spill_dir, reason=reason
+        ),
+        interrupted="the database holds a whole ledger or none: the same command tells which",
+    )
     raise typer.Exit(code)

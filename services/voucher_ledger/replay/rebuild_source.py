@@ -12,7 +12,8 @@ from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Command
 from voucher_ledger.core.sealing import letter_digest
-from voucher_ledger.replay.answers import EVENT_TOPICS, Answers, Cause, Marks
+from voucher_ledger.replay.answers import EVENT_TOPICS, NO_END, Answers, Cause, Marks
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.rebuild_seals import OutOfOrder, SealsAside
 from voucher_ledger.replay.rebuild_transfers import cause_of
@@ -25,15 +26,9 @@ from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
 CAMPAIGN_COMMANDS = "campaign.commands"
-# No partition is decided beyond this: all events are within bounds.
-_NO_END = 2**62
 # Longer than a killed processor's transaction can stay open.
 OPEN_TRANSACTION_SECONDS_MAX = 60.0
 _LOOK_AGAIN_SECONDS = 0.2
-
-
-class Refused(Exception):
-    """The topics do not tell the whole, or the target is not as it must be: nothing was written."""
 
 
 @dataclass(slots=True)
@@ -70,7 +65,7 @@ def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source
     deleted = sorted(f"{topic}/{number} begins at {low}" for (topic, number), low in outputs.items() if low > 0)
     if deleted:
         raise Refused(f"earlier events or dead letters were deleted, so the whole is not told: {', '.join(deleted)}")
-    answers = Answers(dict.fromkeys(commands, (0, _NO_END)))
+    answers = Answers(dict.fromkeys(commands, (0, NO_END)))
     source = Source(EventsAside(spill), SealsAside(spill), answers, {}, {})
     source.first_offsets = {place: range_.low for place, range_ in commands.items()}
     for record in reader.read(outputs):

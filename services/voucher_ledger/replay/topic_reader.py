@@ -6,11 +6,13 @@ from functools import partial
 from threading import Event
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.replay.errors import Unread
 from voucher_ledger.runtime.errors import Unreachable
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
 from voucher_ledger.runtime.settings import Settings
 
 RECORDS_A_READ_MAX = 10_000
@@ -28,17 +30,15 @@ class Range(NamedTuple):
     high: int
 
 
-class Unread(Exception):
-    """The topics could not be read to their ends."""
-
-
 class TopicReader:
     """Reads with read_committed, as any reader of the events does; `stop` ends a read early, by Unread."""
 
     def __init__(self, settings: Settings, stop: Event, progress: Progress = lambda _count: None) -> None:
+        self._settings = settings
         self._kafka = settings.kafka
         self._stop = stop
         self._progress = progress
+        self.reached: dict[Place, int] = {}
         self._consumer = open_client(
             Consumer,
             consumer_config(
@@ -72,6 +72,18 @@ class TopicReader:
         except KafkaException as error:
             raise self._unreachable(error) from error
 
+    def written(self, places: Collection[Place]) -> dict[Place, int]:
+        """Where all that was ever written to each of `places` ends, committed or not. Raises Unreachable."""
+        admin = AdminClient(admin_config(self._settings))
+        asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+        try:
+            found = admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_SECONDS_MAX
+            )
+            return {(place.topic, place.partition): int(future.result().offset) for place, future in found.items()}
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+
     def offsets_at(self, places: Collection[Place], time_ms: int) -> dict[Place, int]:
         """Where in each of `places` the records of `time_ms` (milliseconds since 1970) and later begin."""
         wanted = [TopicPartition(*place, time_ms) for place in places]
@@ -87,7 +99,8 @@ class TopicReader:
             raise self._unreachable(error) from error
 
     def read(self, starts: Mapping[Place, int]) -> Iterator[Message]:
-        """The committed records of these partitions from their offsets to the ends, which each reports of itself.
+        """The committed records of these partitions from their offsets to the ends, which each reports of itself and
+        `reached` keeps: the first transaction that is still open is one.
 
         Raises Unread where a partition can't be read to its end, or `stop` was set.
         """
@@ -110,6 +123,7 @@ class TopicReader:
                     yield record
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(place_of(record))
+                    self.reached[place_of(record)] = offset_of(record)
                 elif error.code() not in _PASSING and not error.retriable():
                     raise Unread(f"{record.topic()}/{record.partition()}: {error.str()}")
         self._consumer.unassign()

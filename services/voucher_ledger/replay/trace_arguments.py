@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from voucher_ledger.replay.manual import NOTHING_CHANGED
 from voucher_ledger.runtime import settings
 
 
@@ -34,8 +35,15 @@ def trace(
     voucher_ledger_reader may run it.
 
     [bold]Exit codes[/]  0 done; 1 nothing of that name is known; 2 usage, no ledger or no topics; 3 Kafka or Postgres
-    cannot be reached.
+    cannot be reached, or fell silent meanwhile.
     """
     from voucher_ledger.replay import trace_command
+    from voucher_ledger.replay.errors import ended
 
-    raise typer.Exit(trace_command.run(settings.load(), key, steps_max=steps_max, scan=scan, json=as_json))
+    loaded = settings.load()
+    raise typer.Exit(
+        ended(
+            lambda: trace_command.run(loaded, key, steps_max=steps_max, scan=scan, json=as_json),
+            interrupted=NOTHING_CHANGED,
+        )
+    )

@@ -1,29 +1,17 @@
 """The arguments of `voucher-ledger replay verify`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voucher_ledger.replay.letter_filter_arguments import bound_of
+from voucher_ledger.replay.manual import NOTHING_CHANGED
 from voucher_ledger.runtime import settings
 
 if TYPE_CHECKING:
     from voucher_ledger.replay.seals.chain import Head
-
-
-def _bound(text: str | None, option: str) -> tuple[int | None, int | None]:
-    """An offset, or a time in milliseconds since 1970."""
-    from voucher_ledger.core.clock import milliseconds
-
-    if text is None:
-        return None, None
-    if text.isdecimal():
-        return int(text), None
-    try:
-        return None, milliseconds(text)
-    except ValueError as error:
-        why = f"{text!r} is no offset and no time such as 2026-02-06T00:00:00Z"
-        raise typer.BadParameter(why, param_hint=option) from error
 
 
 def _partitions(text: str | None) -> frozenset[int] | None:
@@ -102,19 +90,22 @@ def verify(
     own, which reads the topics once; `--partitions` may bound it. Records that were deleted from the beginning of a
     topic can't be verified and are told by number; what was published before the ledger had seals is not sealed.
 
-    [bold]Exit codes[/]  0 equal; 1 not; 2 usage, or no ledger or topics; 3 Kafka or Postgres cannot be reached.
+    [bold]Exit codes[/]  0 equal; 1 not; 2 usage, no ledger or no topics; 3 Kafka or Postgres out of reach or silent.
     """
     from voucher_ledger.replay import verify_command
+    from voucher_ledger.replay.errors import ended
     from voucher_ledger.replay.verify import Scope
 
-    from_offset, from_ms = _bound(from_, "--from")
-    to_offset, to_ms = _bound(to, "--to")
-    scope = Scope(campaign, _partitions(partitions), from_offset, to_offset, from_ms, to_ms)
+    since, until = bound_of(from_, "--from"), bound_of(to, "--to")
+    scope = Scope(campaign, _partitions(partitions), since.offset, until.offset, since.time_ms, until.time_ms)
     kept = _heads(heads or [], seals=seals)
+    loaded = settings.load()
     if seals:
         from voucher_ledger.replay.seals import command
 
         if campaign or from_ or to:
             raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")
-        raise typer.Exit(command.verify(settings.load(), kept, scope.partitions, json=as_json))
-    raise typer.Exit(verify_command.run(settings.load(), scope, json=as_json, spill_directory=spill_dir))
+        verified = partial(command.verify, loaded, kept, scope.partitions, json=as_json)
+    else:
+        verified = partial(verify_command.run, loaded, scope, json=as_json, spill_directory=spill_dir)
+    raise typer.Exit(ended(verified, interrupted=NOTHING_CHANGED))

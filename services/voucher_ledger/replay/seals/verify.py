@@ -18,19 +18,19 @@ from voucher_ledger.core.messages import KEY_FIELD_BY_COMMAND_TOPIC
 from voucher_ledger.core.sealing import BETWEEN, letter_digest
 from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.ledger_rows import snapshot, waits_in_outbox
+from voucher_ledger.replay.read_published import read_published
 from voucher_ledger.replay.seals.chain import Chains, Head
 from voucher_ledger.replay.seals.decided import Decided
 from voucher_ledger.replay.seals.match import EVENTS, LETTERS, UNDECIDED, Found, Match, Sealed
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
-from voucher_ledger.replay.topic_reader import Place, Progress, Range, TopicReader, offset_of, place_of
+from voucher_ledger.replay.topic_reader import Place, Progress, Range, TopicReader, place_of
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
 PUBLISHED_SECONDS_MAX = 60.0
-_LOOK_AGAIN_SECONDS = 0.2
 _COMMAND_TOPICS = {events: commands for commands, events in EVENT_TOPICS.items()}
 _KEY_FIELDS = {str(topic): field for topic, field in KEY_FIELD_BY_COMMAND_TOPIC.items()}
 
@@ -129,17 +129,14 @@ class _Verification:
 
     def _read(self, starts: dict[Place, int]) -> None:
         """Read on until all that is sealed has come, or no more can come."""
-        deadline = time.monotonic() + PUBLISHED_SECONDS_MAX
-        while True:
-            # Asked before the read: what leaves the outbox after this is on the topic, and will be read.
-            waiting = [key for key, match in self._matches.items() if match.short and self._waits(key[0])]
-            for record in self._reader.read(starts):
-                place, offset = place_of(record), offset_of(record)
-                starts[place] = offset + 1
-                self._take(record, place, offset)
-            if not any(self._matches[key].short for key in waiting) or time.monotonic() > deadline:
-                return
-            self._stop.wait(_LOOK_AGAIN_SECONDS)
+
+        def short() -> list[tuple[Place, str]]:
+            return [key for key, match in self._matches.items() if match.short]
+
+        def waits(key: tuple[Place, str]) -> bool:
+            return self._waits(key[0])
+
+        read_published(self._reader, starts, self._take, short, waits, self._stop, PUBLISHED_SECONDS_MAX)
 
     def _waits(self, place: Place) -> bool:
         ends = self._chains.standings[place]

@@ -34,7 +34,7 @@ from voucher_ledger.replay.what_if.tally import Tally
 from voucher_ledger.replay.what_if.vouchers import gained_and_lost
 from voucher_ledger.run.rooms import ROOMS
 from voucher_ledger.runtime import topics
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import SessionLost, Unreachable
 from voucher_ledger.runtime.settings import Settings
 
 VERB = "what-if"
@@ -81,8 +81,9 @@ def run(
             _tell_leftovers(operation, *made.remove_leftovers())
             try:
                 report = _play(settings, request, day, made)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                raise Unreachable(f"Postgres: {str(error).strip() or type(error).__name__}") from error
+            except (psycopg.OperationalError, psycopg.InterfaceError, SessionLost) as error:
+                cause = str(error).strip().removeprefix("Postgres: ") or type(error).__name__
+                raise Unreachable(f"Postgres: {cause}") from error
             if request.keep:
                 operation.result["kept"] = made.keep()
                 sys.stderr.write(f"kept: {', '.join(operation.result['kept'])}\n")
