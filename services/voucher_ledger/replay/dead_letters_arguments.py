@@ -1,12 +1,13 @@
 """The arguments of `voucher-ledger replay dead-letters`."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from voucher_ledger.core.clock import milliseconds
+from voucher_ledger.core.clock import milliseconds, rfc3339
 from voucher_ledger.replay import dead_letters_manual as manual
 from voucher_ledger.replay.letter_filter_arguments import (
     Apply,
@@ -95,7 +96,7 @@ def redrive(
         int, typer.Option(min=1, max=100, help="Leave what has died so often: to send it again makes a loop.")
     ] = 3,
     again: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Also drive what was driven before this time (RFC 3339, UTC).")
+        str | None, typer.Option(metavar="TIME", help="Also drive what was driven before this past time (RFC 3339).")
     ] = None,
     edit: Annotated[
         Path | None, typer.Option(help="Send this file's command (- for standard input) in the one letter's place.")
@@ -113,10 +114,7 @@ def redrive(
 
     needs_reason(apply, reason)
     chosen = selection(topic, error, error_regex, key, at, partition, since, until)
-    try:
-        rules = Rules(attempts_max, None if again is None else milliseconds(again), count_max)
-    except ValueError as fault:
-        raise typer.BadParameter(str(fault), param_hint="--again") from fault
+    rules = Rules(attempts_max, None if again is None else past_ms(again, time.time_ns() // 1_000_000), count_max)
     value = None if edit is None else _read(edit)
     loaded = settings.load()
     raise typer.Exit(
@@ -134,6 +132,20 @@ def redrive(
             )
         )
     )
+
+
+def past_ms(text: str, now_ms: int) -> int:
+    """The time that --again gives, which must not be to come: a run that is killed and repeated would find what it
+    drove itself driven before it, and drive that twice. Raises BadParameter.
+    """
+    try:
+        time_ms = milliseconds(text)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault), param_hint="--again") from fault
+    if time_ms > now_ms:
+        why = f"{text} is yet to come (now is {rfc3339(now_ms)}): a run that is killed and repeated would drive twice"
+        raise typer.BadParameter(why, param_hint="--again")
+    return time_ms
 
 
 def _read(path: Path) -> bytes:
