@@ -171,6 +171,7 @@ def quarantine(
     until: Until = None,
     lift: Annotated[bool, typer.Option("--lift", help="Take letters out of quarantine instead.")] = False,
     count_max: Annotated[int, typer.Option("--max", min=1, help="Mark at most so many letters.")] = 10_000,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="At most so many letters a second.")] = None,
     apply: Apply = False,
     reason: Reason = None,
     as_json: AsJson = False,
@@ -194,6 +195,7 @@ def quarantine(
                 apply=apply,
                 reason=reason,
                 count_max=count_max,
+                rate=rate,
                 arguments=asked(context),
                 json=as_json,
             )
@@ -203,6 +205,7 @@ def quarantine(
 
 @app.command(help=manual.EXPORT)
 def export(
+    context: typer.Context,
     target: Annotated[Path, typer.Argument(help="A new file, or - for standard output.")],
     topic: Topics = None,
     error: Error = None,
@@ -213,6 +216,7 @@ def export(
     since: Since = None,
     until: Until = None,
     count_max: Annotated[int, typer.Option("--max", min=1, help="At most so many letters.")] = 1_000_000,
+    reason: Annotated[str | None, typer.Option(help="Why, for the operations journal.")] = None,
 ) -> None:
     """Write letters as NDJSON, one an object a line: place, cause, reason, key, value, headers, marks."""
     from voucher_ledger.replay.dead_letters import look
@@ -220,4 +224,9 @@ def export(
 
     chosen = selection(topic, error, error_regex, key, at, partition, since, until)
     loaded = settings.load()
-    raise typer.Exit(ended(lambda: look.export(loaded, chosen, target, count_max=count_max)))
+    raise typer.Exit(
+        ended(
+            lambda: look.export(loaded, chosen, target, count_max=count_max, reason=reason, arguments=asked(context)),
+            interrupted="what was written so far is in a .partial file, or on standard output",
+        )
+    )

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psycopg
@@ -31,6 +32,8 @@ def run(
     json: bool,
     spill_directory: Path | None,
     reason: str | None,
+    arguments: dict[str, Any],
+    rate: float | None = None,
 ) -> int:
     """Rebuild the ledger into the database at the DSN `target`, and print what was written. With `compare`, hash the
     tables of the ledger of the settings too.
@@ -45,7 +48,7 @@ def run(
         with Bar("reading the topics", None) as bar:
             report = rebuild(
                 settings, target, stop_on_signals(), apply=apply, spill_directory=spill_directory,
-                progress=bar.advance, reason=reason,
+                progress=bar, rate=rate, reason=reason, arguments=arguments,
             )  # fmt: skip
     except (Refused, Unread) as error:
         sys.stderr.write(f"rebuild: {error}\n")

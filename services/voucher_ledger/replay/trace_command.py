@@ -14,7 +14,9 @@ from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.settings import Settings
 
 
-def run(settings: Settings, key: str, *, steps_max: int, scan: bool = False, json: bool = False) -> int:
+def run(
+    settings: Settings, key: str, *, steps_max: int, scan: bool = False, json: bool = False, rate: float | None = None
+) -> int:
     """Trace what `key` names and print it.
 
     Returns:
@@ -23,7 +25,7 @@ def run(settings: Settings, key: str, *, steps_max: int, scan: bool = False, jso
     try:
         with postgres.connect(settings.postgres, application="trace") as connection:
             subject = find(connection, key)
-        reader = TopicReader(settings, stop_on_signals())
+        reader = TopicReader(settings, stop_on_signals(), rate=rate)
         try:
             found = trace(reader, subject, steps_max=steps_max, scan=scan)
         finally:

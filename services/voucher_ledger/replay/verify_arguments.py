@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voucher_ledger.replay.reading_arguments import ReadRate
 from voucher_ledger.runtime import settings
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def verify(
     to: Annotated[
         str | None, typer.Option("--to", help="Only the answers to commands before this offset or time; no rows.")
     ] = None,
+    rate: ReadRate = None,
     spill_dir: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Where to put things aside (default: TMPDIR).")
     ] = None,
@@ -86,7 +88,9 @@ def verify(
 
     It may run beside live traffic: one snapshot of the ledger gives positions and rows as of one moment, and events
     of what was decided by then but not yet published are waited for, 60 s at most. Nothing is changed, no row is
-    locked.
+    locked. [bold]--rate[/] bounds how fast the topics are read, so that a live broker is spared; below the rate at
+    which events come, their ends are never reached. There is no --max: a count of records proves nothing;
+    `--partitions`, `--from` and `--to` name a part.
 
     The role voucher_ledger_operator may run it. Memory is bounded, whatever the ledger holds (a byte a command, and
     one bucket of users at a time); what is put aside meanwhile takes about 100 bytes an event of temporary disk.
@@ -116,5 +120,5 @@ def verify(
 
         if campaign or from_ or to:
             raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")
-        raise typer.Exit(command.verify(settings.load(), kept, scope.partitions, json=as_json))
-    raise typer.Exit(verify_command.run(settings.load(), scope, json=as_json, spill_directory=spill_dir))
+        raise typer.Exit(command.verify(settings.load(), kept, scope.partitions, json=as_json, rate=rate))
+    raise typer.Exit(verify_command.run(settings.load(), scope, json=as_json, spill_directory=spill_dir, rate=rate))

@@ -14,7 +14,14 @@ from voucher_ledger.run.single import stop_on_signals
 from voucher_ledger.runtime.settings import Settings
 
 
-def run(settings: Settings, scope: Scope, *, json: bool = False, spill_directory: Path | None = None) -> int:
+def run(
+    settings: Settings,
+    scope: Scope,
+    *,
+    json: bool = False,
+    spill_directory: Path | None = None,
+    rate: float | None = None,
+) -> int:
     """Verify and print what was found.
 
     Returns:
@@ -23,7 +30,7 @@ def run(settings: Settings, scope: Scope, *, json: bool = False, spill_directory
     stop: Event = stop_on_signals()
     try:
         with Bar("reading the topics", None) as bar:
-            report = verify(settings, stop, scope, spill_directory=spill_directory, progress=bar.advance)
+            report = verify(settings, stop, scope, spill_directory=spill_directory, progress=bar, rate=rate)
     except Unread as error:
         sys.stderr.write(f"verify: {error}\n")
         return ExitCode.CHECK_FAILED

@@ -47,7 +47,14 @@ def seal(settings: Settings, *, out: Path | None, json: bool) -> int:
     return ExitCode.DONE
 
 
-def verify(settings: Settings, kept: Collection[Head], partitions: frozenset[int] | None, *, json: bool) -> int:
+def verify(
+    settings: Settings,
+    kept: Collection[Head],
+    partitions: frozenset[int] | None,
+    *,
+    json: bool,
+    rate: float | None = None,
+) -> int:
     """Verify the seals and print what was found.
 
     Returns:
@@ -55,7 +62,7 @@ def verify(settings: Settings, kept: Collection[Head], partitions: frozenset[int
     """
     try:
         with Bar("reading the topics", None) as bar:
-            report = verify_seals(settings, stop_on_signals(), kept, partitions, progress=bar.advance)
+            report = verify_seals(settings, stop_on_signals(), kept, partitions, progress=bar, rate=rate)
     except Unread as error:
         sys.stderr.write(f"verify: {error}\n")
         return ExitCode.CHECK_FAILED
