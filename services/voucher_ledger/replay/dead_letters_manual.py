@@ -52,5 +52,6 @@ Write letters as NDJSON, one an object a line: place, cause, reason, key, value,
 
 Bytes that are UTF-8 are written as text, others in base64; `key_encoding` and `value_encoding` say which. A file
 is there whole or not at all. It holds users' ids: keep it as you keep those. Changes nothing, but the operations
-journal gets an entry: who took which letters, when, and why (--reason).
+journal gets an entry: who took which letters, when, and why (--reason). For that it needs the role
+voucher_ledger_operator.
 """)

@@ -35,7 +35,7 @@ def rebuild(
 
     With [bold]--apply --reason WHY[/] the database is migrated, the topics are read, and it is written in [bold]one
     transaction[/]: rows, transfers, balances and positions. The audit is run on them before the commit. Killed, refused
-    or out of disk, it leaves an empty ledger; processors that start meanwhile wait for its end. A database that holds a
+    or out of disk, it leaves an empty ledger; start no processor on it before its end. A database that holds a
     row already is refused, and not touched. Its own operations journal begins with the rebuild: who, why, with which
     arguments, when it began and when it was done; of one that was killed the end is missing, of one that was refused it
     tells why.
