@@ -16,6 +16,7 @@ from tests.integration.waits import wait_decided
 from tests.integration.world import DEAD_LETTERS, World
 from voucher_ledger import cli
 from voucher_ledger.replay.errors import Unread
+from voucher_ledger.replay.topic_reader import Progress
 from voucher_ledger.replay.verify import Scope, verify
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import kafka
@@ -75,10 +76,11 @@ def test_missing_doubled_and_stray_answers_are_named(world: World) -> None:
     # What a position tells of once the events were read was decided since, and is no fault, if there was a command.
     meanwhile = "UPDATE books.position SET next_offset = 6 WHERE topic = 'claim.commands' AND partition = 4"
 
-    def decide(_count: int) -> None:
-        world.connection.execute(meanwhile)
+    class DecideWhileItIsRead(Progress):
+        def advance(self, count: int) -> None:
+            world.connection.execute(meanwhile)
 
-    report = verify(world.settings, Event(), Scope(to_offset=0), progress=decide)
+    report = verify(world.settings, Event(), Scope(to_offset=0), progress=DecideWhileItIsRead())
     assert [fault for fault in report.answers.faults if "claim.commands/4/" in fault] == [
         "claim.commands/4/5 is answered, and no command is there"
     ]

@@ -12,7 +12,8 @@ def operations(
     count_max: Annotated[int, typer.Option("--max", min=1, max=10_000, help="The last so many.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Show the operations journal: who did what with `replay --apply` or `what-if`, when and why, the newest first.
+    """Show the operations journal: who did what, when and why, the newest first: each `--apply`, `what-if` and
+    `dead-letters export`. A rebuild is in the journal of the ledger that it makes.
 
     It is the view ledger.operation, append-only. `not ended` is an operation that runs, or that was killed.
     """

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import orjson
 import psycopg
@@ -30,6 +31,8 @@ def run(
     json: bool,
     spill_directory: Path | None,
     reason: str | None,
+    arguments: dict[str, Any],
+    rate: float | None = None,
 ) -> int:
     """Rebuild the ledger into the database at the DSN `target`, and print what was written. With `compare`, hash the
     tables of the ledger of the settings too.
@@ -44,7 +47,7 @@ def run(
         with Bar("reading the topics", None) as bar:
             report = rebuild(
                 settings, target, Event(), apply=apply, spill_directory=spill_directory,
-                progress=bar.advance, reason=reason,
+                progress=bar, rate=rate, reason=reason, arguments=arguments,
             )  # fmt: skip
     except psycopg.IntegrityError as error:
         raise Refused(f"the events break a rule of the ledger, so nothing was written: {error}") from error

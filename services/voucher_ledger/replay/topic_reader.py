@@ -1,7 +1,7 @@
 """Reads topics from given offsets to their ends, without a group's offsets: no live consumer group is touched."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from threading import Event
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.errors import Unread
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
@@ -20,7 +21,19 @@ SILENCE_SECONDS_MAX = 30.0
 _PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
 
 Place = tuple[str, int]
-Progress = Callable[[int], None]
+
+
+class Progress:
+    """Is told how far a read has come; does nothing."""
+
+    def expect(self, count: int) -> None:
+        """So many records more will be read, at most."""
+
+    def advance(self, count: int) -> None:
+        """So many more are read."""
+
+
+NO_PROGRESS = Progress()
 
 
 class Range(NamedTuple):
@@ -31,13 +44,18 @@ class Range(NamedTuple):
 
 
 class TopicReader:
-    """Reads with read_committed, as any reader of the events does; `stop` ends a read early, by Unread."""
+    """Reads with read_committed, as any reader of the events does; `stop` ends a read early, by Unread. `rate` is how
+    many records a second it may read, None for as many as come.
+    """
 
-    def __init__(self, settings: Settings, stop: Event, progress: Progress = lambda _count: None) -> None:
+    def __init__(
+        self, settings: Settings, stop: Event, progress: Progress = NO_PROGRESS, rate: float | None = None
+    ) -> None:
         self._settings = settings
         self._kafka = settings.kafka
         self._stop = stop
         self._progress = progress
+        self._pace = Pace(rate, time.monotonic)
         self.reached: dict[Place, int] = {}
         self._consumer = open_client(
             Consumer,
@@ -46,7 +64,7 @@ class TopicReader:
                 "voucher-ledger-replay",
                 auto_offset_reset="earliest",
                 enable_partition_eof=True,
-                queued_min_messages=20_000,
+                queued_min_messages=self._pace.chunk(20_000),  # or it reads ahead faster than it may
                 # What all partitions hold unread is memory: the room of a processor for each would be hundreds of MiB.
                 fetch_message_max_bytes=262_144,
                 fetch_max_bytes=8_388_608,
@@ -108,12 +126,14 @@ class TopicReader:
         if not left:
             return
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        self._progress.expect(0 if self._progress is NO_PROGRESS else self._expected(starts))
         heard_seconds = time.monotonic()
         while left:
-            records = self._consumer.consume(RECORDS_A_READ_MAX, 0.2)
+            records = self._consumer.consume(self._pace.chunk(RECORDS_A_READ_MAX), 0.2)
             if records:
+                self._progress.advance(len(records))
+                self._stop.wait(self._pace.wait_seconds(len(records)))
                 heard_seconds = time.monotonic()
-                self._progress(len(records))
             if self._stop.is_set() or time.monotonic() - heard_seconds > SILENCE_SECONDS_MAX:
                 why = "stopped" if self._stop.is_set() else f"nothing came for {SILENCE_SECONDS_MAX:.0f} s"
                 raise Unread(f"{len(left)} partitions were not read to their ends: {why}")
@@ -144,6 +164,14 @@ class TopicReader:
         finally:
             self._consumer.unassign()
         raise Unread(f"{place[0]}/{place[1]}: nothing came for {SILENCE_SECONDS_MAX:.0f} s")
+
+    def _expected(self, starts: Mapping[Place, int]) -> int:
+        """How many offsets lie between `starts` and the ends: some of them are no records."""
+        try:
+            ends = {place: settled(partial(self._watermarks, *place))[1] for place in starts}
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+        return sum(max(0, ends[place] - offset) for place, offset in starts.items())
 
     def _watermarks(self, topic: str, number: int) -> tuple[int, int]:
         found = self._consumer.get_watermark_offsets(TopicPartition(topic, number), REQUEST_SECONDS_MAX)

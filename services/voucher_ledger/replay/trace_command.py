@@ -15,7 +15,9 @@ from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.settings import Settings
 
 
-def run(settings: Settings, key: str, *, steps_max: int, scan: bool = False, json: bool = False) -> int:
+def run(
+    settings: Settings, key: str, *, steps_max: int, scan: bool = False, json: bool = False, rate: float | None = None
+) -> int:
     """Trace what `key` names and print it.
 
     Returns:
@@ -26,7 +28,7 @@ def run(settings: Settings, key: str, *, steps_max: int, scan: bool = False, jso
             subject = find(connection, key)
         except UnknownSubject as error:
             raise Refused(str(error)) from error
-    reader = TopicReader(settings, Event())
+    reader = TopicReader(settings, Event(), rate=rate)
     try:
         found = trace(reader, subject, steps_max=steps_max, scan=scan)
     finally:

@@ -24,7 +24,7 @@ from voucher_ledger.replay.ledger_rows import LedgerFigures, LedgerPosition, nex
 from voucher_ledger.replay.read_published import read_published
 from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill, bucket_count
-from voucher_ledger.replay.topic_reader import Place, Progress, TopicReader
+from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, TopicReader
 from voucher_ledger.replay.verify_judge import Judge
 from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.runtime import postgres
@@ -63,15 +63,17 @@ def verify(
     scope: Scope | None = None,
     *,
     spill_directory: Path | None = None,
-    progress: Progress = lambda _count: None,
+    progress: Progress = NO_PROGRESS,
+    rate: float | None = None,
 ) -> VerifyReport:
-    """Compare topics and ledger; `stop` ends it early. `progress` is told how many records were read.
+    """Compare topics and ledger; `stop` ends it early. `progress` is told how many records were read: `rate` a
+    second at most.
 
     Raises Unreachable, NotSetUp, and Unread where a topic can't be read to its end (or `stop` was set).
     """
     began_seconds = time.monotonic()
     scope = scope or Scope()
-    reader = TopicReader(settings, stop, progress)
+    reader = TopicReader(settings, stop, progress, rate)
     try:
         with postgres.connect(settings.postgres, application="verify") as connection:
             with snapshot(connection, scope.campaign_id) as ledger:

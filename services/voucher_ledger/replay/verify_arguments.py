@@ -8,6 +8,7 @@ import typer
 
 from voucher_ledger.replay.letter_filter_arguments import bound_of
 from voucher_ledger.replay.manual import NOTHING_CHANGED
+from voucher_ledger.replay.reading_arguments import ReadRate
 from voucher_ledger.runtime import settings
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def verify(
     to: Annotated[
         str | None, typer.Option("--to", help="Only the answers to commands before this offset or time; no rows.")
     ] = None,
+    rate: ReadRate = None,
     spill_dir: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Where to put things aside (default: TMPDIR).")
     ] = None,
@@ -68,13 +70,14 @@ def verify(
     [bold]answers[/]  every command below the ledger's positions has exactly one event or dead letter. Gaps,
     repetitions and answers to no command are named by the id that every event carries.
 
-    [bold]rows[/]  an independent fold of the events gives each voucher, order, payment, refund, campaign, category
-    and balance anew; the ledger's rows must be equal, column by column. What differs is named (20 of a kind, all
-    counted).
+    [bold]rows[/]  an independent fold of the events gives each voucher, order, payment, refund, campaign, category and
+    balance anew; the ledger's rows must be equal, column by column. What differs is named (20 of a kind, all counted).
 
     It may run beside live traffic: one snapshot of the ledger gives positions and rows as of one moment, and events
     of what was decided by then but not yet published are waited for, 60 s at most. Nothing is changed, no row is
-    locked.
+    locked. [bold]--rate[/] bounds how fast the topics are read, so that a live broker is spared; below the rate at
+    which events come, their ends are never reached. There is no --max: a count of records proves nothing;
+    `--partitions`, `--from` and `--to` name a part.
 
     The role voucher_ledger_operator may run it. Memory is bounded, whatever the ledger holds (a byte a command, and
     one bucket of users at a time); what is put aside meanwhile takes about 100 bytes an event of temporary disk.
@@ -94,18 +97,15 @@ def verify(
     """
     from voucher_ledger.replay import verify_command
     from voucher_ledger.replay.errors import ended
+    from voucher_ledger.replay.seals import command
     from voucher_ledger.replay.verify import Scope
 
+    if seals and (campaign or from_ or to):
+        raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")
     since, until = bound_of(from_, "--from"), bound_of(to, "--to")
     scope = Scope(campaign, _partitions(partitions), since.offset, until.offset, since.time_ms, until.time_ms)
-    kept = _heads(heads or [], seals=seals)
-    loaded = settings.load()
+    kept, loaded = _heads(heads or [], seals=seals), settings.load()
+    verified = partial(verify_command.run, loaded, scope, json=as_json, spill_directory=spill_dir, rate=rate)
     if seals:
-        from voucher_ledger.replay.seals import command
-
-        if campaign or from_ or to:
-            raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")
-        verified = partial(command.verify, loaded, kept, scope.partitions, json=as_json)
-    else:
-        verified = partial(verify_command.run, loaded, scope, json=as_json, spill_directory=spill_dir)
+        verified = partial(command.verify, loaded, kept, scope.partitions, json=as_json, rate=rate)
     raise typer.Exit(ended(verified, interrupted=NOTHING_CHANGED))

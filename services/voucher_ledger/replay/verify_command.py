@@ -10,12 +10,19 @@ from voucher_ledger.replay.verify_render import show
 from voucher_ledger.runtime.settings import Settings
 
 
-def run(settings: Settings, scope: Scope, *, json: bool = False, spill_directory: Path | None = None) -> int:
+def run(
+    settings: Settings,
+    scope: Scope,
+    *,
+    json: bool = False,
+    spill_directory: Path | None = None,
+    rate: float | None = None,
+) -> int:
     """Verify and print what was found.
 
     Returns:
         0 equal; 1 not. Raises Unread, Unreachable, NotSetUp.
     """
     with Bar("reading the topics", None) as bar:
-        report = verify(settings, Event(), scope, spill_directory=spill_directory, progress=bar.advance)
+        report = verify(settings, Event(), scope, spill_directory=spill_directory, progress=bar, rate=rate)
     return told(report, show, json=json)

@@ -46,12 +46,19 @@ def seal(settings: Settings, *, out: Path | None, json: bool) -> int:
     return ExitCode.DONE
 
 
-def verify(settings: Settings, kept: Collection[Head], partitions: frozenset[int] | None, *, json: bool) -> int:
+def verify(
+    settings: Settings,
+    kept: Collection[Head],
+    partitions: frozenset[int] | None,
+    *,
+    json: bool,
+    rate: float | None = None,
+) -> int:
     """Verify the seals and print what was found.
 
     Returns:
         0 all is as it was sealed; 1 it is not. Raises Unread, Unreachable, NotSetUp.
     """
     with Bar("reading the topics", None) as bar:
-        report = verify_seals(settings, Event(), kept, partitions, progress=bar.advance)
+        report = verify_seals(settings, Event(), kept, partitions, progress=bar, rate=rate)
     return told(report, show, json=json)

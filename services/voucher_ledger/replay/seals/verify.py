@@ -24,7 +24,7 @@ from voucher_ledger.replay.seals.decided import Decided
 from voucher_ledger.replay.seals.match import EVENTS, LETTERS, UNDECIDED, Found, Match, Sealed
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
-from voucher_ledger.replay.topic_reader import Place, Progress, Range, TopicReader, place_of
+from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, Range, TopicReader, place_of
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
@@ -41,7 +41,8 @@ def verify_seals(
     kept: Collection[Head] = (),
     partitions: frozenset[int] | None = None,
     *,
-    progress: Progress = lambda _count: None,
+    progress: Progress = NO_PROGRESS,
+    rate: float | None = None,
 ) -> SealsReport:
     """Compare seals, topics and the heads that were `kept`, of all `partitions` or of these; `stop` ends it early.
 
@@ -51,7 +52,7 @@ def verify_seals(
     report = SealsReport()
     asked = [head for head in kept if partitions is None or head.partition in partitions]
     report.heads_kept = len(asked)
-    reader = TopicReader(settings, stop, progress)
+    reader = TopicReader(settings, stop, progress, rate)
     try:
         with postgres.connect(settings.postgres, application="verify") as connection:
             chains = _chains(connection, report, asked, partitions)
