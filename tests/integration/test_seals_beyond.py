@@ -114,7 +114,7 @@ def test_a_ledger_whose_commands_were_deleted_is_rebuilt_with_all_its_seals(
     for future in admin.delete_records([TopicPartition("claim.commands", 3, low)]).values():
         future.result()
     target = new_database(day)
-    Tool(day, monkeypatch, capsys).run("rebuild", "--into", target, "--apply")
+    Tool(day, monkeypatch, capsys).run("rebuild", "--into", target, "--apply", "--reason", "lost")
     with psycopg.connect(target) as connection:
         (first,) = connection.execute(f"SELECT min(first_offset) FROM books.seal WHERE {CHAIN}".encode())
     assert first == (0,)

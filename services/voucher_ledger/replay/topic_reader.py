@@ -132,7 +132,8 @@ class TopicReader:
             records = self._consumer.consume(self._pace.chunk(RECORDS_A_READ_MAX), 0.2)
             if records:
                 self._progress.advance(len(records))
-                self._stop.wait(self._pace.wait_seconds(len(records)))
+                if wait_seconds := self._pace.wait_seconds(len(records)):
+                    self._stop.wait(wait_seconds)
                 heard_seconds = time.monotonic()
             if self._stop.is_set() or time.monotonic() - heard_seconds > SILENCE_SECONDS_MAX:
                 why = "stopped" if self._stop.is_set() else f"nothing came for {SILENCE_SECONDS_MAX:.0f} s"
