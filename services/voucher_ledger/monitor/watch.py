@@ -126,7 +126,7 @@ class Watch:
         for change in changes:
             await self._tell(encode(change, now))
             told = change.condition
-            log.warning("alert", state=change.state, summary=told.summary, **told.key._asdict())
+            log.warning("alert", state=change.state, severity=told.severity, summary=told.summary, **told.key._asdict())
         self.standing = after
 
     def kept(self) -> dict[str, Any]:
