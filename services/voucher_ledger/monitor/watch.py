@@ -6,6 +6,7 @@ Reading the ledger goes on beside it in a thread: a slow database makes the figu
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -81,7 +82,7 @@ class Watch:
         """
         while True:
             try:
-                self.reading = await asyncio.to_thread(self._read)
+                await self.read()
                 if self.problem is not None:
                     log.info("the ledger answers again")
                 self.problem = None
@@ -90,6 +91,13 @@ class Watch:
                     log.warning("the ledger cannot be read, trying again", cause=str(error))
                 self.problem = str(error)
             await asyncio.sleep(READ_EVERY_SECONDS)
+
+    async def read(self) -> None:
+        """Read the ledger once, and note what was counted before: while a backlog is worked off, minutes of record time
+        are counted during one reading. Raises what the reading does.
+        """
+        movements = {name: outlook.movements(buckets) for name, buckets in self.kept().items()}
+        self.reading = replace(await asyncio.to_thread(self._read), movements=movements)
 
     async def round(self, now: float) -> None:
         """Look once. `now` is in seconds since 1970."""
@@ -107,7 +115,11 @@ class Watch:
             facts = self.reading.campaigns.get(campaign_id)
             buckets = kept.get(campaign_id, {})
             moment = self._moments.of(campaign_id, buckets, facts, now, self.reading.lag_seconds, caught_up=caught_up)
-            outlooks[campaign_id] = outlook.look(campaign_id, buckets, facts, moment, self.reading.unpublished)
+            read = self.reading.movements
+            outlooks[campaign_id] = outlook.look(
+                campaign_id, buckets, facts, moment, self.reading.unpublished,
+                None if read is None else read.get(campaign_id, 0),
+            )  # fmt: skip
         self._moments.keep(outlooks)
         self.outlooks = outlooks
         await self._step(now, caught_up)
