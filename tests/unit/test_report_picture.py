@@ -90,7 +90,7 @@ def test_key_numbers_are_those_of_the_state(written: list[tuple[str, float | Non
     }.items():
         assert said[said.index(name) + 1] == f"{count:,}"
     assert f"1.7{words.TIMES}" in said, "growth against the day before"
-    assert "2026-02-06 00:00 to 06:00 UTC, open" in said
+    assert "2026-02-05 00:00 to 2026-02-06 06:00 UTC, open" in said
     assert "2 alerts fire: ends before plan, budget" in said
 
 

@@ -121,7 +121,7 @@ def look(
     begins_at = max(_first_second(minutes, first), 0 if facts is None else facts.starts_at)
     trend = forecast.rates(minutes, moment, begins_at)
     recent = windows.last(minutes, RECENT_SECONDS, moment - 1).bucket
-    by_category, by_tier = windows.growth(quarters, moment, RESERVED)
+    by_category, by_tier = windows.growth(quarters, moment, RESERVED, 0 if facts is None else facts.starts_at)
     orders = recent["types"].get(RESERVED, [0, 0, 0])
     cards_end = budget_end = planned = reconciliation = None
     if facts is not None:
