@@ -46,3 +46,15 @@ def test_a_paced_campaign_has_its_tiles_and_a_curve(tmp_path: Path) -> None:
         tiles = browser.evaluate("document.querySelector('#tiles').textContent")
     for text in ("Claimable now20", "Next tranche400in 60 min", "Waiting7the first for 60 s"):
         assert text in tiles
+
+
+def test_alerts_that_stand_still_are_told_at_the_top(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    state = {**state_of(), "alerts_frozen": "1,001 rollups wait to be read"}
+    out.write_text(page(state, "Report"), encoding="utf-8")
+    with Browser(out.as_uri()) as browser:
+        browser.wait("document.querySelector('#tiles .tile')")
+        told = browser.evaluate(
+            "document.querySelector('#trouble').hidden || document.querySelector('#trouble').textContent"
+        )
+    assert told == "Alerts neither begin nor end: 1,001 rollups wait to be read"

@@ -105,7 +105,7 @@ class Watch:
         if not self._source.ready or self.reading is None:
             return
         self.lag_records = self._source.lag_records()
-        caught_up = self.lag_records is not None and self.lag_records <= CAUGHT_UP_RECORDS
+        caught_up = self._why_behind() is None
         kept = self.kept()
         outlooks = {}
         # Without demand here, a campaign may be another monitor's, whose partition is not read here.
@@ -122,11 +122,11 @@ class Watch:
             )  # fmt: skip
         self._moments.keep(outlooks)
         self.outlooks = outlooks
-        await self._step(now, caught_up)
+        await self._step(now)
 
-    async def _step(self, now: float, caught_up: bool) -> None:
+    async def _step(self, now: float) -> None:
         # By old figures nothing begins and nothing ends: they would be compared with demand of another time.
-        if not caught_up or self.reading is None or now - self.reading.read_at > READING_SECONDS_MAX:
+        if self.reading is None or self.why_frozen(now) is not None:
             return
         holding = [found for one in self.outlooks.values() for found in alerts.conditions(one)]
         # Of a campaign that neither ledger nor demand tells of, nobody will ever look at its alerts again.
@@ -156,19 +156,35 @@ class Watch:
         """What keeps the figures from being current; None where nothing does."""
         if not self._source.ready:
             return "demand is being recovered from the changelog"
+        return self._why_not_read(time.time())
+
+    def why_frozen(self, now: float) -> str | None:
+        """Why alerts neither begin nor end; None where they do. `now` is in seconds since 1970."""
+        return self._why_not_read(now) or self._why_behind()
+
+    def _why_not_read(self, now: float) -> str | None:
         if self.reading is None:
             return self.problem or "the ledger was not read yet"
-        age = time.time() - self.reading.read_at
+        age = now - self.reading.read_at
         if age > READING_SECONDS_MAX:
             return self.problem or f"the ledger was last read {age:.0f} s ago"
         return None
 
+    def _why_behind(self) -> str | None:
+        if self.lag_records is None:
+            return "how many rollups wait to be read is not known"
+        if self.lag_records > CAUGHT_UP_RECORDS:
+            return f"{self.lag_records:,} rollups wait to be read"
+        return None
+
     def overview(self) -> view.Json:
         """What the page shows of the monitor and of all campaigns."""
+        now = time.time()
         return {
-            "at": time.time(),
+            "at": now,
             "not_ready": self.why_not_ready(),
             "problem": self.problem,
+            "alerts_frozen": self.why_frozen(now),
             "reading_at": None if self.reading is None else self.reading.read_at,
             "demand_lag_records": self.lag_records,
             "lags": [] if self.reading is None else [lag.as_json() for lag in self.reading.lags],

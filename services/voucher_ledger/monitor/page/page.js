@@ -151,9 +151,12 @@ const choices = (state) => {
 const show = (state) => {
   choices(state);
   const one = state.campaign;
-  const problem = state.not_ready || state.campaign_problem || (state.problem && `The ledger cannot be read: ${state.problem}`);
+  const trouble = state.not_ready || state.campaign_problem || (state.problem && `The ledger cannot be read: ${state.problem}`);
+  // What is not ready tells as much by itself.
+  const frozen = !state.not_ready && state.alerts_frozen && `Alerts neither begin nor end: ${state.alerts_frozen}`;
+  const problem = [trouble, frozen].filter(Boolean).join(". ");
   here("trouble").hidden = !problem;
-  here("trouble").textContent = problem || "";
+  here("trouble").textContent = problem;
   here("alerts").replaceChildren(...alerts(state));
   here("lags").replaceChildren(table(["topic", "commands", "behind"], state.lags.map((lag) => element("tr", "",
     element("th", "", lag.topic.replace(".commands", "")), element("td", "", whole(lag.records)), element("td", "", lag.seconds === null ? "?" : duration(lag.seconds))))));
