@@ -84,6 +84,16 @@ def test_the_share_of_refusals(refused: int, granted: int, fires: bool) -> None:
     assert [one.summary for one in found] == (["51% of orders are refused, most as hold_expired"] if fires else [])
 
 
+@pytest.mark.parametrize(("sold_out", "fires"), [(0, False), (60, True), (50, False)])
+def test_who_comes_too_early_is_not_among_the_refusals(sold_out: int, fires: bool) -> None:
+    early = [row(0, "voucher.rejected", 900, reason=reason) for reason in ("not_released", "not_started")]
+    others = [row(0, "voucher.rejected", sold_out, reason="sold_out"), row(0, count=50)]
+    found = seen(*early, *(others if sold_out else ()), facts=given_out(50 if sold_out else 0), at=60)
+    told = [one.summary for one in conditions(found) if one.key.alert == "refusals"]
+    assert told == (["55% of claims are refused, most as sold_out"] if fires else [])
+    assert found.refusals[0].early == 1_800
+
+
 def test_demand_and_ledger_that_differ() -> None:
     (found,) = conditions(seen(row(0, count=5), facts=given_out(7), at=300))
     assert (found.key.alert, found.value) == ("reconciliation", -2)
@@ -138,11 +148,6 @@ def test_a_forecast_is_told_once_it_held_and_what_is_gone_at_once() -> None:
     assert [change[0] for change in Told().at(0, *gone)] == ["firing"]
 
 
-def told_severities(values: list[bytes]) -> list[tuple[str, str]]:
-    events = [orjson.loads(value) for value in values]
-    return [(one["type"], one["data"]["severity"]) for one in events]
-
-
 def test_what_becomes_critical_is_told_again_and_what_becomes_better_is_not() -> None:
     told, pending = Told(), PENDING_SECONDS["ends_before_plan"]
     warning = condition("ends_before_plan")
@@ -177,8 +182,9 @@ def test_a_rise_is_a_record_of_its_own_and_a_restart_remembers_it() -> None:
     warning = condition("ends_before_plan")
     critical = replace(warning, severity="critical")
     values = [encode(Change("firing", one, NOW), NOW + 9).value for one in (warning, critical)]
-    assert told_severities(values) == [("alert.firing", "warning"), ("alert.firing", "critical")]
-    assert len({orjson.loads(value)["id"] for value in values}) == 2
+    events = [orjson.loads(value) for value in values]
+    assert [one["data"]["severity"] for one in events] == ["warning", "critical"]
+    assert len({one["id"] for one in events}) == 2
     for holding in (critical, warning):
         told = Told()
         told.standing = standing_after(values, NOW + 50)

@@ -18,6 +18,8 @@ ANSWERED_BY_ROOM = {
     "orders": ("order.reserved", "order.rejected"),
     "payments": ("payment.settled", "payment.rejected"),
 }
+# Refused because it is too early, as it was planned: whoever is refused so may come again, and will be served then.
+EARLY_REASONS = frozenset({"not_started", "not_released"})
 RESERVED = "order.reserved"
 REFUNDED = "payment.refunded"
 
@@ -26,12 +28,16 @@ Buckets = Mapping[Level, Mapping[int, Bucket]]
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Of the last RECENT_SECONDS: answers of a room, refusals among them, and their most frequent reason."""
+    """Of the last RECENT_SECONDS: answers of a room, refusals among them, and their most frequent reason.
+
+    Who came too early is counted in `early` alone, and is neither answered nor refused here.
+    """
 
     room: str
     answered: int
     refused: int
     top_reason: str | None
+    early: int
 
     @property
     def share(self) -> float:
@@ -153,8 +159,11 @@ def refusals(recent: Bucket) -> tuple[Refusals, ...]:
     found = []
     for room, type_ in REFUSED_BY_ROOM.items():
         reasons = recent["reasons"].get(type_, {})
-        top = max(reasons, key=lambda reason: reasons[reason]) if reasons else None
-        found.append(Refusals(room, count_of(recent, *ANSWERED_BY_ROOM[room]), count_of(recent, type_), top))
+        early = sum(count for reason, count in reasons.items() if reason in EARLY_REASONS)
+        others = {reason: count for reason, count in reasons.items() if reason not in EARLY_REASONS}
+        top = max(others, key=lambda reason: others[reason]) if others else None
+        answered, refused = count_of(recent, *ANSWERED_BY_ROOM[room]), count_of(recent, type_)
+        found.append(Refusals(room, answered - early, refused - early, top, early))
     return tuple(found)
 
 

@@ -68,7 +68,7 @@ const tiles = (one, state) => {
       used >= 0.95 ? "critical" : used >= 0.8 ? "warning" : ""),
     tile("Net grants a second", one.rates ? Charts.short(one.rates.middle) : "–",
       one.rates ? `${Charts.short(one.rates.low)} to ${Charts.short(one.rates.high)} in 10 min` : "no trend yet"),
-    tile("Claims refused", percent(claims.share), claims.top_reason ? `most: ${claims.top_reason}` : "in five minutes", claims.share > 0.5 ? "warning" : ""),
+    tile("Claims refused", percent(claims.share), claims.top_reason ? `most: ${claims.top_reason}` : claims.early ? `${whole(claims.early)} came too early` : "in five minutes", claims.share > 0.5 ? "warning" : ""),
     tile("High-ticket orders", percent(one.high_ticket_share), "of five minutes' orders"),
     tile("Lag", duration(lag), `${whole(state.lags.reduce((sum, topic) => sum + topic.records, 0))} commands wait`, lag > 10 ? "warning" : ""),
   ];
