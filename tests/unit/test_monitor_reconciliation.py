@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -86,6 +87,15 @@ def test_a_difference_is_told_during_a_backlog_too(speed: int) -> None:
     given.missing = 6 * GRANTS * speed  # more than is counted until the next reading
     given.goes_on(PENDING_SECONDS["reconciliation"] + 10)
     assert given.differences() == [("reconciliation", "firing")]
+
+
+def test_the_ledger_is_read_while_demand_is_recovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Given(facts())
+    given.ready = False
+    monkeypatch.setattr(given, "partitions", Mock(side_effect=RuntimeError("the consumer is not started")))
+    asyncio.run(given.watch.read())
+    assert given.watch.reading is not None
+    assert given.watch.reading.movements is None
 
 
 @pytest.mark.parametrize("missing", [1, -1])

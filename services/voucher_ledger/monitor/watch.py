@@ -96,7 +96,10 @@ class Watch:
         """Read the ledger once, and note what was counted before: while a backlog is worked off, minutes of record time
         are counted during one reading. Raises what the reading does.
         """
-        movements = {name: outlook.movements(buckets) for name, buckets in self.kept().items()}
+        movements = None
+        # Before that its consumer may not be asked, and demand is not whole.
+        if self._source.ready:
+            movements = {name: outlook.movements(buckets) for name, buckets in self.kept().items()}
         self.reading = replace(await asyncio.to_thread(self._read), movements=movements)
 
     async def round(self, now: float) -> None:
