@@ -76,6 +76,25 @@ def test_a_campaign_that_runs_is_named_however_many_are_to_come(ledger: Ledger) 
     assert "c00" not in {row[0] for row in monitored}
 
 
+@pytest.mark.parametrize(("tranche_hours", "released_hours"), [((-3, -1, 2), -1), ((2,), -4), ((), -4)])
+def test_a_wait_can_be_counted_from_the_latest_release(
+    ledger: Ledger, tranche_hours: tuple[int, ...], released_hours: int
+) -> None:
+    now_ms, hour_ms = int(time.time() * 1_000), 3_600_000
+    release = [{"at": rfc3339(now_ms + hours * hour_ms), "quota": 1} for hours in tranche_hours]
+    opening = campaign_open(
+        quota=4,
+        budget_minor=4 * FACE_MINOR,
+        starts_at=rfc3339(now_ms - 4 * hour_ms),
+        ends_at=rfc3339(now_ms + 9 * hour_ms),
+        **({"release": release} if release else {}),
+    )
+    ledger.begin().play([[step(0, "campaigns", opening)]])
+    read = told(ledger_books.campaigns(ledger.connection))
+    expected = (now_ms + released_hours * hour_ms) / 1_000
+    assert figure(read, catalogue.RELEASED, "spring-1") == pytest.approx(expected, abs=0.002)
+
+
 def test_who_waits_is_told_and_nobody_is_zero(ledger: Ledger) -> None:
     ledger.begin().play(
         [

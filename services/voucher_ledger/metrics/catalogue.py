@@ -152,6 +152,12 @@ STARTS = Metric(
     f"{PREFIX}campaign_start_timestamp_seconds", "gauge", "When the campaign starts, since 1970.", ("campaign",)
 )
 ENDS = Metric(f"{PREFIX}campaign_end_timestamp_seconds", "gauge", "When the campaign ends, since 1970.", ("campaign",))
+RELEASED = Metric(
+    f"{PREFIX}campaign_released_timestamp_seconds",
+    "gauge",
+    "When the campaign's latest tranche so far was released, since 1970; its start where none was yet.",
+    ("campaign",),
+)
 VOUCHERS = Metric(
     f"{PREFIX}balance_vouchers",
     "gauge",
@@ -237,8 +243,8 @@ ROOM = (
     DECIDED_AGAIN, TAKEOVERS, REPUBLISHED, PRODUCERS,
 )  # fmt: skip
 LEDGER = (
-    LEDGER_UP, QUOTA, BUDGET, OPEN, STARTS, ENDS, VOUCHERS, MONEY, POSITION, EPOCH, LAG_RECORDS, LAG_SECONDS, DECIDED,
-    DEAD_LETTERED, WAITING, WAITING_AGE, OUTBOX_BATCHES, OUTBOX_RECORDS,
+    LEDGER_UP, QUOTA, BUDGET, OPEN, STARTS, ENDS, RELEASED, VOUCHERS, MONEY, POSITION, EPOCH, LAG_RECORDS, LAG_SECONDS,
+    DECIDED, DEAD_LETTERED, WAITING, WAITING_AGE, OUTBOX_BATCHES, OUTBOX_RECORDS,
 )  # fmt: skip
 AUDIT = (AUDIT_CHECKS, AUDIT_ROWS, AUDIT_AT, AUDIT_SECONDS)
 CATALOGUE: tuple[Metric, ...] = (*PROCESS, *ROOM, *LEDGER, *AUDIT)

@@ -20,8 +20,10 @@ WITH named AS (
     LIMIT %(named_max)s)
 SELECT coalesce(n.campaign_id, %(other)s) AS campaign, c.currency, sum(c.quota)::bigint, sum(c.budget_minor)::bigint,
        bool_or(c.state = 'open'), extract(epoch FROM min(c.starts_at))::float8,
-       extract(epoch FROM max(c.ends_at))::float8
-FROM ledger.campaign c LEFT JOIN named n USING (campaign_id) GROUP BY 1, 2"""
+       extract(epoch FROM max(c.ends_at))::float8, extract(epoch FROM max(greatest(c.starts_at, r.at)))::float8
+FROM ledger.campaign c LEFT JOIN named n USING (campaign_id)
+LEFT JOIN (SELECT campaign_id, max(at) AS at FROM ledger.tranche WHERE at <= now() GROUP BY 1) r USING (campaign_id)
+GROUP BY 1, 2"""
 
 _BALANCES = """
 WITH named AS (
@@ -79,21 +81,23 @@ def read_up(value: int) -> Family:
 def campaigns(connection: psycopg.Connection) -> list[Family]:
     """What campaigns were opened with, top-ups included. These functions raise psycopg.Error."""
     quota, budget, is_open = family(catalogue.QUOTA), family(catalogue.BUDGET), family(catalogue.OPEN)
-    starts, ends = family(catalogue.STARTS), family(catalogue.ENDS)
-    totals: dict[str, tuple[int, bool, float, float]] = {}
+    starts, ends, released = family(catalogue.STARTS), family(catalogue.ENDS), family(catalogue.RELEASED)
+    totals: dict[str, tuple[int, bool, float, float, float]] = {}
     rows = connection.execute(_CAMPAIGNS, _NAMED)
-    for campaign, currency, vouchers, amount_minor, opened, starts_at, ends_at in rows:
+    for campaign, currency, vouchers, amount_minor, opened, starts_at, ends_at, released_at in rows:
         budget.add_metric((campaign, currency), amount_minor)
-        before = totals.get(campaign, (0, False, starts_at, ends_at))
+        before = totals.get(campaign, (0, False, starts_at, ends_at, released_at))
         totals[campaign] = (
             before[0] + vouchers, before[1] or opened, min(before[2], starts_at), max(before[3], ends_at),
+            max(before[4], released_at),
         )  # fmt: skip
-    for campaign, (vouchers, opened, starts_at, ends_at) in totals.items():
+    for campaign, (vouchers, opened, starts_at, ends_at, released_at) in totals.items():
         quota.add_metric((campaign,), vouchers)
         is_open.add_metric((campaign,), float(opened))
         starts.add_metric((campaign,), starts_at)
         ends.add_metric((campaign,), ends_at)
-    return [quota, budget, is_open, starts, ends]
+        released.add_metric((campaign,), released_at)
+    return [quota, budget, is_open, starts, ends, released]
 
 
 def balances(connection: psycopg.Connection) -> list[Family]:
