@@ -45,7 +45,7 @@ def test_a_report_of_a_campaign_that_many_others_followed(
     ledger.begin().play([[step(0, "campaigns", one, offset=number) for number, one in enumerate(opened)]])
     without_kafka(monkeypatch, ledger)
     settings, out = Settings(kafka="127.0.0.1:1", postgres=ledger.dsn), tmp_path / "report.html"
-    reader = command.LedgerReader(settings)
+    reader = LedgerReader(settings)
     listed = reader.read().campaigns
     assert (len(listed), "c00" in listed) == (CAMPAIGNS_MAX, False)
     assert [*reader.read("c00").campaigns] == ["c00"]
