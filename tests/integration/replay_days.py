@@ -4,18 +4,42 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 import psycopg
+import pytest
 from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.world import World
+from voucher_ledger import cli
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import kafka, topics
 from voucher_ledger.simulate import command as simulate_command
 
 ROOMS = {"campaign": "campaigns", "claim": "claims", "order": "orders", "payment": "payments"}
 CLAIMS, CARDS = 2_000, 250
+WHY = ("--apply", "--reason", "lost")
+
+
+class Program:
+    """`voucher-ledger replay` in this process, with what it prints."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        for name, value in world.variables().items():
+            monkeypatch.setenv(name, value)
+
+    def run(self, *arguments: str, code: int = ExitCode.DONE) -> tuple[str, str]:
+        """What it printed on standard output and standard error."""
+        self._capsys.readouterr()
+        found = cli.main(["replay", *arguments])
+        printed = self._capsys.readouterr()
+        assert found == code, printed
+        return printed.out, printed.err
+
+    def json(self, *arguments: str, code: int = ExitCode.DONE) -> Any:
+        return orjson.loads(self.run(*arguments, "--json", code=code)[0])
 
 
 def play_a_day_with_a_kill(world: World) -> None:
@@ -66,6 +90,14 @@ def one(dsn: str, query: str) -> Any:
         row = connection.execute(query.encode()).fetchone()
     assert row is not None, query
     return row[0]
+
+
+def journal(dsn: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """What the operations journal of a rebuilt ledger tells, the oldest first: outcome, error, arguments."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(
+            "SELECT outcome, coalesce(result ->> 'error', ''), arguments FROM ledger.operation ORDER BY started_at"
+        ).fetchall()
 
 
 def rewrite_topic(

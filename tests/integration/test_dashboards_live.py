@@ -90,7 +90,7 @@ def test_every_panel_shows_a_running_day(world: World, tmp_path: Path) -> None:
     wait(world, lambda: len(prometheus.ask("voucher_ledger_ready == 1")) == len(PROCESSES), "ready process")
     # It counts demand from the first rollup, whenever it starts.
     monitor.start(tmp_path / "monitor.log")
-    # Slow enough for a trend (it takes 40 s) while cards are left: of a day that is sold out at once nothing is foretold.
+    # Slow enough for a trend (it takes 40 s) while cards are left: of what is sold out at once nothing is foretold.
     slow = {"claims": 300, "cards": 100_000, "seed": 6, "campaign_id": "slow", "hold_ttl_s": 600, "rate": 16}
     assert simulate_command.run(world.settings, **slow) == ExitCode.DONE  # type: ignore[arg-type]
     options = {"claims": 600, "cards": 150, "seed": 5, "campaign_id": "day", "hold_ttl_s": 600, "rate": 300}

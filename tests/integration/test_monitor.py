@@ -117,9 +117,11 @@ def abort_demand(world: World) -> None:
     producer.abort_transaction(WAIT_SECONDS_MAX)
 
 
-def told(world: World) -> list[tuple[str, str, str]]:
+def told(world: World) -> list[tuple[str, str, str, str]]:
     events = [orjson.loads(record.value() or b"") for record in world.read("ledger.alerts")]
-    return [(event["data"]["alert"], event["data"]["subject"], event["type"]) for event in events]
+    return [
+        (event["data"]["alert"], event["data"]["subject"], event["data"]["severity"], event["type"]) for event in events
+    ]
 
 
 def see_restart(browser: Browser, kill: Callable[[], None], restart: Callable[[], None]) -> None:
@@ -220,7 +222,10 @@ def test_killed_and_started_again_it_shows_what_a_count_by_hand_shows(world: Wor
     assert {name for name, _, _ in samples} <= {f"{PREFIX}_{entry.name}" for entry in CATALOGUE}
     assert (monitor.get("/healthz"), monitor.get("/readyz")) == (b"ok\n", b"ok\n")
     beginnings = Counter(told(world))
-    assert {("budget", "80", "alert.firing"), ("budget", "95", "alert.firing")} <= beginnings.keys()
+    assert {
+        ("budget", "80", "warning", "alert.firing"),
+        ("budget", "95", "critical", "alert.firing"),
+    } <= beginnings.keys()
     assert set(beginnings.values()) == {1}, "an alert that fired before the kill is not told again"
     refuse_a_second(world, tmp_path / "second one")
     running[-1].terminate()

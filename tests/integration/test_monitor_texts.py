@@ -8,6 +8,7 @@ import pytest
 from tests.integration.browser import CHROMIUM, Browser
 from tests.unit.demand_given import START, facts, kept_after, row, seen
 from voucher_ledger.monitor import view
+from voucher_ledger.monitor.facts import Lag
 from voucher_ledger.monitor.forecast import Tranche
 from voucher_ledger.report.page import page
 
@@ -46,3 +47,42 @@ def test_a_paced_campaign_has_its_tiles_and_a_curve(tmp_path: Path) -> None:
         tiles = browser.evaluate("document.querySelector('#tiles').textContent")
     for text in ("Claimable now20", "Next tranche400in 60 min", "Waiting7the first for 60 s"):
         assert text in tiles
+
+
+def test_alerts_that_stand_still_are_told_at_the_top(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    state = {**state_of(), "alerts_frozen": "1,001 rollups wait to be read"}
+    out.write_text(page(state, "Report"), encoding="utf-8")
+    with Browser(out.as_uri()) as browser:
+        browser.wait("document.querySelector('#tiles .tile')")
+        told = browser.evaluate(
+            "document.querySelector('#trouble').hidden || document.querySelector('#trouble').textContent"
+        )
+    assert told == "Alerts neither begin nor end: 1,001 rollups wait to be read"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text", "is_warning"),
+    [([0.0, None], "Lag?7 commands wait", True), ([3.0, 0.0], "Lag3 s7 commands", False)],
+)
+def test_a_lag_that_is_not_known_is_no_zero(
+    tmp_path: Path, seconds: list[float | None], text: str, is_warning: bool
+) -> None:
+    out = tmp_path / "report.html"
+    topics = zip(("claim.commands", "order.commands"), (7, 0), seconds, strict=True)
+    lags = [Lag(topic, records, lag).as_json() for topic, records, lag in topics]
+    out.write_text(page({**state_of(), "lags": lags}, "Report"), encoding="utf-8")
+    with Browser(out.as_uri()) as browser:
+        browser.wait("document.querySelector('#tiles .tile')")
+        tile = "[...document.querySelectorAll('.tile')].find((one) => one.textContent.startsWith('Lag'))"
+        assert browser.evaluate(f"{tile}.textContent").startswith(text)
+        assert browser.evaluate(f"{tile}.classList.contains('warning')") == is_warning
+
+
+@pytest.mark.parametrize(("currency", "text"), [("CNY", "12.3 k CNY left"), ("JPY", "1.23 M JPY left")])
+def test_money_is_divided_by_what_the_currency_has(tmp_path: Path, currency: str, text: str) -> None:
+    out = tmp_path / "report.html"
+    out.write_text(page(state_of(currency=currency, budget_left_minor=1_230_000), "Report"), encoding="utf-8")
+    with Browser(out.as_uri()) as browser:
+        browser.wait("document.querySelector('#tiles .tile')")
+        assert text in browser.evaluate("document.querySelector('#tiles').textContent")

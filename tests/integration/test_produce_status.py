@@ -213,28 +213,6 @@ def test_status_watches_until_it_is_stopped(world: World, capsys: pytest.Capture
     assert [min(orjson.loads(line)) for line in capsys.readouterr().out.splitlines()] == ["at"] * 3
 
 
-def test_a_watch_outlives_its_database_session(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    end_sessions = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-        WHERE application_name = 'voucher-ledger-status' AND datname = current_database()"""
-
-    class EndSessionBeforeTheSecondLook(threading.Event):
-        looks = 0
-
-        def wait(self, timeout: float | None = None) -> bool:
-            self.looks += 1
-            if self.looks == 1:
-                assert world.connection.execute(end_sessions).fetchall() == [(True,)]
-            return self.looks == 3
-
-    stop = EndSessionBeforeTheSecondLook()
-    assert status_command.run(world.settings, watch=True, json=True, stop=stop) == ExitCode.DONE
-    told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 2
-    (missed,) = [line for line in told.err.splitlines() if line.startswith("voucher-ledger status:")]
-    assert "Postgres" in missed
-    assert missed.endswith("looking again")
-
-
 def test_status_tells_in_one_line_who_does_not_answer(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,6 @@ named, one voucher's chain is told, and the ledger can be made anew for processo
 
 from collections.abc import Sequence
 from threading import Event
-from typing import Any
 
 import orjson
 import pytest
@@ -13,6 +12,9 @@ from confluent_kafka import Message, TopicPartition
 from tests.integration.broker import move_group_offset
 from tests.integration.commands import campaign_open, claim
 from tests.integration.replay_days import (
+    WHY,
+    Program,
+    journal,
     new_database,
     one,
     play_a_day_with_a_kill,
@@ -21,7 +23,6 @@ from tests.integration.replay_days import (
     tampered_copy,
 )
 from tests.integration.world import World
-from voucher_ledger import cli
 from voucher_ledger.replay import rebuild
 from voucher_ledger.replay.verify import verify
 from voucher_ledger.replay.verify_report import VerifyReport
@@ -29,26 +30,6 @@ from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import postgres
 
 pytestmark = pytest.mark.integration
-
-
-class Program:
-    """`voucher-ledger replay` in this process, with what it prints."""
-
-    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        for name, value in world.variables().items():
-            monkeypatch.setenv(name, value)
-
-    def run(self, *arguments: str, code: int = ExitCode.DONE) -> tuple[str, str]:
-        """What it printed on standard output and standard error."""
-        self._capsys.readouterr()
-        found = cli.main(["replay", *arguments])
-        printed = self._capsys.readouterr()
-        assert found == code, printed
-        return printed.out, printed.err
-
-    def json(self, *arguments: str, code: int = ExitCode.DONE) -> Any:
-        return orjson.loads(self.run(*arguments, "--json", code=code)[0])
 
 
 @pytest.fixture
@@ -163,14 +144,18 @@ def _rebuilt_and_gone_on_from(world: World, program: Program) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rebuild, "table_hashes", lambda _connection: 1 // 0)  # what ends it at the last moment
         with pytest.raises(ZeroDivisionError):
-            program.run("rebuild", "--into", target, "--apply")
+            program.run("rebuild", "--into", target, *WHY)
     for table in ("campaign", "voucher", "transfer", "position"):
         assert one(target, f"SELECT count(*) FROM books.{table}") == 0, table
-    told = program.json("rebuild", "--into", target, "--apply", "--compare", "--reason", "lost")
-    assert one(target, "SELECT concat_ws(' ', verb, reason, outcome) FROM ledger.operation") == "rebuild lost done"
+    told = program.json("rebuild", "--into", target, *WHY, "--compare", "--rate", "50000")
+    # Its journal tells of those that came to nothing too, refused or ended by a fault; and what was asked.
+    operations = journal(target)
+    assert [outcome for outcome, _, _ in operations] == ["failed", "failed", "done"]
+    assert "the group has committed" in operations[0][1]
+    assert operations[2][2] == {"apply": True, "compare": True, "reason": "lost", "rate": 50_000.0, "as_json": True}
     assert told["hashes"] == told["original_hashes"]
     assert set(told["hashes"]) >= {"voucher", "reservation", "payment", "refund", "campaign", "transfer", "account"}
-    assert "into an empty database only" in program.run("rebuild", "--into", target, "--apply", code=1)[1]
+    assert "into an empty database only" in program.run("rebuild", "--into", target, *WHY, code=1)[1]
     # Processors go on from it, on their own topics and offsets.
     moved = World(
         world.settings.model_copy(update={"postgres": target}),
@@ -205,7 +190,7 @@ def _not_rebuilt_while_offsets_move_on(world: World, program: Program, target: s
         "ORDER BY next_offset DESC LIMIT 1",
     )
     move_group_offset(world.settings, "orders", TopicPartition("order.commands", partition, end - 1))
-    refused = program.run("rebuild", "--into", target, "--apply", code=1)[1]
+    refused = program.run("rebuild", "--into", target, *WHY, code=1)[1]
     assert f"order.commands/{partition}: the events end at {end}, the group has committed {end - 1}" in refused
     move_group_offset(world.settings, "orders", TopicPartition("order.commands", partition, end))
 
@@ -245,5 +230,6 @@ def _a_tampered_topic_is_named_and_not_rebuilt_from(world: World, program: Progr
     assert set(amounts) == {"amount_minor"}
     assert any(f"order {names['order']} was never reserved" in fault for fault in report.contradictions)
     target = new_database(world)
-    assert "the events are not whole (2 faults)" in program.run("rebuild", "--into", target, "--apply", code=1)[1]
-    assert one(target, "SELECT count(*) FROM pg_namespace WHERE nspname = 'books'") == 0
+    assert "the events are not whole (2 faults)" in program.run("rebuild", "--into", target, *WHY, code=1)[1]
+    assert one(target, "SELECT count(*) FROM books.campaign") == 0
+    assert ["not whole (2 faults)" in error for _, error, _ in journal(target)] == [True]

@@ -106,5 +106,13 @@ def test_what_is_not_driven_again_and_what_is_edited(world: World, tool: Tool, t
     assert world.faults() == []
 
     exported = tmp_path / "letters.ndjson"
-    tool.run("dead-letters", "export", str(exported), "--key", "user-000003")
+    chosen = ("dead-letters", "export", str(exported), "--key", "user-000003", "--reason", "partner X asks")
+    tool.run(*chosen)
     assert [orjson.loads(line)["value"] for line in exported.read_bytes().splitlines()] == ["no"] * 2
+    # Users' ids went out: the journal tells which ones, to whom and why.
+    entry = orjson.loads(tool.run("operations", "--max", "1", "--json"))
+    assert (entry["verb"], entry["reason"], entry["outcome"]) == ("dead-letters export", "partner X asks", "done")
+    assert (entry["arguments"]["key"], entry["arguments"]["target"]) == ("user-000003", str(exported))
+    assert entry["result"] == {"exported": 2}
+    assert "choose another name" in tool.run(*chosen, code=1)
+    assert len(tool.run("dead-letters", "export", "-", "--max", "1").splitlines()) == 2  # a letter, and that more are

@@ -1,5 +1,6 @@
 """The bounds of `replay verify` on the real broker: answers that are missing, doubled, astray or still to come."""
 
+import uuid
 from collections.abc import Callable
 from subprocess import Popen
 from threading import Event
@@ -7,15 +8,18 @@ from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka import Producer
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim, envelope
 from tests.integration.waits import wait_decided
-from tests.integration.world import World
+from tests.integration.world import DEAD_LETTERS, World
 from voucher_ledger import cli
-from voucher_ledger.replay.topic_reader import Unread
+from voucher_ledger.replay.errors import Unread
+from voucher_ledger.replay.topic_reader import Progress
 from voucher_ledger.replay.verify import Scope, verify
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime import kafka
 
 pytestmark = pytest.mark.integration
 
@@ -40,7 +44,10 @@ def test_missing_doubled_and_stray_answers_are_named(world: World) -> None:
     decided(world, 5, 2)
     rejected = {"reason": "ended"}
     world.send_raw("claim.events", [answer(0), answer(1), answer(1), answer(3), answer(5)], partition=4)
-    world.send_raw("claim.events", [answer(0, 5, **rejected), (b"u", b"no event"), answer(1, 6)], partition=5)
+    world.send_raw(
+        "claim.events", [answer(0, 5, **rejected), (b"u", b"no event"), answer(1, 6), answer(-3, 5)], partition=5
+    )
+    world.send_raw("claim.events", [answer(0, 6)], partition=6)
     world.send_raw("claim.events", [answer(0, topic="order.commands")], partition=4)
     report = verify(world.settings, Event())
     assert sorted(fault for fault in report.answers.faults if "made anew" not in fault) == sorted(
@@ -51,16 +58,30 @@ def test_missing_doubled_and_stray_answers_are_named(world: World) -> None:
             "claim.events/5/2 answers claim.commands/6/1/0, whose answer belongs elsewhere",
             "claim.commands/4: 1 commands not answered: 2",
             "claim.commands/5: 1 commands not answered: 1",
-            "claim.commands/4/5 is answered, and no command is there",
+            "claim.events/4/3 answers claim.commands/4/3, which nobody has decided: it was added",
+            "claim.events/4/4 answers claim.commands/4/5, which nobody has decided: it was added",
+            "claim.events/5/3 is no event with the id of a command",
+            "claim.events/6/0 answers claim.commands/6/0, which nobody has decided: it was added",
         ]
     )
-    # The topic is another than the position knows; an event of 4/3, which was decided since, is no fault.
+    # The topic is another than the position knows.
     assert "claim.commands was made anew since the ledger decided it: its offsets mean others" in report.answers.faults
     assert report.answers.unanswered == {"claim.commands": 2}
-    assert report.answers.fault_count == 8
-    # Bounded to what was rightly answered, no more than the topic's fault is left.
+    assert report.answers.fault_count == 11
+    # Bounded to what was rightly answered, what was added is a fault still.
     bounded = verify(world.settings, Event(), Scope(partitions=frozenset([4]), to_offset=1))
-    assert [fault for fault in bounded.answers.faults if fault.startswith("claim.commands/")] == [
+    assert [fault for fault in bounded.answers.faults if fault.startswith("claim.events/4/3")] == [
+        "claim.events/4/3 answers claim.commands/4/3, which nobody has decided: it was added"
+    ]
+    # What a position tells of once the events were read was decided since, and is no fault, if there was a command.
+    meanwhile = "UPDATE books.position SET next_offset = 6 WHERE topic = 'claim.commands' AND partition = 4"
+
+    class DecideWhileItIsRead(Progress):
+        def advance(self, count: int) -> None:
+            world.connection.execute(meanwhile)
+
+    report = verify(world.settings, Event(), Scope(to_offset=0), progress=DecideWhileItIsRead())
+    assert [fault for fault in report.answers.faults if "claim.commands/4/" in fault] == [
         "claim.commands/4/5 is answered, and no command is there"
     ]
     stopped = Event()
@@ -95,6 +116,34 @@ def test_what_is_decided_but_not_published_is_waited_for_and_then_named(
     assert report.passed, report.to_json()
     assert successors, "the events were there at once: nothing was waited for"
     wait_decided(world, "claim.commands", 50)
+
+
+def test_a_letter_behind_the_transaction_of_a_killed_processor_of_another_room_is_not_missing(world: World) -> None:
+    world.send("claim.commands", [claim(0)], partition=4)
+    world.connection.execute("INSERT INTO books.position VALUES ('claim.commands', 4, 1, 1, 'x', 'test-0', 0, 0, 1)")
+    killed = Producer(kafka.producer_config(world.settings, **{"transactional.id": f"killed-{uuid.uuid4()}"}))
+    killed.init_transactions(WAIT_SECONDS_MAX)
+    killed.begin_transaction()
+    killed.produce(DEAD_LETTERS, b"never", partition=0)
+    assert killed.flush(WAIT_SECONDS_MAX) == 0
+    headers = {"dlq_topic": b"claim.commands", "dlq_partition": b"4", "dlq_offset": b"0", "dlq_error": b"x"}
+    world.producer.produce(DEAD_LETTERS, b"letter", partition=0, headers=[*headers.items()])
+    assert world.producer.flush(WAIT_SECONDS_MAX) == 0
+    aborted: list[bool] = []
+
+    def abort() -> None:
+        if not aborted:
+            killed.abort_transaction(WAIT_SECONDS_MAX)
+            aborted.append(True)
+
+    report = verify(world.settings, _Awaited(abort))
+    assert aborted, "the letter was there at once: nothing was waited for"
+    assert (report.answers.dead_letters, report.answers.unanswered.total()) == ({"claim.commands": 1}, 0)
+    # Nothing is hidden any more, so what is missing is told at once.
+    world.connection.execute("UPDATE books.position SET dead_lettered = 2, next_offset = 2 WHERE partition = 4")
+    report = verify(world.settings, _Awaited(lambda: pytest.fail("waited for what can't come")))
+    told = "the position tells of 0 events and 2 dead letters, 0 and 1 are there"
+    assert f"claim.commands/4: {told}" in report.answers.faults
 
 
 class _Awaited(Event):

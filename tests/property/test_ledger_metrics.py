@@ -133,6 +133,7 @@ def test_lag_is_the_shorter_of_two_bounds(monkeypatch: pytest.MonkeyPatch) -> No
     clock = SimpleNamespace(monotonic=lambda: now_seconds[0], time=lambda: now_seconds[0])
     monkeypatch.setattr(ledger_metrics, "time", clock)
     collector = LedgerCollector(cast("Any", None))
+    monkeypatch.setattr(collector, "_first_records_ms", lambda *_: {})
 
     def lag(next_offset: int, end: int, record_time_seconds: float | None) -> tuple[float | None, float | None]:
         position = Position(next_offset, 1, next_offset, 0, record_time_seconds)
@@ -149,3 +150,28 @@ def test_lag_is_the_shorter_of_two_bounds(monkeypatch: pytest.MonkeyPatch) -> No
     assert lag(5, 6, 940.0) == (1, 10)
     now_seconds[0] += 500
     assert lag(60, 90, 1_505.0) == (30, 5)
+
+
+def test_what_a_transaction_leaves_behind_is_no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked only of a partition that has not moved between two looks, and once for each of its ends."""
+    collector = LedgerCollector(cast("Any", None))
+    asked: list[tuple[int, int]] = []
+    left: dict[ledger_books.Place, int | None] = {PLACE: None}
+
+    def first_records_ms(undecided: dict[Any, int], ends: dict[Any, int]) -> dict[ledger_books.Place, int | None]:
+        asked.append((undecided[PLACE], ends[PLACE]))
+        return left
+
+    monkeypatch.setattr(collector, "_first_records_ms", first_records_ms)
+
+    def lag(next_offset: int, end: int) -> tuple[float | None, float | None]:
+        read = told(collector._lags({PLACE: Position(next_offset, 1, next_offset, 0, 1.0)}, {PLACE: end}))
+        return read[catalogue.LAG_RECORDS.name, PLACE[0], "0"], read[catalogue.LAG_SECONDS.name, PLACE[0], "0"]
+
+    assert lag(5, 6)[0] == 1
+    assert [lag(5, 6), lag(5, 6)] == [(0, 0), (0, 0)]
+    assert asked == [(5, 6)]
+    assert lag(5, 8)[0] == 3, "it has grown: by work, for all that is known"
+    left[PLACE] = 1_000
+    assert [lag(5, 8)[0], lag(5, 8)[0]] == [3, 3]
+    assert asked == [(5, 6), (5, 8), (5, 8)]

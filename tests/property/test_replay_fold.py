@@ -2,7 +2,9 @@
 Rebuilt from the events, it is the same ledger.
 """
 
+import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
 from threading import Event
@@ -23,12 +25,14 @@ from voucher_ledger.core.records import Command
 from voucher_ledger.replay import rebuild
 from voucher_ledger.replay.answers import Answers, AnswersReport, Cause
 from voucher_ledger.replay.compare import compare_all
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import is_effective
-from voucher_ledger.replay.fold_campaigns import FoldedCampaigns
 from voucher_ledger.replay.ledger_rows import snapshot
+from voucher_ledger.replay.operations import Operation, ReasonMissing, finish
 from voucher_ledger.replay.rebuild_seals import SealsAside
-from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition
+from voucher_ledger.replay.rebuild_source import Source, SourcePosition
+from voucher_ledger.replay.rebuild_target import begun
 from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.rows import TABLES
@@ -168,9 +172,51 @@ def rebuilds(ledger: Ledger, rebuilt: Ledger, story: Story) -> None:
         report.losses = losses(campaigns, source)
         topics = {topic: "topic" for topic, _ in source.positions}
         looks: list[int] = []
-        rebuild._write(rebuilt.dsn, source, campaigns, topics, report, "a drill", lambda: looks.append(1))
+        drill = Operation(str(uuid.uuid4()), "rebuild", "a person", "a drill")
+        rebuild._write(rebuilt.dsn, source, campaigns, topics, report, drill, lambda: looks.append(1))
     assert looks, "nobody looked whether a processor runs"
     assert table_hashes(rebuilt.connection, COMPARED) == table_hashes(ledger.connection, COMPARED)
+
+
+def test_the_journal_of_a_rebuilt_ledger_tells_when_it_was_begun_and_of_those_that_came_to_nothing(
+    rebuilt: Ledger,
+) -> None:
+    with psycopg.connect(rebuilt.dsn, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS fresh")
+        connection.execute("CREATE DATABASE fresh")
+    dsn = psycopg.conninfo.make_conninfo(rebuilt.dsn, dbname="fresh")
+    asked = {"apply": True, "rate": 500}
+
+    def told() -> list[tuple[object, ...]]:
+        with postgres.connect(dsn, application="test") as reader:
+            return reader.execute(
+                "SELECT outcome, verb, reason, arguments, result, ended_at > started_at FROM ledger.operation "
+                "ORDER BY started_at"
+            ).fetchall()
+
+    # Killed here it would stay so; refused, it is told why; and what was rolled back was not done.
+    ends = ExitStack()
+    ends.enter_context(begun(dsn, "lost", asked))
+    assert told() == [("not ended", "rebuild", "lost", asked, {}, None)]
+    gap = Refused("a gap")
+    assert ends.__exit__(Refused, gap, None) is False
+    refused = ("failed", "rebuild", "lost", asked, {"error": "Refused: a gap"}, True)
+    assert told() == [refused]
+    with begun(dsn, "again", asked) as operation, postgres.connect(dsn, application="test") as connection:
+        operation.result["rows"] = {"voucher": 7}
+        with connection.transaction(force_rollback=True):
+            finish(connection, operation)
+        assert [row[0] for row in told()] == ["failed", "not ended"]
+        finish(connection, operation)
+    assert told() == [refused, ("done", "rebuild", "again", asked, {"rows": {"voucher": 7}}, True)]
+    # What fails once all is committed is done nevertheless.
+    once_more = ends.enter_context(begun(dsn, "once more", asked))
+    with postgres.connect(dsn, application="test") as connection:
+        finish(connection, once_more)
+    assert ends.__exit__(Refused, gap, None) is False
+    assert [row[0] for row in told()] == ["failed", "done", "done"]
+    with pytest.raises(ReasonMissing), begun(dsn, " ", asked):
+        pytest.fail("nothing may be done without a reason")
 
 
 def test_a_database_that_holds_anything_is_refused_before_it_is_migrated(rebuilt: Ledger) -> None:
@@ -183,9 +229,5 @@ def test_a_database_that_holds_anything_is_refused_before_it_is_migrated(rebuilt
         older.execute("INSERT INTO books.voucher VALUES ('v3-17')")
         for apply in (False, True):
             with pytest.raises(Refused, match=r"books\.voucher has rows"):
-                rebuild.rebuild(Settings(kafka="nowhere:1", postgres=dsn), dsn, Event(), apply=apply)
-        with Spill(1) as spill:
-            source = Source(EventsAside(spill), SealsAside(spill), Answers({}), {}, {})
-            with pytest.raises(Refused, match=r"books\.voucher has rows"):
-                rebuild._write(dsn, source, FoldedCampaigns(), {}, rebuild.RebuildReport(True, {}), "", lambda: None)
+                rebuild.rebuild(Settings(kafka="nowhere:1", postgres=dsn), dsn, Event(), apply=apply, reason="a drill")
         assert older.execute("SELECT to_regclass('public.voucher_ledger_migration')").fetchone() == (None,)

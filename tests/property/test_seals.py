@@ -1,11 +1,15 @@
 """Whatever is done to any record of any history is found, and that record is named; nothing is found where none was."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.sealed import NAME, History, event, history, judged, letter
+from tests.unit.sealed import NAME, PLACE, History, event, history, judged, letter
+from voucher_ledger.replay.seals.decided import Decided
 from voucher_ledger.replay.seals.match import EVENTS, LETTERS, Found
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 
@@ -125,3 +129,46 @@ def test_a_record_that_was_moved_is_named(day: tuple[History, str], data: st.Dat
     report = judged(made.seals, records, kind)
     assert moved.where in faults(report, Fault.MOVED)
     assert report.counts.total() == 1
+
+
+class Positions:
+    """books.position of a ledger that goes on deciding."""
+
+    def __init__(self) -> None:
+        self.next_offset = 0
+
+    def execute(self, _query: str) -> list[tuple[str, int, int]]:
+        return [(*PLACE, self.next_offset)]
+
+
+@given(before=batches, since=batches, data=st.data())
+@STEADY
+def test_what_is_decided_while_it_is_read_raises_no_alarm_and_what_is_forged_does(
+    before: list[str], since: list[str], data: st.DataObject
+) -> None:
+    """A position commits before what it decided is published, however soon a reader sees that."""
+    made = history(*before, "e")
+    chain = list(made.seals)
+    for kinds in since:
+        made.add(kinds)
+    ends = [one.next_offset for one in made.seals]
+    forged_at = data.draw(st.none() | st.integers(0, len(made.events)))
+    ledger: Any = Positions()
+
+    def read() -> Iterator[Found]:
+        for number, record in enumerate([*made.events, None]):
+            if number == forged_at:
+                offset = ledger.next_offset + data.draw(st.integers(0, 3))
+                yield Found("the forged one", 4, max(offset, chain[-1].next_offset), b"forged")
+            if record is not None:
+                decided = [end for end in ends if end > record.offset]
+                ledger.next_offset = max(ledger.next_offset, data.draw(st.sampled_from(decided)))
+                yield record
+
+    report = judged(chain, read(), is_decided=partial(Decided(ledger).covers, PLACE))
+    assert report.beyond == sum(one.offset >= chain[-1].next_offset for one in made.events)
+    if forged_at is None:
+        assert report.passed, report.shown
+    else:
+        assert report.counts == {Fault.ADDED: 1}
+        assert "the forged one answers" in report.shown[Fault.ADDED][0]

@@ -25,7 +25,7 @@ def empty_day() -> dict[str, Any]:
 
 
 def busy_day(claims_a_minute: int = 10, name: str = "Grey release", categories: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Six hours with two waves: a part of the claims is refused, a third orders, more than the day before."""
+    """A campaign's last six hours, two waves: a part of the claims is refused, a third orders, more than a day ago."""
     listed = categories or tuple(f"vertical-{number}" for number in range(12))
     rows, granted = [], 0
     for minute in range(HOURS * 60):
@@ -50,7 +50,7 @@ def busy_day(claims_a_minute: int = 10, name: str = "Grey release", categories: 
     left = quota - granted + granted // 50
     held = facts(
         name=name, quota=quota, cards_left=left, cards_out=quota - left, budget_minor=quota * FACE_MINOR,
-        budget_left_minor=left * FACE_MINOR,
+        budget_left_minor=left * FACE_MINOR, starts_at=START - DAY_SECONDS,
     )  # fmt: skip
     crossing = {"users": {"1": 812, "2": 133, "3+": 21}, "pairs": [], "at": 0.0, "problem": None}
     firing = [{"alert": "ends_before_plan"}, {"alert": "budget"}]

@@ -1,6 +1,6 @@
 """Chains of seals and the records that they seal, made without Kafka or Postgres."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -104,14 +104,22 @@ def judged_chain(
 
 
 def judged(
-    seals: Sequence[Seal], records: Iterable[Found], kind: str = EVENTS, *, deleted: bool = False
+    seals: Sequence[Seal], records: Iterable[Found], kind: str = EVENTS, *, deleted: bool = False,
+    is_decided: Callable[[int], bool] | None = None,
 ) -> SealsReport:  # fmt: skip
-    """What the records on a topic tell, matched with the seals."""
+    """What the records on a topic tell, matched with the seals; `is_decided` tells what is by then (by default what is
+    below the end of the chain).
+    """
     report = SealsReport()
     batches = InMemory(seals, kind)
     count = sum(batch.digest.count for batch in batches.batches)
-    sealed = Sealed(NAME, kind, seals[0].first_offset, seals[-1].next_offset, count)
-    match = Match(sealed, batches, report, BETWEEN if kind == EVENTS else b"")
+    chains = Chains(SealsReport())
+    for one in seals:
+        chains.take(one)
+    ends = chains.standings[PLACE]
+    sealed = Sealed(NAME, kind, ends.first_offset, ends.next_offset, count)
+    separator = BETWEEN if kind == EVENTS else b""
+    match = Match(sealed, batches, report, separator, is_decided or (lambda offset: offset < ends.next_offset))
     for record in records:
         match.take(record)
     match.finish(earlier_were_deleted=deleted, waits_in_outbox=NEVER_IN_OUTBOX)

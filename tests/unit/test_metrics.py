@@ -108,6 +108,7 @@ def test_without_kafka_the_ledgers_reader_still_tells_what_postgres_said(monkeyp
     monkeypatch.setattr(postgres, "try_lock", lambda *_: True)
     monkeypatch.setattr(collector, "_connected", object)
     monkeypatch.setattr(collector, "_ends", lambda: {place: 5})
+    monkeypatch.setattr(collector, "_first_records_ms", lambda *_: {})
     now_seconds = [0.0]
     clock = SimpleNamespace(monotonic=lambda: now_seconds[0], time=lambda: 0.0)
     monkeypatch.setattr(ledger, "time", clock)

@@ -1,5 +1,6 @@
 """Alerts: when one holds, that each beginning and each end is told once, and that the topic is their memory."""
 
+from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
@@ -83,6 +84,16 @@ def test_the_share_of_refusals(refused: int, granted: int, fires: bool) -> None:
     assert [one.summary for one in found] == (["51% of orders are refused, most as hold_expired"] if fires else [])
 
 
+@pytest.mark.parametrize(("sold_out", "fires"), [(0, False), (60, True), (50, False)])
+def test_who_comes_too_early_is_not_among_the_refusals(sold_out: int, fires: bool) -> None:
+    early = [row(0, "voucher.rejected", 900, reason=reason) for reason in ("not_released", "not_started")]
+    others = [row(0, "voucher.rejected", sold_out, reason="sold_out"), row(0, count=50)]
+    found = seen(*early, *(others if sold_out else ()), facts=given_out(50 if sold_out else 0), at=60)
+    told = [one.summary for one in conditions(found) if one.key.alert == "refusals"]
+    assert told == (["55% of claims are refused, most as sold_out"] if fires else [])
+    assert found.refusals[0].early == 1_800
+
+
 def test_demand_and_ledger_that_differ() -> None:
     (found,) = conditions(seen(row(0, count=5), facts=given_out(7), at=300))
     assert (found.key.alert, found.value) == ("reconciliation", -2)
@@ -135,6 +146,54 @@ def test_a_forecast_is_told_once_it_held_and_what_is_gone_at_once() -> None:
     assert len(told.at(2 * pending, *foreseen)) == len(foreseen) == 2
     gone = [one for one in conditions(seen(facts=facts(cards_left=0), at=60)) if one.key.alert == "ends_before_plan"]
     assert [change[0] for change in Told().at(0, *gone)] == ["firing"]
+
+
+def test_what_becomes_critical_is_told_again_and_what_becomes_better_is_not() -> None:
+    told, pending = Told(), PENDING_SECONDS["ends_before_plan"]
+    warning = condition("ends_before_plan")
+    critical = replace(warning, severity="critical", summary="soon")
+    told.at(0, warning)
+    assert told.at(pending, warning) == [("firing", "at 1.0")]
+    # A trend that leaps for a moment is no rise.
+    assert told.at(100, critical) == told.at(101, warning) == told.at(102, critical) == []
+    assert told.standing[warning.key].condition.severity == "warning", "page and metrics say what was told"
+    assert told.at(101 + pending, critical) == []
+    assert told.at(102 + pending, critical) == [("firing", "soon")]
+    assert told.at(103 + pending, critical) == told.at(104 + pending, warning) == told.at(400, critical) == []
+    stands = told.standing[warning.key]
+    assert (stands.since, stands.condition.severity) == (NOW, "critical")
+    told.at(401, warning)
+    _, changes = step(told.standing, [], {"grey"}, NOW + 401 + CLEAR_SECONDS)
+    assert [(change.state, change.condition.severity, change.since) for change in changes] == [
+        ("resolved", "critical", NOW)
+    ]
+
+
+def test_a_certain_rise_is_told_at_once() -> None:
+    told = Told()
+    warning = condition("ends_before_plan")
+    told.at(0, warning)
+    told.at(PENDING_SECONDS["ends_before_plan"], warning)
+    gone = replace(warning, severity="critical", is_certain=True, summary="gone")
+    assert told.at(100, gone) == [("firing", "gone")]
+
+
+def test_a_rise_is_a_record_of_its_own_and_a_restart_remembers_it() -> None:
+    warning = condition("ends_before_plan")
+    critical = replace(warning, severity="critical")
+    values = [encode(Change("firing", one, NOW), NOW + 9).value for one in (warning, critical)]
+    events = [orjson.loads(value) for value in values]
+    assert [one["data"]["severity"] for one in events] == ["warning", "critical"]
+    assert len({one["id"] for one in events}) == 2
+    for holding in (critical, warning):
+        told = Told()
+        told.standing = standing_after(values, NOW + 50)
+        assert [told.at(50 + later, holding) for later in (1, 300)] == [[], []]
+        assert told.standing[warning.key].condition.severity == "critical"
+    told = Told()
+    told.standing = standing_after(values[:1], NOW + 50)
+    told.at(51, critical)
+    assert told.at(300, critical) == [("firing", "at 1.0")], "what rose while no monitor ran"
 
 
 def test_alerts_of_a_campaign_that_was_not_looked_at_stay() -> None:

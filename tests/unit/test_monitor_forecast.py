@@ -46,6 +46,25 @@ def test_growth_is_the_last_whole_hour_against_the_same_hour_the_day_before() ->
     assert [(one.name, one.ratio) for one in by_tier] == [("5", 4.0)]
 
 
+@pytest.mark.parametrize(("quarters_later", "ratio"), [(1, None), (2, None), (3, None), (4, 1.0), (5, 1.0)])
+@pytest.mark.parametrize("starts_at", [0, -7_200])
+def test_growth_needs_an_hour_of_the_day_before(quarters_later: int, ratio: float | None, starts_at: int) -> None:
+    """Of flat demand, which begins with the campaign, or in its midst where the monitor began later."""
+    flat = [row(at, "order.reserved", 100, category="hotel", city_tier=5) for at in range(0, 2 * DAY, 900)]
+    told = facts(starts_at=START + starts_at, ends_at=START + 9 * DAY)
+    found = seen(*flat, facts=told, at=DAY + quarters_later * 900)
+    assert [(one.count, one.ratio) for one in (*found.by_category, *found.by_tier)] == [(400, ratio)] * 2
+    assert [one for one in conditions(found) if one.key.alert == "growth"] == []
+
+
+def test_growth_leaves_out_what_came_before_the_start() -> None:
+    early = [row(-900, "voucher.rejected", 9, reason="not_started")]
+    flat = [row(at, "order.reserved", 100, category="hotel") for at in range(0, DAY + 3_600, 900)]
+    for at, ratio in ((DAY + 2_700, None), (DAY + 3_600, 1.0)):
+        found = seen(*early, *flat, facts=facts(ends_at=START + 9 * DAY), at=at)
+        assert [one.ratio for one in found.by_category] == [ratio]
+
+
 def test_a_steady_trend_ends_when_what_is_left_is_used_up() -> None:
     grants = [row(at, count=2) for at in range(300)]
     found = seen(*grants, facts=given_out(600), at=300)

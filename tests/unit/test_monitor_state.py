@@ -1,6 +1,8 @@
 """What /state.json and the report give of a campaign, through the serialisation that they use."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -12,9 +14,10 @@ from structlog.testing import capture_logs
 
 from tests.unit.demand_given import FACE_MINOR, START, facts, kept_after, row, seen
 from tests.unit.test_monitor_watch import Given
-from voucher_ledger.monitor import view
+from voucher_ledger.monitor import view, watch
 from voucher_ledger.monitor import web as monitor_web
 from voucher_ledger.monitor.forecast import Tranche
+from voucher_ledger.monitor.watch import CAUGHT_UP_RECORDS
 from voucher_ledger.report.page import page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -69,6 +72,28 @@ def test_a_campaign_that_cannot_be_shown_takes_no_other_from_the_page(monkeypatc
     assert (third["campaign"], third["campaign_problem"]) == ({"drawn": True}, None)
     failures = [one for one in logged if one["log_level"] == "error"]
     assert [(one["campaign"], one["exc_info"]) for one in failures] == [("grey", True)], "with its traceback, once"
+
+
+@pytest.mark.parametrize(
+    ("lag", "why"),
+    [
+        (CAUGHT_UP_RECORDS, None),
+        (CAUGHT_UP_RECORDS + 1, "1,001 rollups wait to be read"),
+        (None, "how many rollups wait to be read is not known"),
+    ],
+)
+def test_alerts_that_stand_still_are_told_as_that(
+    lag: int | None, why: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = Given(facts(cards_left=0, cards_out=1_000, budget_left_minor=0))
+    given.sees(row(0, count=1_000))
+    given.lag = lag
+    monkeypatch.setattr(watch, "time", SimpleNamespace(time=lambda: START + 200.0, monotonic=time.monotonic))
+    (state,) = states_of(given)
+    assert (state["not_ready"], state["alerts_frozen"]) == (None, why)
+    assert bool(state["alerts"]) == (why is None), "nothing began, though cards and budget are gone"
+    given.watch.reading = given.reading(200 - watch.READING_SECONDS_MAX - 1)
+    assert given.watch.overview()["alerts_frozen"] == "the ledger was last read 31 s ago"
 
 
 def test_the_page_tells_what_can_be_claimed_when_more_comes_and_who_waits() -> None:

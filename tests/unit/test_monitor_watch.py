@@ -37,6 +37,7 @@ class Given:
         self.ready = True
         self.partitions_total = 1
         self.unpublished: int | None = 0
+        self.lag: int | None = 0
         self.campaigns = {one.campaign_id: one for one in campaigns}
         self.told: list[tuple[str, str, str, str]] = []
         self._batches = 0
@@ -51,7 +52,7 @@ class Given:
         return [0]
 
     def lag_records(self) -> int | None:
-        return 0
+        return self.lag
 
     def reading(self, at: float) -> Reading:
         return Reading(START + at, self.campaigns, (Lag("claim.commands", 0, 0.0, self.unpublished),))

@@ -9,16 +9,18 @@ import pytest
 import typer
 
 from voucher_ledger.core.clock import rfc3339
-from voucher_ledger.replay.answers import Answers, Cause, Marks
+from voucher_ledger.replay.answers import Cause, Marks
+from voucher_ledger.replay.bounds import Bound
 from voucher_ledger.replay.event_search import find_event
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import Fold, is_effective
+from voucher_ledger.replay.letter_filter_arguments import bound_of
 from voucher_ledger.replay.manual import manual
 from voucher_ledger.replay.rebuild_transfers import Movements
 from voucher_ledger.replay.rows import TABLES, differing_columns
 from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.topic_reader import Range
-from voucher_ledger.replay.verify_arguments import _bound, _partitions
+from voucher_ledger.replay.verify_arguments import _partitions
 
 VOUCHER = {"campaign_id": "c", "user_id": "u\\", "voucher_id": "v0-1", "command_id": "claim-1"}
 ORDER = {**VOUCHER, "order_id": "o", "merchant_id": "m", "category": "tea", "amount_minor": 900}
@@ -120,14 +122,6 @@ def test_marks_know_what_is_missing_over_many_chunks() -> None:
     assert (marks.count, marks.end) == (199_996, 200_000)
 
 
-def test_what_lies_beyond_the_position_is_kept_for_later() -> None:
-    answers = Answers({("claim.commands", 0): (0, 1)})
-    place = ("claim.events", 0)
-    assert not answers.take_event(GRANTED, place, 5)  # of offset 1: decided since
-    assert answers.beyond == {("claim.commands", 0): 1}
-    assert answers.report.passed
-
-
 def test_a_line_is_what_copy_writes_and_tells_its_columns() -> None:
     (voucher,) = (table for table in TABLES if table.name == "voucher")
     (line,) = voucher.lines(folded(GRANTED))
@@ -203,12 +197,12 @@ def test_an_event_is_found_by_few_looks_and_one_that_is_not_there_is_not() -> No
 
 
 def test_bounds_are_offsets_or_times() -> None:
-    assert _bound("17", "--from") == (17, None)
-    assert _bound("1970-01-01T00:00:01Z", "--from") == (None, 1_000)
-    assert _bound(None, "--from") == (None, None)
+    assert bound_of("17", "--from") == Bound(offset=17)
+    assert bound_of("1970-01-01T00:00:01Z", "--from") == Bound(time_ms=1_000)
+    assert bound_of(None, "--from") == Bound()
     assert _partitions("0,3-5") == frozenset([0, 3, 4, 5])
     wrong: list[Callable[[], object]] = [
-        lambda: _bound("soon", "--to"),
+        lambda: bound_of("soon", "--to"),
         lambda: _partitions("1-"),
         lambda: _partitions(""),
     ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from voucher_ledger import cli
 from voucher_ledger.replay.bounds import Bound, bound, place
 from voucher_ledger.replay.dead_letters import redrive as redriving
 from voucher_ledger.replay.dead_letters.choice import Filter, State, Verdict, kind_of, state_of, verdict
@@ -14,7 +15,10 @@ from voucher_ledger.replay.dead_letters.edit import edited
 from voucher_ledger.replay.dead_letters.letters import Letter, text_of
 from voucher_ledger.replay.dead_letters.marks import Mark, MarkKind
 from voucher_ledger.replay.dead_letters.redrive import Rules, Sorted, batches, sort_out
+from voucher_ledger.replay.dead_letters_arguments import past_ms
 from voucher_ledger.replay.errors import Refused
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime import settings
 
 LETTER = Letter(
     partition=2, offset=7, time_ms=1_000, key=b"ana", value=b"no", headers=(), topic="claim.commands",
@@ -48,6 +52,17 @@ def test_what_may_be_driven_again(
     letter: Letter, mark: Mark | None, again_before_ms: int | None, expected: Verdict
 ) -> None:
     assert verdict(letter, mark, again_before_ms=again_before_ms) is expected
+
+
+def test_again_takes_no_time_to_come_by_which_a_killed_run_would_drive_twice(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(settings, "load", lambda: pytest.fail("it was taken"))
+    asked = ["replay", "dead-letters", "redrive", "--again", "2999-01-01T00:00:00Z"]
+    assert cli.main(asked) == ExitCode.USAGE
+    assert "2999-01-01T00:00:00Z is yet to come" in capsys.readouterr().err
+    assert past_ms("1970-01-01T00:00:05Z", 5_000) == 5_000
 
 
 @pytest.mark.parametrize(

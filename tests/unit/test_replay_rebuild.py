@@ -1,19 +1,26 @@
 """What a rebuild rests on: that no processor runs, and in which order events are told."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from itertools import permutations
 from typing import Any
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 
+from voucher_ledger import cli
 from voucher_ledger.core.clock import rfc3339
-from voucher_ledger.replay import rebuild_source
+from voucher_ledger.replay import rebuild, rebuild_source
 from voucher_ledger.replay.answers import Answers
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
+from voucher_ledger.replay.operations import Operation
 from voucher_ledger.replay.rebuild_seals import SealsAside
-from voucher_ledger.replay.rebuild_source import Refused, Source, SourcePosition, compare_with_groups
+from voucher_ledger.replay.rebuild_source import Source, SourcePosition, compare_with_groups
 from voucher_ledger.replay.spill import Spill
+from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime import settings
 from voucher_ledger.runtime.kafka import group_of
 from voucher_ledger.runtime.settings import Settings
 
@@ -150,3 +157,26 @@ def test_a_position_is_where_its_group_is_if_no_command_lies_between(
         else:
             with pytest.raises(Refused, match="the group has committed 7"):
                 compare_with_groups(SETTINGS, told)
+
+
+def test_a_rebuild_is_in_the_journal_before_anything_is_read_and_without_the_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted: list[object] = []
+
+    @contextmanager
+    def begun(target: str, reason: str, arguments: dict[str, Any]) -> Iterator[Operation]:
+        noted.append((target, reason, arguments))
+        yield Operation("1", "rebuild", "a person", reason)
+
+    def refuse(*_: object) -> None:
+        noted.append("read")
+        raise Refused("a gap")
+
+    monkeypatch.setattr(settings, "load", lambda: SETTINGS)
+    monkeypatch.setattr(rebuild, "begun", begun)
+    monkeypatch.setattr(rebuild, "TopicReader", refuse)
+    target = "dbname=new password=secret"
+    asked = ["replay", "rebuild", "--into", target, "--apply", "--reason", "lost", "--rate", "5"]
+    assert cli.main(asked) == ExitCode.CHECK_FAILED
+    assert noted == [(target, "lost", {"apply": True, "reason": "lost", "rate": 5.0}), "read"]

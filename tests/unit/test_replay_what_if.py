@@ -1,6 +1,8 @@
 """The pure parts of `replay what-if`: the cut into batches, what belongs to the play, what is counted and compared."""
 
+from contextlib import nullcontext
 from io import StringIO
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -11,6 +13,7 @@ from rich.console import Console
 from tests.unit.what_if_given import claim, open_command, order, payment
 from voucher_ledger.core.records import Command
 from voucher_ledger.replay.reading import Span
+from voucher_ledger.replay.what_if import command as what_if
 from voucher_ledger.replay.what_if.cutting import BATCH_RECORDS_MAX, GRID_MS, Window, grid_ceiling, grid_floor, windows
 from voucher_ledger.replay.what_if.id_set import IdSet
 from voucher_ledger.replay.what_if.moment import Moment, moment
@@ -19,6 +22,8 @@ from voucher_ledger.replay.what_if.render import show
 from voucher_ledger.replay.what_if.report import BASELINE, CHANGED, RECORDED, Report
 from voucher_ledger.replay.what_if.sandbox import is_sandbox
 from voucher_ledger.replay.what_if.tally import Figures, Share
+from voucher_ledger.runtime.errors import SessionLost, Unreachable
+from voucher_ledger.runtime.settings import Settings
 
 
 def cut(*commands: tuple[int, str, Command]) -> list[Window]:
@@ -162,3 +167,17 @@ def test_ids_are_kept_on_disk_and_found_again() -> None:
     assert "Order-3" not in ids
     assert "" not in ids
     ids.close()
+
+
+def test_a_session_that_is_lost_in_the_midst_is_a_server_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_arguments: object) -> None:
+        raise SessionLost("Postgres: terminating connection due to idle-session timeout")
+
+    made = SimpleNamespace(remove_leftovers=lambda: ([], []))
+    monkeypatch.setattr(what_if, "_day", lambda *_: None)
+    monkeypatch.setattr(what_if, "recorded", lambda *_: nullcontext(None))
+    monkeypatch.setattr(what_if, "sandboxes", lambda _dsn: nullcontext(made))
+    monkeypatch.setattr(what_if, "_play", lost)
+    settings = Settings(kafka="nowhere", postgres="dbname=ledger")
+    with pytest.raises(Unreachable, match=r"^Postgres: terminating"):
+        what_if.run(settings, what_if.Request({}), reason=None, arguments={}, json=True)

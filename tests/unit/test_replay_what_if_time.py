@@ -72,7 +72,7 @@ class Books:
 
 
 def played(monkeypatch: pytest.MonkeyPatch, books: Books) -> TimeDriven:
-    monkeypatch.setattr(time_driven, "DueStore", lambda _settings: books)
+    monkeypatch.setattr(time_driven, "DueStore", lambda _settings, **_: books)
     found: Any = TimeDriven(NOWHERE, books, books.decide)  # type: ignore[arg-type]
     found.pass_until(1_000)
     return found  # type: ignore[no-any-return]

@@ -90,7 +90,7 @@ def test_key_numbers_are_those_of_the_state(written: list[tuple[str, float | Non
     }.items():
         assert said[said.index(name) + 1] == f"{count:,}"
     assert f"1.7{words.TIMES}" in said, "growth against the day before"
-    assert "2026-02-06 00:00 to 06:00 UTC, open" in said
+    assert "2026-02-05 00:00 to 2026-02-06 06:00 UTC, open" in said
     assert "2 alerts fire: ends before plan, budget" in said
 
 
@@ -172,3 +172,10 @@ def test_figures_are_written_short() -> None:
     ]  # fmt: skip
     assert [words.percent(share) for share in (0, 0.015, 0.5, 1.02)] == ["0 %", "1.5 %", "50 %", "102 %"]
     assert words.span(1_770_336_000, 1_770_508_800) == "2026-02-06 00:00 to 2026-02-08 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("currency", "text"), [("CNY", "12.3 k CNY"), ("JPY", "1.23 M JPY"), ("KRW", "1.23 M KRW"), ("KWD", "1.23 k KWD")]
+)
+def test_money_is_divided_by_what_the_currency_has(currency: str, text: str) -> None:
+    assert words.money(1_230_000, currency) == text

@@ -3,14 +3,16 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import orjson
 import pytest
+from rich.console import Console
 
-from tests.unit.sealed import event, history, judged, letter
+from tests.unit.sealed import PLACE, event, history, judged, letter
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.envelope import encoder
 from voucher_ledger.core.records import Command, Event
@@ -24,7 +26,9 @@ from voucher_ledger.core.sealing import (
     unpacked_offsets,
 )
 from voucher_ledger.replay.seals import heads, match
-from voucher_ledger.replay.seals.match import EVENTS, LETTERS, Found
+from voucher_ledger.replay.seals.decided import Decided
+from voucher_ledger.replay.seals.match import EVENTS, LETTERS, UNDECIDED, Found
+from voucher_ledger.replay.seals.render import show
 from voucher_ledger.replay.seals.report import SHOWN_MAX, Fault
 
 BATCHES = ("eee", "e", "-ed-", "--", "ddd", "eeee")
@@ -107,10 +111,24 @@ def test_earlier_records_that_were_deleted_are_told_by_number_and_no_fault() -> 
         report = judged(made.seals, left, deleted=True)
         assert report.passed, report.shown
         assert report.deleted[EVENTS] == 9 - len(left)
-        assert report.verified[EVENTS] == len(left)
+        assert report.verified[EVENTS] == len(left) // 3 * 3
+        # The digest of the batch that was cut tells nothing any more: what is left of it is told by itself.
+        assert report.verified_by_checks[EVENTS] == len(left) % 3
     # What is missing after the first record that is there was not deleted by a retention.
     report = judged(made.seals, [*made.events[4:5], *made.events[6:]], deleted=True)
     assert report.shown[Fault.MISSING] == ["claim.commands/4: event claim.commands/4/5/0: missing"]
+
+
+def test_what_only_its_own_check_tells_of_is_counted_and_shown_by_itself() -> None:
+    made = history("eee", "ee")
+    swapped = judged(made.seals, [made.events[1], made.events[0], *made.events[2:]])
+    assert (swapped.verified, swapped.verified_by_checks) == ({EVENTS: 2}, {EVENTS: 3})
+    cut = judged(made.seals, made.events[1:], deleted=True)
+    assert orjson.loads(cut.to_json())["verified_by_checks"] == {EVENTS: 2}
+    for report, told in ((cut, True), (judged(made.seals, made.events), False)):
+        console = Console(record=True, width=120, file=StringIO())
+        show(report, console)
+        assert ("events by their own 32-bit checks only: their batch is not whole" in console.export_text()) is told
 
 
 def test_what_came_before_the_chain_or_after_it_was_read_is_not_judged() -> None:
@@ -119,14 +137,25 @@ def test_what_came_before_the_chain_or_after_it_was_read_is_not_judged() -> None
     records = [Found("claim.events/4/0", 4, 0, event(0)), *made.events]
     assert judged(seals, records).unsealed == 1
     later = Found("claim.events/4/90", 4, 7, event(7))
-    report = judged(seals, [*made.events, later])
+    report = judged(seals, [*made.events, later], is_decided=range(8).__contains__)
     assert (report.passed, report.beyond) == (True, 1)
-    # Unless it lies where only sealed ones may: then it was put there.
-    report = judged(seals, [*made.events[:2], later, *made.events[2:]])
+    # Unless nobody has decided its command even now, or it lies where only sealed ones may: then it was put there.
+    report = judged(seals, [*made.events, later], is_decided=range(7).__contains__)
+    assert report.shown == {Fault.ADDED: [f"claim.events/4/90 answers claim.commands/4/7, {UNDECIDED}"]}
+    report = judged(seals, [*made.events[:2], later, *made.events[2:]], is_decided=range(7).__contains__)
+    assert report.counts == {Fault.ADDED: 1}  # and told once
+    report = judged(seals, [*made.events[:2], later, *made.events[2:]], is_decided=range(8).__contains__)
     assert report.shown[Fault.ADDED][0].startswith("claim.events/4/90 answers claim.commands/4/7, and lies before")
     old = Found("claim.events/4/90", 4, 0, event(0))
     report = judged(seals, [*made.events[:2], old, *made.events[2:]])
     assert report.shown[Fault.ADDED][0].startswith("claim.events/4/90 answers claim.commands/4/0 once more, or no seal")
+
+
+def test_no_command_has_an_offset_below_zero_and_no_place_without_a_position_is_decided() -> None:
+    ledger: Any = type("Ledger", (), {"execute": lambda _self, _query: [(*PLACE, 3)]})()
+    decided = Decided(ledger)
+    assert [decided.covers(PLACE, offset) for offset in (-1, 0, 2, 3)] == [False, True, True, False]
+    assert not decided.covers(("claim.commands", 999), 0)
 
 
 def test_many_faults_are_counted_and_some_are_named() -> None:
@@ -143,7 +172,8 @@ def test_batches_that_never_become_whole_do_not_pile_up(monkeypatch: pytest.Monk
     made = history(*["ee"] * 6)
     report = judged(made.seals, made.events[::2])
     assert report.counts == {Fault.MISSING: 6}
-    assert report.verified[EVENTS] == 6
+    assert report.verified[EVENTS] == 0
+    assert report.verified_by_checks[EVENTS] == 6
 
 
 def test_heads_are_kept_in_a_file(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from hashlib import sha256
 
 import pytest
 
-from tests.unit.sealed import history, judged_chain
+from tests.unit.sealed import NAME, history, judged, judged_chain
 from voucher_ledger.replay.seals.chain import Seal, seal_of
+from voucher_ledger.replay.seals.match import EVENTS, LETTERS
 from voucher_ledger.replay.seals.report import Fault
 
 BATCHES = ("eee", "e", "-ed-", "--", "ddd", "eeee")
@@ -52,6 +53,45 @@ def test_a_changed_seal_is_named_whatever_was_changed(what: str) -> None:
     assert any("claim.commands/4 seal 3 " in fault and "was changed" in fault for fault in faults), faults
 
 
+@pytest.mark.parametrize("kind", [EVENTS, LETTERS])
+@pytest.mark.parametrize("kinds", ["ee", "dd", "-ed-", "ddde"])
+@pytest.mark.parametrize("what", CHANGES)
+def test_records_can_be_matched_with_a_changed_seal(what: str, kinds: str, kind: str) -> None:
+    """Whatever its counts, checks and offsets are: what does not fit each other tells of no record."""
+    made = history("eeed", kinds, "deee")
+    seals = [made.seals[0], CHANGES[what](made.seals[1]), made.seals[2]]
+    records = made.events if kind == EVENTS else made.letters
+    report = judged(seals, records, kind)
+    whole = [one for one in records if not 4 <= one.offset < 4 + len(kinds)]
+    assert report.verified[kind] >= len(whole)
+    assert all(f"{NAME}/{one.offset} " not in text for one in whole for text in report.shown.get(Fault.ADDED, ()))
+
+
+def test_a_seal_that_does_not_fit_itself_is_blamed_also_where_it_was_linked_anew() -> None:
+    """Or its records could be dropped: it tells of none that may be missed."""
+    (seal,) = history("eee").seals
+    for changed in (
+        replace(seal, next_offset=4),
+        replace(seal, events=replace(seal.events, count=2)),
+        replace(seal, events=replace(seal.events, offsets=b"")),
+        replace(seal, events=replace(seal.events, checks=seal.events.checks[1:])),
+    ):
+        report = judged_chain([replace(changed, seal=seal_of(bytes(32), changed))])
+        assert report.shown == {
+            Fault.CHAIN: [
+                f"{NAME} seal 1: count, checks and offsets of its events do not fit each other: it was changed"
+            ]
+        }
+
+
+def test_a_chain_that_begins_with_a_move_seals_from_where_it_was_moved_to() -> None:
+    made = history("-----", "eeee")
+    moved = replace(made.seals[0], kind="moved", first_offset=10, next_offset=5)
+    seals = [replace(moved, seal=seal_of(bytes(32), moved)), made.seals[1]]
+    report = judged(seals, made.events)
+    assert (report.passed, report.unsealed, report.verified) == (True, 0, {EVENTS: 4}), report.shown
+
+
 def test_missing_seals_are_named() -> None:
     seals = history(*BATCHES).seals
     for left, named in [
@@ -89,7 +129,7 @@ def test_what_an_operator_moved_is_on_the_chain_and_told() -> None:
 
 def test_a_seal_that_does_not_begin_where_the_one_before_it_ends_is_named() -> None:
     """As a batch that is decided after somebody moved the position by hand."""
-    made = history("eee", "ee")
+    made = history("eee", "-e")
     later = replace(made.seals[1], first_offset=4)
     report = judged_chain([made.seals[0], replace(later, seal=seal_of(made.seals[0].seal, later))])
     assert report.shown == {

@@ -15,6 +15,7 @@ from zlib import crc32
 # Between two events, which are JSON without line breaks.
 BETWEEN = b"\n"
 _ABSENT = b"\xff\xff\xff\xff"
+_CHECK_BYTES, _OFFSET_BYTES = 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class Digest:
     sha256: bytes
     checks: bytes
     offsets: bytes | None
+
+    def fits(self, first_offset: int, next_offset: int) -> bool:
+        """Whether each record has a check and an offset, in the seal of these commands."""
+        told = next_offset - first_offset if self.offsets is None else len(self.offsets) / _OFFSET_BYTES
+        return self.count == 0 or (len(self.checks) == _CHECK_BYTES * self.count and told == self.count)
 
 
 NO_EVENTS = Digest(0, sha256().digest(), b"", None)

@@ -19,7 +19,7 @@ from voucher_ledger.dev import cluster
 from voucher_ledger.dev.cluster import Endpoints
 from voucher_ledger.dev.errors import EmbeddedServerError
 from voucher_ledger.produce.sender import Undelivered
-from voucher_ledger.replay.topic_reader import Unread
+from voucher_ledger.replay.errors import Unread
 from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
 from voucher_ledger.run.single import stop_on_signals
 from voucher_ledger.runtime.errors import Unreachable

@@ -26,12 +26,14 @@ from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.kafka import admin_config
 from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.tails import Tails
 from voucher_ledger.runtime.troubles import Troubles
 
 # A look serves every scrape of so long: who scrapes often, or twice, costs the database no more.
 LOOK_SECONDS = 5.0
 # Of each of two calls: a scrape must have its answer in time, with the balances in it, also while Kafka is away.
 ENDS_SECONDS_MAX = 1.5
+TAILS_SECONDS_MAX = 0.5
 # Of connecting, of a statement, and of all statements of a look: while Postgres hangs a scrape must be told so in time.
 POSTGRES_SECONDS_MAX = 2
 LOCK_NAME = "voucher-ledger-ledger-metrics"
@@ -51,6 +53,9 @@ class LedgerCollector(Collector):
         self._families: list[Family] = []
         self._looked_seconds = float("-inf")
         self._caught_up_seconds: dict[Place, float] = {}
+        self._tails: Tails | None = None
+        self._behind: dict[Place, tuple[int, int]] = {}
+        self._done: dict[Place, tuple[int, int]] = {}
         self._is_reader = False
         self._failing = False
 
@@ -71,6 +76,9 @@ class LedgerCollector(Collector):
         """Give up the connection, and the lock with it."""
         with self._lock:
             self._disconnect()
+            if self._tails is not None:
+                self._tails.close()
+                self._tails = None
 
     def _look(self) -> list[Family]:
         try:
@@ -136,14 +144,34 @@ class LedgerCollector(Collector):
 
     def _lags(self, positions: dict[Place, Position], ends: dict[Place, int]) -> list[Family]:
         records, seconds = books.family(catalogue.LAG_RECORDS), books.family(catalogue.LAG_SECONDS)
-        for place, end in ends.items():
+        spans = {place: (positions[place].next_offset if place in positions else 0, end) for place, end in ends.items()}
+        self._look_behind(spans)
+        for place, (next_offset, end) in spans.items():
             position, labels = positions.get(place), (place[0], str(place[1]))
-            lag_records = max(0, end - (0 if position is None else position.next_offset))
+            lag_records = 0 if self._done.get(place) == spans[place] else max(0, end - next_offset)
             records.add_metric(labels, lag_records)
             lag_seconds = self._lag_seconds(place, position, lag_records)
             if lag_seconds is not None:
                 seconds.add_metric(labels, lag_seconds)
         return [records, seconds]
+
+    def _look_behind(self, spans: dict[Place, tuple[int, int]]) -> None:
+        """Find out where nothing but markers and aborted records is left: of places (first undecided offset, end) that
+        have not moved since the last look, for those that move have work.
+        """
+        behind = {place: span for place, span in spans.items() if span[0] < span[1]}
+        self._done = {place: span for place, span in self._done.items() if behind.get(place) == span}
+        still = {place: span for place, span in behind.items() if self._behind.get(place) == span}
+        asked = {place: span[0] for place, span in still.items() if place not in self._done}
+        self._behind = behind
+        if asked:
+            first_records_ms = self._first_records_ms(asked, {place: span[1] for place, span in still.items()})
+            self._done |= {place: still[place] for place, first_ms in first_records_ms.items() if first_ms is None}
+
+    def _first_records_ms(self, undecided: dict[Place, int], ends: dict[Place, int]) -> dict[Place, int | None]:
+        if self._tails is None:
+            self._tails = Tails(self._settings)
+        return self._tails.first_records_ms(undecided, ends, TAILS_SECONDS_MAX)
 
     def _lag_seconds(self, place: Place, position: Position | None, lag_records: int) -> float | None:
         """See catalogue.LAG_SECONDS. None where nothing is known: never seen without lag, and nothing decided yet."""

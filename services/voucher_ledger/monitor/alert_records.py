@@ -36,7 +36,7 @@ def encode(change: Change, now: float) -> Record:
     }
     envelope = {
         "specversion": "1.0",
-        "id": f"{key.alert}/{key.subject}/{since}/{change.state}/{key.campaign_id}",
+        "id": f"{key.alert}/{key.subject}/{since}/{change.state}/{condition.severity}/{key.campaign_id}",
         "source": SOURCE,
         "type": f"alert.{change.state}",
         "time": rfc3339(int(now * 1_000)),

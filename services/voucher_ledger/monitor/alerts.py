@@ -20,6 +20,7 @@ REFUSALS_ANSWERED_MIN = 100
 BUDGET_SHARES: Mapping[str, tuple[float, Severity]] = {"80": (0.80, "warning"), "95": (0.95, "critical")}
 # Not told before it held so long: rollups come a moment after the ledger's balances, and a young trend leaps.
 PENDING_SECONDS: Mapping[str, float] = {"reconciliation": 30.0, "ends_before_plan": 60.0}
+SEVERITIES: tuple[Severity, ...] = ("warning", "critical")
 # Over only once it did not hold for so long, or an alert at its threshold would come and go with every batch.
 CLEAR_SECONDS = 60.0
 
@@ -47,16 +48,21 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An alert that holds or held until lately; times in seconds since 1970 by the monitor's clock."""
+    """An alert that holds or held until lately; times in seconds since 1970 by the monitor's clock.
+
+    The condition's severity is the one that was told, once it was told. `worse_since` is since when a higher one holds
+    that is not told yet.
+    """
 
     condition: Condition
     since: float
     held_at: float
     told: bool
+    worse_since: float | None = None
 
 
 class Change(NamedTuple):
-    """What is to be told: an alert began, or is over."""
+    """What is to be told: an alert began or became worse, or is over."""
 
     state: Literal["firing", "resolved"]
     condition: Condition
@@ -140,7 +146,7 @@ def step(
     now: float,
     unknown: AbstractSet[Key] = frozenset(),
 ) -> tuple[dict[Key, Standing], list[Change]]:
-    """One look further: the alerts that stand now, and what is to be told, each beginning and each end once.
+    """One look further: the alerts that stand now, and what is to be told, each beginning, rise and end once.
 
     Args:
         standing: what the last step gave, or what `ledger.alerts` had told before the monitor started.
@@ -152,15 +158,8 @@ def step(
     after: dict[Key, Standing] = {}
     changes: list[Change] = []
     for condition in holding:
-        before = standing.get(condition.key)
-        stands = (
-            Standing(condition, since=now, held_at=now, told=False)
-            if before is None
-            else replace(before, condition=condition, held_at=now)
-        )
-        pending_seconds = 0.0 if condition.is_certain else PENDING_SECONDS.get(condition.key.alert, 0.0)
-        if not stands.told and now - stands.since >= pending_seconds:
-            stands = replace(stands, told=True)
+        stands, is_news = _held(standing.get(condition.key), condition, now)
+        if is_news:
             changes.append(Change("firing", condition, stands.since))
         after[condition.key] = stands
     for key, stands in standing.items():
@@ -172,6 +171,28 @@ def step(
         elif stands.told:
             changes.append(Change("resolved", stands.condition, stands.since))
     return after, changes
+
+
+def _held(before: Standing | None, condition: Condition, now: float) -> tuple[Standing, bool]:
+    """What stands of a condition that holds now, and whether that is to be told: that it began, or became worse.
+
+    Of an alert that was told the severity only rises, until it is over: one at the threshold between two would be told
+    with every batch, and topic, page and metrics would not agree on it. A rise waits as long as a beginning does.
+    """
+    pending_seconds = 0.0 if condition.is_certain else PENDING_SECONDS.get(condition.key.alert, 0.0)
+    if before is None or not before.told:
+        since = now if before is None else before.since
+        told = now - since >= pending_seconds
+        return Standing(condition, since, held_at=now, told=told), told
+    severity_told = before.condition.severity
+    if SEVERITIES.index(condition.severity) <= SEVERITIES.index(severity_told):
+        kept = replace(condition, severity=severity_told)
+        return replace(before, condition=kept, held_at=now, worse_since=None), False
+    worse_since = now if before.worse_since is None else before.worse_since
+    if now - worse_since >= pending_seconds:
+        return replace(before, condition=condition, held_at=now, worse_since=None), True
+    kept = replace(condition, severity=severity_told)
+    return replace(before, condition=kept, held_at=now, worse_since=worse_since), False
 
 
 def _span(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """What the ledger itself says of a campaign, as the monitor takes it: plain data. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voucher_ledger.monitor.forecast import Plan, Supply, Tranche
@@ -70,11 +71,16 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at ledger and topics, at `read_at` (seconds since 1970)."""
+    """One look at ledger and topics, at `read_at` (seconds since 1970).
+
+    `movements` is what the demand counted said of each campaign when the look began (outlook.movements); None where
+    demand was not held then.
+    """
 
     read_at: float
     campaigns: dict[str, Facts]
     lags: tuple[Lag, ...]
+    movements: Mapping[str, int] | None = None
 
     @property
     def unpublished(self) -> int | None:

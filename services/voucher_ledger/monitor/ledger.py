@@ -18,11 +18,13 @@ from voucher_ledger.status.snapshot import Balance, PartitionStatus
 READER_ROLE = "voucher_ledger_reader"
 CAMPAIGNS_MAX = 64
 
-# Those that run now first, then the latest to end: those that nobody looks at any more are left out.
-_CAMPAIGNS = """
+_ALL = """
 SELECT campaign_id, name, state, currency, face_value_minor, extract(epoch FROM starts_at)::bigint,
        extract(epoch FROM ends_at)::bigint
-FROM ledger.campaign
+FROM ledger.campaign"""
+_ONE = f"{_ALL} WHERE campaign_id = %s"
+# Those that run now first, then the latest to end: those that nobody looks at any more are left out.
+_CAMPAIGNS = f"""{_ALL}
 ORDER BY (state <> 'closed' AND starts_at <= now() AND now() < ends_at) DESC, ends_at DESC, campaign_id LIMIT %s"""
 _TRANCHES = "SELECT campaign_id, extract(epoch FROM at)::bigint, quota FROM ledger.tranche ORDER BY campaign_id, place"
 # A row a partition of a campaign, its head by primary key: nobody who waits is counted one by one.
@@ -46,8 +48,8 @@ class LedgerReader:
         self._connection: psycopg.Connection | None = None
         self._reader: Reader | None = None
 
-    def read(self) -> Reading:
-        """Read everything once.
+    def read(self, campaign_id: str | None = None) -> Reading:
+        """Read everything once: of campaigns CAMPAIGNS_MAX, or that one alone, however old it is.
 
         Raises:
             Unreachable: Kafka or Postgres does not answer.
@@ -56,10 +58,11 @@ class LedgerReader:
         try:
             connection, reader = self._connected()
             snapshot = reader.snapshot()
-            campaigns = connection.execute(_CAMPAIGNS, (CAMPAIGNS_MAX,)).fetchall()
+            chosen = (_CAMPAIGNS, (CAMPAIGNS_MAX,)) if campaign_id is None else (_ONE, (campaign_id,))
+            campaigns = connection.execute(*chosen).fetchall()
             tranches: defaultdict[str, list[Tranche]] = defaultdict(list)
-            for campaign_id, at, quota in connection.execute(_TRANCHES):
-                tranches[campaign_id].append(Tranche(at, quota))
+            for paced, at, quota in connection.execute(_TRANCHES):
+                tranches[paced].append(Tranche(at, quota))
             waiting = {row[0]: Waiting(*row[1:]) for row in connection.execute(_WAITING)}
         except psycopg.ProgrammingError as error:
             raise without_tables(error) from error

@@ -41,7 +41,11 @@ FORECAST = Entry(
     ("campaign", "of", "bound"),
 )
 PLANNED_END = Entry("planned_end_timestamp_seconds", "The campaign's ends_at, since 1970", ("campaign",))
-REFUSED = Entry("refusals_ratio", "Refusals of the room's answers in the last five minutes", ("campaign", "room"))
+REFUSED = Entry(
+    "refusals_ratio",
+    "Refusals of the room's answers in the last five minutes, without those that came too early",
+    ("campaign", "room"),
+)
 GROWTH = Entry(
     "growth_ratio",
     "Orders of the last whole hour of the day before's; absent on a small base",

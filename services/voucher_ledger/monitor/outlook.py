@@ -10,7 +10,7 @@ from voucher_ledger.monitor.forecast import EXPIRED, GRANTED, Ends, Rates
 from voucher_ledger.monitor.windows import Growth
 
 RECENT_SECONDS = 300
-# The ledger was read up to some seconds before the newest rollup: what was counted since may be missing there.
+# Where it is not known what was counted when the ledger was read: it was at most so much demand ago, by record time.
 READING_SECONDS = 10
 REFUSED_BY_ROOM = {"claims": "voucher.rejected", "orders": "order.rejected", "payments": "payment.rejected"}
 ANSWERED_BY_ROOM = {
@@ -18,6 +18,8 @@ ANSWERED_BY_ROOM = {
     "orders": ("order.reserved", "order.rejected"),
     "payments": ("payment.settled", "payment.rejected"),
 }
+# Refused because it is too early, as it was planned: whoever is refused so may come again, and will be served then.
+EARLY_REASONS = frozenset({"not_started", "not_released"})
 RESERVED = "order.reserved"
 REFUNDED = "payment.refunded"
 
@@ -26,12 +28,16 @@ Buckets = Mapping[Level, Mapping[int, Bucket]]
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Of the last RECENT_SECONDS: answers of a room, refusals among them, and their most frequent reason."""
+    """Of the last RECENT_SECONDS: answers of a room, refusals among them, and their most frequent reason.
+
+    Who came too early is counted in `early` alone, and is neither answered nor refused here.
+    """
 
     room: str
     answered: int
     refused: int
     top_reason: str | None
+    early: int
 
     @property
     def share(self) -> float:
@@ -102,23 +108,37 @@ def newest_second(buckets: Buckets) -> int:
     return start + max((i + 1 for counts in seconds for i, count in enumerate(counts) if count), default=0)
 
 
-def look(campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, unpublished: int | None) -> Outlook:
-    """Everything of one campaign at `moment`, as `as_of` gives it; `unpublished` as `Reading.unpublished`."""
+def movements(buckets: Buckets) -> int:
+    """Cards that were given out or came back, of all demand counted: it only grows, unless the campaign is dropped."""
+    return count_of(_total(buckets), GRANTED, EXPIRED)
+
+
+def look(
+    campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, unpublished: int | None,
+    movements_read: int | None = None,
+) -> Outlook:  # fmt: skip
+    """Everything of one campaign at `moment`, as `as_of` gives it; `unpublished` as `Reading.unpublished`, and
+    `movements_read` what `movements` was when the reading of the ledger began (None where that is not known).
+    """
     minutes, quarters = buckets.get("minute", {}), buckets.get("quarter", {})
-    total = next(iter(buckets.get("total", {}).values()), empty())
+    total = _total(buckets)
     first = min(minutes, default=moment)
     # Who asks before the start is refused: those seconds without grants would make the trend too slow.
     begins_at = max(_first_second(minutes, first), 0 if facts is None else facts.starts_at)
     trend = forecast.rates(minutes, moment, begins_at)
     recent = windows.last(minutes, RECENT_SECONDS, moment - 1).bucket
-    by_category, by_tier = windows.growth(quarters, moment, RESERVED)
+    by_category, by_tier = windows.growth(quarters, moment, RESERVED, 0 if facts is None else facts.starts_at)
     orders = recent["types"].get(RESERVED, [0, 0, 0])
     cards_end = budget_end = planned = reconciliation = None
     if facts is not None:
         if trend is not None:
             cards_end, budget_end = _ends(facts, trend, moment)
         planned = facts.plan().granted(moment)
-        reconciliation = reconcile(total, minutes, facts, moment, unpublished)
+        if movements_read is None:
+            since_read = sum(windows.per_second(minutes, (GRANTED, EXPIRED), moment - READING_SECONDS, moment))
+        else:
+            since_read = max(0, movements(buckets) - movements_read)
+        reconciliation = reconcile(total, facts, since_read, unpublished)
     return Outlook(
         campaign_id, moment, first, facts, trend, cards_end, budget_end, planned, recent, total, refusals(recent),
         tuple(by_category), tuple(by_tier),
@@ -139,25 +159,30 @@ def refusals(recent: Bucket) -> tuple[Refusals, ...]:
     found = []
     for room, type_ in REFUSED_BY_ROOM.items():
         reasons = recent["reasons"].get(type_, {})
-        top = max(reasons, key=lambda reason: reasons[reason]) if reasons else None
-        found.append(Refusals(room, count_of(recent, *ANSWERED_BY_ROOM[room]), count_of(recent, type_), top))
+        early = sum(count for reason, count in reasons.items() if reason in EARLY_REASONS)
+        others = {reason: count for reason, count in reasons.items() if reason not in EARLY_REASONS}
+        top = max(others, key=lambda reason: others[reason]) if others else None
+        answered, refused = count_of(recent, *ANSWERED_BY_ROOM[room]), count_of(recent, type_)
+        found.append(Refusals(room, answered - early, refused - early, top, early))
     return tuple(found)
 
 
-def reconcile(
-    total: Bucket, minutes: Mapping[int, Bucket], facts: Facts, moment: int, unpublished: int | None
-) -> Reconciliation | None:
+def _total(buckets: Buckets) -> Bucket:
+    return next(iter(buckets.get("total", {}).values()), empty())
+
+
+def reconcile(total: Bucket, facts: Facts, since_read: int, unpublished: int | None) -> Reconciliation | None:
     """Counted grants less expiries against granted, held and spent of the ledger; None where it is not known how much
     is decided and not published, and where no demand at all is held: it is another's, or too old.
 
+    `since_read` are the movements that were counted since the ledger was read, which may be missing there.
     A refund gives a voucher that expired meanwhile back to the pool, which no outcome's type tells: for each refund
     counted, one card more may be counted than is out.
     """
     if unpublished is None or not total["types"]:
         return None
     counted = count_of(total, GRANTED) - count_of(total, EXPIRED)
-    lately = windows.per_second(minutes, (GRANTED, EXPIRED), moment - READING_SECONDS, moment)
-    on_the_way = sum(lately) + unpublished
+    on_the_way = since_read + unpublished
     return Reconciliation(
         counted=counted,
         ledger=facts.cards_out,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from voucher_ledger.core.currency import minor_digits
 from voucher_ledger.monitor.alerts import Standing
 from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of, empty
 from voucher_ledger.monitor.burn_down import burn_down, minute_starts
@@ -45,6 +46,7 @@ def in_full(outlook: Outlook, buckets: Buckets, *, with_running: bool = False) -
     return {
         **in_short(outlook),
         "facts": None if outlook.facts is None else facts_json(outlook.facts),
+        "currency_digits": None if outlook.facts is None else minor_digits(outlook.facts.currency),
         "release": None if outlook.facts is None else release(outlook.facts, outlook.as_of),
         "first_demand": outlook.first_demand,
         "rates": None if outlook.rates is None else outlook.rates._asdict(),

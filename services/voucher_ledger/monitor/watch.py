@@ -6,6 +6,7 @@ Reading the ledger goes on beside it in a thread: a slow database makes the figu
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -81,7 +82,7 @@ class Watch:
         """
         while True:
             try:
-                self.reading = await asyncio.to_thread(self._read)
+                await self.read()
                 if self.problem is not None:
                     log.info("the ledger answers again")
                 self.problem = None
@@ -91,13 +92,23 @@ class Watch:
                 self.problem = str(error)
             await asyncio.sleep(READ_EVERY_SECONDS)
 
+    async def read(self) -> None:
+        """Read the ledger once, and note what was counted before: while a backlog is worked off, minutes of record time
+        are counted during one reading. Raises what the reading does.
+        """
+        movements = None
+        # Before that its consumer may not be asked, and demand is not whole.
+        if self._source.ready:
+            movements = {name: outlook.movements(buckets) for name, buckets in self.kept().items()}
+        self.reading = replace(await asyncio.to_thread(self._read), movements=movements)
+
     async def round(self, now: float) -> None:
         """Look once. `now` is in seconds since 1970."""
         self.round_at = time.monotonic()
         if not self._source.ready or self.reading is None:
             return
         self.lag_records = self._source.lag_records()
-        caught_up = self.lag_records is not None and self.lag_records <= CAUGHT_UP_RECORDS
+        caught_up = self._why_behind() is None
         kept = self.kept()
         outlooks = {}
         # Without demand here, a campaign may be another monitor's, whose partition is not read here.
@@ -107,14 +118,18 @@ class Watch:
             facts = self.reading.campaigns.get(campaign_id)
             buckets = kept.get(campaign_id, {})
             moment = self._moments.of(campaign_id, buckets, facts, now, self.reading.lag_seconds, caught_up=caught_up)
-            outlooks[campaign_id] = outlook.look(campaign_id, buckets, facts, moment, self.reading.unpublished)
+            read = self.reading.movements
+            outlooks[campaign_id] = outlook.look(
+                campaign_id, buckets, facts, moment, self.reading.unpublished,
+                None if read is None else read.get(campaign_id, 0),
+            )  # fmt: skip
         self._moments.keep(outlooks)
         self.outlooks = outlooks
-        await self._step(now, caught_up)
+        await self._step(now)
 
-    async def _step(self, now: float, caught_up: bool) -> None:
+    async def _step(self, now: float) -> None:
         # By old figures nothing begins and nothing ends: they would be compared with demand of another time.
-        if not caught_up or self.reading is None or now - self.reading.read_at > READING_SECONDS_MAX:
+        if self.reading is None or self.why_frozen(now) is not None:
             return
         holding = [found for one in self.outlooks.values() for found in alerts.conditions(one)]
         # Of a campaign that neither ledger nor demand tells of, nobody will ever look at its alerts again.
@@ -126,7 +141,7 @@ class Watch:
         for change in changes:
             await self._tell(encode(change, now))
             told = change.condition
-            log.warning("alert", state=change.state, summary=told.summary, **told.key._asdict())
+            log.warning("alert", state=change.state, severity=told.severity, summary=told.summary, **told.key._asdict())
         self.standing = after
 
     def kept(self) -> dict[str, Any]:
@@ -144,19 +159,35 @@ class Watch:
         """What keeps the figures from being current; None where nothing does."""
         if not self._source.ready:
             return "demand is being recovered from the changelog"
+        return self._why_not_read(time.time())
+
+    def why_frozen(self, now: float) -> str | None:
+        """Why alerts neither begin nor end; None where they do. `now` is in seconds since 1970."""
+        return self._why_not_read(now) or self._why_behind()
+
+    def _why_not_read(self, now: float) -> str | None:
         if self.reading is None:
             return self.problem or "the ledger was not read yet"
-        age = time.time() - self.reading.read_at
+        age = now - self.reading.read_at
         if age > READING_SECONDS_MAX:
             return self.problem or f"the ledger was last read {age:.0f} s ago"
         return None
 
+    def _why_behind(self) -> str | None:
+        if self.lag_records is None:
+            return "how many rollups wait to be read is not known"
+        if self.lag_records > CAUGHT_UP_RECORDS:
+            return f"{self.lag_records:,} rollups wait to be read"
+        return None
+
     def overview(self) -> view.Json:
         """What the page shows of the monitor and of all campaigns."""
+        now = time.time()
         return {
-            "at": time.time(),
+            "at": now,
             "not_ready": self.why_not_ready(),
             "problem": self.problem,
+            "alerts_frozen": self.why_frozen(now),
             "reading_at": None if self.reading is None else self.reading.read_at,
             "demand_lag_records": self.lag_records,
             "lags": [] if self.reading is None else [lag.as_json() for lag in self.reading.lags],

@@ -24,7 +24,10 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """One name's count in a window against the same window a day before; `ratio` is None on too small a base."""
+    """One name's count in a window against the same window a day before.
+
+    `ratio` is None on too small a base, or where the window of the day before is not whole.
+    """
 
     name: str
     count: int
@@ -78,24 +81,29 @@ def hopping(counts: Sequence[int], width: int, hop: int) -> list[int]:
     return [sum(counts[end - width : end]) for end in ends][::-1]
 
 
-def growth(quarters: Buckets, as_of: int, type_: str) -> tuple[list[Growth], list[Growth]]:
-    """Counts of `type_` by category and by city tier in the last whole hour of quarters, against the day before's."""
+def growth(quarters: Buckets, as_of: int, type_: str, starts_at: int = 0) -> tuple[list[Growth], list[Growth]]:
+    """Counts of `type_` by category and by city tier in the last whole hour of quarters, against the day before's.
+
+    There is no ratio where that hour is not wholly past `starts_at` and the first quarter held: it would be against
+    less than an hour.
+    """
     end = as_of - as_of % QUARTER_SECONDS
     start = end - GROWTH_QUARTERS * QUARTER_SECONDS
     today = merged(_between(quarters, start, end, QUARTER_SECONDS))
     before = merged(_between(quarters, start - DAY_SECONDS, end - DAY_SECONDS, QUARTER_SECONDS))
+    is_whole = start - DAY_SECONDS >= max(starts_at, min(quarters, default=start))
     return (
-        _grown(today["categories"].get(type_, {}), before["categories"].get(type_, {})),
-        _grown(today["tiers"].get(type_, {}), before["tiers"].get(type_, {})),
+        _grown(today["categories"].get(type_, {}), before["categories"].get(type_, {}), is_whole=is_whole),
+        _grown(today["tiers"].get(type_, {}), before["tiers"].get(type_, {}), is_whole=is_whole),
     )
 
 
-def _grown(today: Mapping[str, Cell], before: Mapping[str, Cell]) -> list[Growth]:
+def _grown(today: Mapping[str, Cell], before: Mapping[str, Cell], *, is_whole: bool) -> list[Growth]:
     found = []
     for name in sorted(today.keys() | before.keys()):
         count = today[name][0] if name in today else 0
         base = before[name][0] if name in before else 0
-        found.append(Growth(name, count, base, count / base if base >= GROWTH_BASE_MIN else None))
+        found.append(Growth(name, count, base, count / base if is_whole and base >= GROWTH_BASE_MIN else None))
     return found
 
 

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
@@ -59,7 +60,7 @@ class Answer(NamedTuple):
 def answer_in(record: Message) -> Answer | None:
     """The answer that a record holds; None where it holds none (what follows from an outcome, say)."""
     if record.topic() == DEAD_LETTER_TOPIC:
-        return _of_dead_letter(dict(record.headers() or []))
+        return _of_dead_letter(dict(readable_headers(record) or []))
     try:
         event = orjson.loads(record.value() or b"")
         topic, partition, offset, index = event["id"].split("/")

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
+from voucher_ledger.replay.beyond import Beyond, BeyondAnswer
 from voucher_ledger.replay.topic_reader import Place
 
 EVENT_TOPICS: dict[str, str] = {str(commands): events for commands, events in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
 FAULTS_SHOWN_MAX = 20
 REASONS_MAX = 10_000
+# No partition is decided beyond this. What claims to be lies past every bound, also where all there is, is read.
+NO_END = 2**62
 _CHUNK = 65_536
 
 EventData = dict[str, Any]
@@ -110,8 +113,7 @@ class Answers:
         self.report = AnswersReport()
         self.marks: dict[Place, Marks] = {place: Marks() for place in bounds}
         self.dead_letters: Counter[Place] = Counter()
-        # Beyond the position: decided since, or an answer to no command at all. Told apart once the ends are known.
-        self.beyond: dict[Place, int] = {}
+        self.beyond = Beyond()
         self._bounds = bounds
 
     def take_event(self, event: EventData, place: Place, offset: int) -> bool:
@@ -120,15 +122,15 @@ class Answers:
         Raises KeyError, TypeError, ValueError or AttributeError where it is no event with the id of a command.
         """
         topic, partition, cause_offset, index = event["id"].split("/")
-        cause = Cause(topic, int(partition), int(cause_offset))
+        cause = Cause(topic, _natural(partition), _natural(cause_offset))
+        if index != "0":
+            raise ValueError(f"{event['id']}: a command has one event, whose index is 0")
         data, type_ = event["data"], event["type"]
         if (EVENT_TOPICS.get(topic), cause.partition) != place:
             self.report.blame(f"{_at(place, offset)} answers {event['id']}, whose answer belongs elsewhere")
             return False
-        if not self._within(cause):
+        if not self._within(cause, place, offset):
             return False
-        if index != "0":
-            return True  # it follows from an outcome, and is none
         # A cancel's or refund's reason is the user's own words, and no refusal.
         reason = data.get("reason") if type_.endswith(".rejected") else None
         self.report.outcomes[Outcome(type_, reason, "duplicate" in data)] += 1
@@ -140,11 +142,11 @@ class Answers:
             topic, partition, cause_offset, reason = (
                 headers[name].decode() for name in ("dlq_topic", "dlq_partition", "dlq_offset", "dlq_error")
             )
-            cause = Cause(topic, int(partition), int(cause_offset))
+            cause = Cause(topic, _natural(partition), _natural(cause_offset))
         except (KeyError, ValueError):
             self.report.blame(f"{_at(place, offset)} does not say which record it holds")
             return None
-        if not self._within(cause):
+        if not self._within(cause, place, offset):
             return None
         self.report.dead_letters[topic] += 1
         reasons = self.report.dead_letter_reasons
@@ -173,11 +175,11 @@ class Answers:
             if offset not in commands:
                 self.report.blame(f"{place[0]}/{place[1]}/{offset} is answered, and no command is there")
 
-    def _within(self, cause: Cause) -> bool:
-        place = (cause.topic, cause.partition)
-        first, following = self._bounds.get(place, (0, 0))
+    def _within(self, cause: Cause, place: Place, offset: int) -> bool:
+        commands = (cause.topic, cause.partition)
+        first, following = self._bounds.get(commands, (0, 0))
         if cause.offset >= following:
-            self.beyond[place] = max(cause.offset, self.beyond.get(place, -1))
+            self.beyond.add(commands, BeyondAnswer(cause.offset, place, offset))
         return first <= cause.offset < following
 
     def _answered(self, cause: Cause, place: Place, offset: int) -> bool:
@@ -186,6 +188,13 @@ class Answers:
             return True
         self.report.blame(f"{_at(place, offset)} answers {cause.topic}/{cause.partition}/{cause.offset} once more")
         return False
+
+
+def _natural(text: str) -> int:
+    """A partition or an offset, spelled as the processors do: `-3`, `+3` and `03` name none. Raises ValueError."""
+    if not text.isdecimal() or str(number := int(text)) != text or number >= NO_END:
+        raise ValueError(f"{text!r} is no offset")
+    return number
 
 
 def _at(place: Place, offset: int) -> str:

@@ -5,24 +5,27 @@ import time
 from types import TracebackType
 from typing import Self
 
+from rich import progress as columns
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from voucher_ledger.replay.topic_reader import Progress
 
 _REFRESH_SECONDS = 0.1
 
 
-class Bar:
+class Bar(Progress):
     """Shows on standard error how many of `total` are done (None: it is not known how many there are)."""
 
     def __init__(self, doing: str, total: int | None) -> None:
         self._next_seconds = 0.0
         self._done = 0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+        self._total = total
+        self._bar = columns.Progress(
+            columns.TextColumn("{task.description}"),
+            columns.BarColumn(),
+            columns.MofNCompleteColumn(),
+            columns.TimeElapsedColumn(),
+            columns.TimeRemainingColumn(),
             console=Console(file=sys.stderr),
             disable=not sys.stderr.isatty(),
             transient=True,
@@ -44,6 +47,11 @@ class Bar:
             return
         self._next_seconds = time.monotonic() + _REFRESH_SECONDS
         self._bar.update(self._task, completed=done)
+
+    def expect(self, count: int) -> None:
+        """Show that there are `count` more than was known."""
+        self._total = (self._total or 0) + count
+        self._bar.update(self._task, total=self._total)
 
     def advance(self, count: int) -> None:
         """Show that `count` more are done."""

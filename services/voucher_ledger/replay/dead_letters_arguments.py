@@ -1,12 +1,13 @@
 """The arguments of `voucher-ledger replay dead-letters`."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from voucher_ledger.core.clock import milliseconds
+from voucher_ledger.core.clock import milliseconds, rfc3339
 from voucher_ledger.replay import dead_letters_manual as manual
 from voucher_ledger.replay.letter_filter_arguments import (
     Apply,
@@ -95,7 +96,7 @@ def redrive(
         int, typer.Option(min=1, max=100, help="Leave what has died so often: to send it again makes a loop.")
     ] = 3,
     again: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Also drive what was driven before this time (RFC 3339, UTC).")
+        str | None, typer.Option(metavar="TIME", help="Also drive what was driven before this past time (RFC 3339).")
     ] = None,
     edit: Annotated[
         Path | None, typer.Option(help="Send this file's command (- for standard input) in the one letter's place.")
@@ -113,10 +114,7 @@ def redrive(
 
     needs_reason(apply, reason)
     chosen = selection(topic, error, error_regex, key, at, partition, since, until)
-    try:
-        rules = Rules(attempts_max, None if again is None else milliseconds(again), count_max)
-    except ValueError as fault:
-        raise typer.BadParameter(str(fault), param_hint="--again") from fault
+    rules = Rules(attempts_max, None if again is None else past_ms(again, time.time_ns() // 1_000_000), count_max)
     value = None if edit is None else _read(edit)
     loaded = settings.load()
     raise typer.Exit(
@@ -134,6 +132,20 @@ def redrive(
             )
         )
     )
+
+
+def past_ms(text: str, now_ms: int) -> int:
+    """The time that --again gives, which must not be to come: a run that is killed and repeated would find what it
+    drove itself driven before it, and drive that twice. Raises BadParameter.
+    """
+    try:
+        time_ms = milliseconds(text)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault), param_hint="--again") from fault
+    if time_ms > now_ms:
+        why = f"{text} is yet to come (now is {rfc3339(now_ms)}): a run that is killed and repeated would drive twice"
+        raise typer.BadParameter(why, param_hint="--again")
+    return time_ms
 
 
 def _read(path: Path) -> bytes:
@@ -159,6 +171,7 @@ def quarantine(
     until: Until = None,
     lift: Annotated[bool, typer.Option("--lift", help="Take letters out of quarantine instead.")] = False,
     count_max: Annotated[int, typer.Option("--max", min=1, help="Mark at most so many letters.")] = 10_000,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="At most so many letters a second.")] = None,
     apply: Apply = False,
     reason: Reason = None,
     as_json: AsJson = False,
@@ -182,6 +195,7 @@ def quarantine(
                 apply=apply,
                 reason=reason,
                 count_max=count_max,
+                rate=rate,
                 arguments=asked(context),
                 json=as_json,
             )
@@ -191,6 +205,7 @@ def quarantine(
 
 @app.command(help=manual.EXPORT)
 def export(
+    context: typer.Context,
     target: Annotated[Path, typer.Argument(help="A new file, or - for standard output.")],
     topic: Topics = None,
     error: Error = None,
@@ -201,6 +216,7 @@ def export(
     since: Since = None,
     until: Until = None,
     count_max: Annotated[int, typer.Option("--max", min=1, help="At most so many letters.")] = 1_000_000,
+    reason: Annotated[str | None, typer.Option(help="Why, for the operations journal.")] = None,
 ) -> None:
     """Write letters as NDJSON, one an object a line: place, cause, reason, key, value, headers, marks."""
     from voucher_ledger.replay.dead_letters import look
@@ -208,4 +224,9 @@ def export(
 
     chosen = selection(topic, error, error_regex, key, at, partition, since, until)
     loaded = settings.load()
-    raise typer.Exit(ended(lambda: look.export(loaded, chosen, target, count_max=count_max)))
+    raise typer.Exit(
+        ended(
+            lambda: look.export(loaded, chosen, target, count_max=count_max, reason=reason, arguments=asked(context)),
+            interrupted="what was written so far is in a .partial file, or on standard output",
+        )
+    )

@@ -30,7 +30,7 @@ Drive letters again: each to the topic and partition that it came from, with key
 
 A letter is driven once: its mark is committed together with its record. A killed run is gone on with by the same
 command; a second run beside it fences the first. --again drives what was driven before a time: a time, so that a
-killed run can be repeated without driving twice what it drove itself.
+killed run can be repeated without driving twice what it drove itself. So a time that is yet to come is refused.
 
 Left where they are: quarantined letters, letters that came from no command topic, and those that have died
 --attempts-max times. What dies again is a new letter with one try more.
@@ -51,5 +51,7 @@ EXPORT = manual("""
 Write letters as NDJSON, one an object a line: place, cause, reason, key, value, headers, marks.
 
 Bytes that are UTF-8 are written as text, others in base64; `key_encoding` and `value_encoding` say which. A file
-is there whole or not at all. It holds users' ids: keep it as you keep those. Changes nothing.
+is there whole or not at all. It holds users' ids: keep it as you keep those. Changes nothing, but the operations
+journal gets an entry: who took which letters, when, and why (--reason). For that it needs the role
+voucher_ledger_operator.
 """)

@@ -135,6 +135,11 @@ def snapshot(connection: psycopg.Connection, campaign_id: str | None = None) -> 
         raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
 
 
+def next_offsets(connection: psycopg.Connection) -> dict[Place, int]:
+    """Below which offset each partition of commands is decided now."""
+    return {(topic, partition): next_offset for topic, partition, next_offset, *_ in connection.execute(_POSITIONS)}
+
+
 def waits_in_outbox(connection: psycopg.Connection, place: Place, low: int, high: int) -> bool:
     """Whether the outbox holds, now, some of the events of the commands from `low` up to `high`."""
     return connection.execute(_WAITING, (*place, low, high)).fetchone() is not None

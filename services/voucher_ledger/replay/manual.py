@@ -2,6 +2,9 @@
 
 from inspect import cleandoc
 
+# What a verb that only reads says when it is interrupted.
+NOTHING_CHANGED = "nothing was changed"
+
 
 def manual(docstring: str | None) -> str:
     """The paragraphs of a docstring, for typer's `help`."""

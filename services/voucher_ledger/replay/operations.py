@@ -7,10 +7,11 @@ verb is an operation of its own: nothing resumes by the journal, it is for peopl
 import getpass
 import socket
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -21,6 +22,8 @@ from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.settings import Settings
 
+Connect = Callable[[], psycopg.Connection]
+
 OPERATOR_ROLE = "voucher_ledger_operator"
 
 _START = """
@@ -29,7 +32,8 @@ VALUES (%s, false, %s, %s, %s, %s)"""
 
 _END = """
 INSERT INTO books.operation (operation_id, ended, actor, verb, reason, outcome, result)
-VALUES (%s, true, %s, %s, %s, %s, %s)"""
+VALUES (%s, true, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING"""
 
 _LIST = """
 SELECT operation_id, verb, actor, login, reason, arguments, started_at, ended_at, outcome, result
@@ -98,26 +102,44 @@ def recorded(
         ReasonMissing: no reason was given; nothing was done.
         Unreachable, NotSetUp: the journal can't be written; at the start, nothing was done.
     """
+    connect_now = partial(connect, settings)
+    with _started(connect_now, verb, reason, arguments, actor or this_person()) as operation:
+        yield operation
+    _write(connect_now, _END, operation, "done", Jsonb(operation.result))
+
+
+@contextmanager
+def recorded_in(dsn: str, verb: str, reason: str | None, arguments: Mapping[str, Any]) -> Iterator[Operation]:
+    """The same in a ledger that is only being made, at `dsn`, by its owner. That it is done is the body's to write, by
+    `finish` in the transaction that does it; only a failure is written here.
+    """
+    connect_now = partial(postgres.connect, dsn, application="replay")
+    with _started(connect_now, verb, reason, arguments, this_person()) as operation:
+        yield operation
+
+
+def finish(connection: psycopg.Connection, operation: Operation) -> None:
+    """Write the end of an operation of `recorded_in` into the caller's transaction."""
+    given = (operation.operation_id, operation.actor, operation.verb, operation.reason)
+    connection.execute(_END, (*given, "done", Jsonb(operation.result)))
+
+
+@contextmanager
+def _started(
+    connect_now: Connect, verb: str, reason: str | None, arguments: Mapping[str, Any], actor: str
+) -> Iterator[Operation]:
     if reason is None or not reason.strip():
         raise ReasonMissing(f"`{verb}` changes something: say why with --reason")
-    operation = Operation(str(uuid.uuid4()), verb, actor or this_person(), reason.strip())
+    operation = Operation(str(uuid.uuid4()), verb, actor, reason.strip())
     given = {name: value for name, value in arguments.items() if value is not None}
-    _write(settings, _START, operation, Jsonb(given))
+    _write(connect_now, _START, operation, Jsonb(given))
     try:
         yield operation
     except BaseException as error:
         outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         operation.result["error"] = f"{type(error).__name__}: {str(error).strip()[:2_000]}"
-        _write(settings, _END, operation, outcome, Jsonb(operation.result))
+        _write(connect_now, _END, operation, outcome, Jsonb(operation.result))
         raise
-    _write(settings, _END, operation, "done", Jsonb(operation.result))
-
-
-def note(connection: psycopg.Connection, verb: str, reason: str, result: Mapping[str, Any]) -> None:
-    """Write an operation's start and end into the caller's transaction, for what has no ledger before its COMMIT."""
-    operation_id, actor = str(uuid.uuid4()), this_person()
-    connection.execute(_START, (operation_id, actor, verb, reason, Jsonb({})))
-    connection.execute(_END, (operation_id, actor, verb, reason, "done", Jsonb(dict(result))))
 
 
 def latest(settings: Settings, count: int) -> list[Entry]:
@@ -129,9 +151,9 @@ def latest(settings: Settings, count: int) -> list[Entry]:
             raise without_tables(error) from error
 
 
-def _write(settings: Settings, statement: str, operation: Operation, *more: object) -> None:
+def _write(connect_now: Connect, statement: str, operation: Operation, *more: object) -> None:
     """On a connection of its own: one held through a long operation might be lost by its end."""
-    with connect(settings) as connection:
+    with connect_now() as connection:
         try:
             connection.execute(
                 statement.encode(), (operation.operation_id, operation.actor, operation.verb, operation.reason, *more)

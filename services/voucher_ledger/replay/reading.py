@@ -1,13 +1,15 @@
 """Reads a bounded part of a topic, read_committed and outside of every consumer group: nobody's offsets move."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.bounds import UNBOUNDED, Bound
 from voucher_ledger.replay.errors import Refused, Unread
 from voucher_ledger.runtime.errors import Unreachable
@@ -19,6 +21,9 @@ READER = "voucher-ledger-replay"
 RECORDS_A_READ_MAX = 1_000
 SILENCE_SECONDS_MAX = 30.0
 _PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,16 @@ def records(settings: Settings, parts: Collection[Span]) -> Iterator[Message]:
             heard_seconds = time.monotonic() if fetched else heard_seconds
     finally:
         consumer.close()
+
+
+def paced(found: Iterable[Item], rate: float | None) -> Iterator[Item]:
+    """`found`, at most `rate` a second: a reader reads no further ahead of who takes its records than it has room."""
+    pace = Pace(rate, time.monotonic)
+    for one in found:
+        yield one
+        wait_seconds = pace.wait_seconds(1)
+        if wait_seconds:
+            time.sleep(wait_seconds)
 
 
 def _offset_at(consumer: Consumer, topic: str, number: int, asked: Bound, missing: int, high: int) -> int:

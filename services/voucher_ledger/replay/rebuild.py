@@ -1,11 +1,13 @@
 """Makes the books anew from the event topics, in one transaction: all of them, proven by the audit, or nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Event as Stop
+from types import MappingProxyType
+from typing import Any
 
 import psycopg
 
@@ -15,19 +17,21 @@ from voucher_ledger.ledger import accounts, payments, refunds, reservations, vou
 from voucher_ledger.ledger.audit import run_checks
 from voucher_ledger.ledger.copy import copy_rows
 from voucher_ledger.ledger.model import Role, RoleName
-from voucher_ledger.replay import operations
 from voucher_ledger.replay.answers import EVENT_TOPICS
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData, Fold
 from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, in_order
+from voucher_ledger.replay.operations import Operation, finish
 from voucher_ledger.replay.rebuild_seals import write_seals
-from voucher_ledger.replay.rebuild_source import Refused, Source, compare_with_groups, read_source
+from voucher_ledger.replay.rebuild_source import Source, compare_with_groups, read_source
+from voucher_ledger.replay.rebuild_target import begun, refuse_unless_empty
 from voucher_ledger.replay.rebuild_totals import losses, totals
 from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer, cause_of, place_of
 from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.table_hash import table_hashes
-from voucher_ledger.replay.topic_reader import Place, Progress, TopicReader
-from voucher_ledger.runtime import migrations, postgres
+from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, TopicReader
+from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.topics import describe
 
@@ -39,11 +43,6 @@ SET LOCAL statement_timeout = '{WRITE_HOURS_MAX}h'; SET LOCAL idle_in_transactio
 SET LOCAL lock_timeout = '10s'"""
 # Whoever starts a processor on this database meanwhile waits for the end, and then sees all or nothing.
 _LOCK = "LOCK TABLE books.position IN ACCESS EXCLUSIVE MODE"
-_TABLES = (
-    "campaign", "campaign_command", "account", "category_budget", "voucher", "reservation", "payment", "refund",
-    "transfer", "position", "outbox", "seal", "waiting_line", "waiting_place", "limit_count",
-)  # fmt: skip
-NO_REASON = "the ledger is made anew from its topics"
 _ADD = """
 UPDATE books.account a SET vouchers = a.vouchers + d.vouchers, amount_minor = a.amount_minor + d.amount_minor,
     draws = a.draws + (a.role = 'lease')::int
@@ -86,29 +85,44 @@ def rebuild(
     *,
     apply: bool,
     spill_directory: Path | None = None,
-    progress: Progress = lambda _count: None,
+    progress: Progress = NO_PROGRESS,
+    rate: float | None = None,
     reason: str | None = None,
+    arguments: Mapping[str, Any] = MappingProxyType({}),
 ) -> RebuildReport:
-    """Read the topics, and with `apply` write the empty database at the DSN `target`, which is then migrated; its own
-    operations journal begins with that, for `reason`.
+    """Read the topics, and with `apply` write the empty database at the DSN `target`, which is migrated first; its own
+    operations journal begins with that, for `reason` and with `arguments`.
 
     Raises Refused where the topics do not tell the whole or the target is not empty, Unreachable, NotSetUp, Unread,
-    and psycopg.Error where Postgres refuses: whatever is raised, nothing was written.
+    and psycopg.Error where Postgres refuses: whatever is raised, nothing was written but an entry in that journal.
     """
+    if apply:
+        with begun(target, reason, arguments) as operation:
+            return _read_and_write(settings, target, stop, spill_directory, progress, rate, operation)
     with postgres.connect(target, application="rebuild") as connection:
-        _refuse_unless_empty(connection)
-    reader = TopicReader(settings, stop, progress)
+        refuse_unless_empty(connection)
+    return _read_and_write(settings, target, stop, spill_directory, progress, rate, None)
+
+
+def _read_and_write(
+    settings: Settings, target: str, stop: Stop, spill_directory: Path | None, progress: Progress, rate: float | None,
+    operation: Operation | None,
+) -> RebuildReport:  # fmt: skip
+    """Without an operation in the target's journal nothing is written."""
+    reader = TopicReader(settings, stop, progress, rate)
     try:
         events_held = sum(held.high - held.low for held in reader.ranges(set(EVENT_TOPICS.values())).values())
         with Spill(bucket_count(events_held), spill_directory) as spill:
             source = read_source(settings, reader, spill)
             campaigns = totals(source.events)
-            report = RebuildReport(apply, {place: held.next_offset for place, held in source.positions.items()})
+            report = RebuildReport(
+                operation is not None, {place: held.next_offset for place, held in source.positions.items()}
+            )
             report.losses = losses(campaigns, source)
-            if apply:
+            if operation is not None:
                 topic_ids = {topic: describe(settings, topic).topic_id for topic in EVENT_TOPICS}
                 unmoved = partial(compare_with_groups, settings, source)
-                _write(target, source, campaigns, topic_ids, report, reason or NO_REASON, unmoved)
+                _write(target, source, campaigns, topic_ids, report, operation, unmoved)
             else:
                 _count(source.events, report)
     finally:
@@ -131,50 +145,39 @@ def _count_rows(report: RebuildReport, fold: Fold) -> None:
 
 def _write(
     target: str, source: Source, campaigns: FoldedCampaigns, topic_ids: dict[str, str], report: RebuildReport,
-    reason: str, refuse_if_moved: Callable[[], None],
+    operation: Operation, refuse_if_moved: Callable[[], None],
 ) -> None:  # fmt: skip
     """`refuse_if_moved` is asked last before COMMIT: hours may have gone by, and a processor been started."""
-    with postgres.connect(target, application="rebuild") as connection:
-        _refuse_unless_empty(connection)  # before it is changed: it may be a ledger, of an earlier version and at work
-        migrations.migrate(connection)
-        with connection.transaction():
-            connection.execute(_BOUNDS)
-            connection.execute(_LOCK)
-            _refuse_unless_empty(connection)
-            _write_campaigns(connection, source)
-            report.rows["campaign"] = len(campaigns.campaigns)
-            movements = Movements(report.losses.copy())
-            for bucket, fold in source.events.folds():
-                _write_users(connection, fold, list(source.events.events(bucket)), movements)
-                _count_rows(report, fold)
-            _write_transfers(connection, movements.of_leases())
-            _write_accounts(connection, movements, set(report.losses))
-            for campaign_id, campaign in campaigns.campaigns.items():
-                for category, committed_minor in campaign.committed_minor.items():
-                    connection.execute(_COMMIT_CATEGORY, (committed_minor, campaign_id, category))
-            connection.execute(_LIMIT_COUNTS)
-            waiting.write_lines(connection, campaigns.lines.values())
-            _write_positions(connection, source, topic_ids)
-            for place, held in sorted(source.positions.items()):
-                first_offset = source.first_offsets.get(place, 0)
-                write_seals(connection, place, source.seals.sealed(place, first_offset, held.next_offset))
-            failed = [check for check in run_checks(connection).checks if not check.passed]
-            if failed:
-                shown = "; ".join(f"{check.name}: {check.rows[0]}" for check in failed)
-                raise Refused(f"the audit of what was written fails, so it was rolled back: {shown}")
-            connection.execute(_BOUNDS)
-            report.hashes = table_hashes(connection)
-            operations.note(connection, "rebuild", reason, {"rows": dict(report.rows)})
-            refuse_if_moved()
-
-
-def _refuse_unless_empty(connection: psycopg.Connection) -> None:
-    """Of the tables that there are: an empty database has none yet."""
-    for table in _TABLES:
-        if connection.execute("SELECT to_regclass(%s)", (f"books.{table}",)).fetchone() == (None,):
-            continue
-        if connection.execute(f"SELECT 1 FROM books.{table} LIMIT 1".encode()).fetchone() is not None:  # noqa: S608
-            raise Refused(f"books.{table} has rows: a ledger is rebuilt into an empty database only")
+    with postgres.connect(target, application="rebuild") as connection, connection.transaction():
+        connection.execute(_BOUNDS)
+        connection.execute(_LOCK)
+        refuse_unless_empty(connection)
+        _write_campaigns(connection, source)
+        report.rows["campaign"] = len(campaigns.campaigns)
+        movements = Movements(report.losses.copy())
+        for bucket, fold in source.events.folds():
+            _write_users(connection, fold, list(source.events.events(bucket)), movements)
+            _count_rows(report, fold)
+        _write_transfers(connection, movements.of_leases())
+        _write_accounts(connection, movements, set(report.losses))
+        for campaign_id, campaign in campaigns.campaigns.items():
+            for category, committed_minor in campaign.committed_minor.items():
+                connection.execute(_COMMIT_CATEGORY, (committed_minor, campaign_id, category))
+        connection.execute(_LIMIT_COUNTS)
+        waiting.write_lines(connection, campaigns.lines.values())
+        _write_positions(connection, source, topic_ids)
+        for place, held in sorted(source.positions.items()):
+            first_offset = source.first_offsets.get(place, 0)
+            write_seals(connection, place, source.seals.sealed(place, first_offset, held.next_offset))
+        failed = [check for check in run_checks(connection).checks if not check.passed]
+        if failed:
+            shown = "; ".join(f"{check.name}: {check.rows[0]}" for check in failed)
+            raise Refused(f"the audit of what was written fails, so it was rolled back: {shown}")
+        connection.execute(_BOUNDS)
+        report.hashes = table_hashes(connection)
+        operation.result["rows"] = dict(report.rows)
+        finish(connection, operation)
+        refuse_if_moved()
 
 
 def _write_campaigns(connection: psycopg.Connection, source: Source) -> None:

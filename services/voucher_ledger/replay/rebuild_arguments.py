@@ -5,16 +5,22 @@ from typing import Annotated
 
 import typer
 
+from voucher_ledger.replay.letter_filter_arguments import asked, needs_reason
+from voucher_ledger.replay.reading_arguments import ReadRate
 from voucher_ledger.runtime import settings
 
 
 def rebuild(
+    context: typer.Context,
     into: Annotated[str, typer.Option(help="An empty Postgres database: a libpq connection string or URI.")],
     apply: Annotated[bool, typer.Option("--apply", help="Write it; without this, only tell what would be.")] = False,
     compare: Annotated[
         bool, typer.Option("--compare", help="Hash VOUCHER_LEDGER_POSTGRES too, for a drill; exit code 1 if unequal.")
     ] = False,
-    reason: Annotated[str | None, typer.Option(help="Why: the first entry of the new ledger's journal.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Why: the first entry of the new ledger's journal; needed with --apply.")
+    ] = None,
+    rate: ReadRate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     spill_dir: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Where to put things aside (default: TMPDIR).")
@@ -27,9 +33,15 @@ def rebuild(
     is not the offset that the processors' group has committed is refused, by name. Without [bold]--apply[/] that is
     all.
 
-    With [bold]--apply[/] the database is migrated and written in [bold]one transaction[/]: rows, transfers, balances
-    and positions. The audit is run on them before the commit. Killed, refused or out of disk, it leaves an empty
-    ledger; processors that start meanwhile wait for its end. A database that holds a row already is refused.
+    With [bold]--apply --reason WHY[/] the database is migrated, the topics are read, and it is written in [bold]one
+    transaction[/]: rows, transfers, balances and positions. The audit is run on them before the commit. Killed, refused
+    or out of disk, it leaves an empty ledger; start no processor on it before its end. A database that holds a
+    row already is refused, and not touched. Its own operations journal begins with the rebuild: who, why, with which
+    arguments, when it began and when it was done; of one that was killed the end is missing, of one that was refused it
+    tells why.
+
+    [bold]--rate[/] bounds how fast the topics are read where the broker is a live one. There is no --max and no --from:
+    a ledger of a part of the events would be none.
 
     [bold]From the commands[/] comes what events do not tell: the rules of campaigns, and the content of accepted
     campaign commands, by which the same command sent again is known. So campaign.commands must be whole too.
@@ -41,14 +53,21 @@ def rebuild(
     each table that is printed, and by `voucher-ledger replay verify`.
 
     [bold]Exit codes[/]  0 done; 1 refused, nothing was written; 2 usage, or topics that are not there; 3 Kafka or
-    Postgres cannot be reached.
+    Postgres cannot be reached, or fell silent meanwhile.
     """
     from voucher_ledger.replay import rebuild_command
+    from voucher_ledger.replay.errors import ended
 
+    needs_reason(apply, reason)
+    arguments = {name: value for name, value in asked(context).items() if name != "into"}  # it may hold a password
     if compare and not apply:
         raise typer.BadParameter("what was not written has no hashes: give --apply too", param_hint="--compare")
-    code = rebuild_command.run(
-        settings.load(), into, apply=apply, compare=compare, json=as_json, spill_directory=spill_dir,
-        reason=reason,
+    loaded = settings.load()
+    code = ended(
+        lambda: rebuild_command.run(
+            loaded, into, apply=apply, compare=compare, json=as_json, spill_directory=spill_dir,
+            reason=reason, arguments=arguments, rate=rate,
+        ),
+        interrupted="the database holds a whole ledger or none: the same command tells which",
     )  # fmt: skip
     raise typer.Exit(code)

@@ -2,6 +2,8 @@
 
 import sys
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import orjson
 import psycopg
@@ -9,12 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from voucher_ledger.replay.bar import Bar
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.rebuild import RebuildReport, rebuild
-from voucher_ledger.replay.rebuild_source import Refused
 from voucher_ledger.replay.table_hash import table_hashes
-from voucher_ledger.replay.topic_reader import Unread
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.run.single import stop_on_signals
 from voucher_ledger.runtime import migrations, postgres
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.settings import Settings
@@ -31,28 +31,26 @@ def run(
     json: bool,
     spill_directory: Path | None,
     reason: str | None,
+    arguments: dict[str, Any],
+    rate: float | None = None,
 ) -> int:
     """Rebuild the ledger into the database at the DSN `target`, and print what was written. With `compare`, hash the
     tables of the ledger of the settings too.
 
     Returns:
-        0 done; 1 refused, and nothing was written, or a hash differs from the other ledger's. Raises Unreachable where
-        Postgres stops answering meanwhile.
+        0 done; 1 a hash differs from the other ledger's. Raises Refused where nothing was written, Unread, NotSetUp,
+        Unreachable where Postgres stops answering meanwhile.
     """
     try:
         if compare:
             _refuse_another_version(settings.postgres)
         with Bar("reading the topics", None) as bar:
             report = rebuild(
-                settings, target, stop_on_signals(), apply=apply, spill_directory=spill_directory,
-                progress=bar.advance, reason=reason,
+                settings, target, Event(), apply=apply, spill_directory=spill_directory,
+                progress=bar, rate=rate, reason=reason, arguments=arguments,
             )  # fmt: skip
-    except (Refused, Unread) as error:
-        sys.stderr.write(f"rebuild: {error}\n")
-        return ExitCode.CHECK_FAILED
     except psycopg.IntegrityError as error:
-        sys.stderr.write(f"rebuild: the events break a rule of the ledger, so nothing was written: {error}\n")
-        return ExitCode.CHECK_FAILED
+        raise Refused(f"the events break a rule of the ledger, so nothing was written: {error}") from error
     except psycopg.OperationalError as error:
         raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
     original = _hashes_of(settings.postgres) if compare else report.hashes

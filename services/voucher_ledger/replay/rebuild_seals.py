@@ -84,11 +84,15 @@ class SealsAside:
         self._letters.setdefault(place, bytearray()).extend(offset.to_bytes(8, "big") + digest)
 
     def sealed(self, place: Place, first_offset: int, next_offset: int) -> Iterator[Sealed]:
-        """What the seals of a partition are of: from `first_offset` up to `next_offset`, without a gap."""
+        """What the seals of a partition are of: up to `next_offset` without a gap, from the command topic's
+        `first_offset`, or from the first answer where commands were deleted whose answers are held.
+        """
         letters = self._letters_by_window(place)
         events = self._events_by_window(place)
         held = next(events, None)
-        expected = first_offset
+        answered = [] if held is None else [held[1]]
+        answered += [own[0][0] for own in letters.values()]
+        expected = min([first_offset, *answered])
         while held is not None or letters:
             number = min([*([] if held is None else [held[0]]), *(list(letters)[:1])])
             end = min((number + 1) * OFFSETS_A_SEAL, next_offset)

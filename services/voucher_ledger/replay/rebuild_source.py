@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message
@@ -12,28 +12,23 @@ from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Command
 from voucher_ledger.core.sealing import letter_digest
-from voucher_ledger.replay.answers import EVENT_TOPICS, Answers, Cause, Marks
+from voucher_ledger.replay.answers import EVENT_TOPICS, NO_END, Answers, Cause, Marks
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.rebuild_seals import OutOfOrder, SealsAside
 from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset_of, place_of, time_ms_of
 from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, group_of
-from voucher_ledger.runtime.outbox import Header
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
 CAMPAIGN_COMMANDS = "campaign.commands"
-# No partition is decided beyond this: all events are within bounds.
-_NO_END = 2**62
 # Longer than a killed processor's transaction can stay open.
 OPEN_TRANSACTION_SECONDS_MAX = 60.0
 _LOOK_AGAIN_SECONDS = 0.2
-
-
-class Refused(Exception):
-    """The topics do not tell the whole, or the target is not as it must be: nothing was written."""
 
 
 @dataclass(slots=True)
@@ -70,7 +65,7 @@ def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source
     deleted = sorted(f"{topic}/{number} begins at {low}" for (topic, number), low in outputs.items() if low > 0)
     if deleted:
         raise Refused(f"earlier events or dead letters were deleted, so the whole is not told: {', '.join(deleted)}")
-    answers = Answers(dict.fromkeys(commands, (0, _NO_END)))
+    answers = Answers(dict.fromkeys(commands, (0, NO_END)))
     source = Source(EventsAside(spill), SealsAside(spill), answers, {}, {})
     source.first_offsets = {place: range_.low for place, range_ in commands.items()}
     for record in reader.read(outputs):
@@ -86,9 +81,10 @@ def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source
 def _take(source: Source, record: Message) -> None:
     place, offset = place_of(record), offset_of(record)
     if place[0] == DEAD_LETTER_TOPIC:
-        headers = {name: value for name, value in dict(record.headers() or ()).items() if isinstance(value, bytes)}
-        if (letter := source.answers.take_dead_letter(headers, place, offset)) is not None:
-            digest = letter_digest(record.key(), record.value(), cast("list[Header]", record.headers() or []))
+        headers = readable_headers(record) or []  # what can't be read says of no record, and is blamed for it
+        told = {name: value for name, value in dict(headers).items() if isinstance(value, bytes)}
+        if (letter := source.answers.take_dead_letter(told, place, offset)) is not None:
+            digest = letter_digest(record.key(), record.value(), headers)
             source.seals.take_letter((letter.topic, letter.partition), letter.offset, digest)
         return
     value = record.value() or b""

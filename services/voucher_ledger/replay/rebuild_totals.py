@@ -2,9 +2,10 @@
 
 from collections import Counter
 
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold_campaigns import UNTOLD_ROLES, FoldedCampaigns
-from voucher_ledger.replay.rebuild_source import Refused, Source
+from voucher_ledger.replay.rebuild_source import Source
 
 
 def totals(events: EventsAside) -> FoldedCampaigns:

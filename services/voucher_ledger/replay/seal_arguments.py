@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from voucher_ledger.replay.manual import NOTHING_CHANGED
 from voucher_ledger.runtime import settings
 
 
@@ -34,4 +35,4 @@ def seal(
     from voucher_ledger.replay.seals import command
 
     loaded = settings.load()
-    raise typer.Exit(ended(lambda: command.seal(loaded, out=out, json=as_json)))
+    raise typer.Exit(ended(lambda: command.seal(loaded, out=out, json=as_json), interrupted=NOTHING_CHANGED))

@@ -1,9 +1,13 @@
 """Lines put aside on disk by bucket and stream, so that what belongs together can be read together in bounded memory.
 
-One unnamed file: nothing is left behind however the process ends. Lines are compressed in blocks.
+One unnamed file: nothing is left behind however the process ends. Lines are compressed in blocks, each of which tells
+where the one before it of the same stream lies: what is on disk takes no memory, however much it is.
 """
 
+import os
+import struct
 import tempfile
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +23,9 @@ COMMANDS_A_BUCKET = 20_000
 _BUFFERS_BYTES_MAX = 67_108_864
 _STREAMS_A_BUCKET = 16
 _BLOCK_BYTES_MAX = 32_768
+# Before each block: where the block before it of its stream begins, and its own length.
+_HEADER = struct.Struct("<qI")
+_NO_BLOCK = -1
 
 
 _Key = tuple[int, str]
@@ -32,7 +39,7 @@ class Spill:
         self.buckets = buckets
         self._block_bytes = min(_BLOCK_BYTES_MAX, _BUFFERS_BYTES_MAX // (buckets * _STREAMS_A_BUCKET))
         self._file = tempfile.TemporaryFile(dir=directory, prefix="voucher-ledger-")  # noqa: SIM115 (closed with this object)
-        self._blocks: dict[_Key, list[tuple[int, int]]] = {}
+        self._last_blocks: dict[_Key, int] = {}
         self._buffers: dict[_Key, bytearray] = {}
         self._compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
         self._decompressor = zstandard.ZstdDecompressor()
@@ -69,17 +76,28 @@ class Spill:
     def lines(self, bucket: int, stream: str) -> Iterator[bytes]:
         """The lines of a bucket's stream, in the order in which they came."""
         key = (bucket, stream)
-        for offset, length in self._blocks.get(key, ()):
-            self._file.seek(offset)
-            yield from _split(self._decompressor.decompress(self._file.read(length)))
+        self._file.flush()
+        file = self._file.fileno()
+        for offset in reversed(self._blocks(file, key)):
+            _, length = _HEADER.unpack(os.pread(file, _HEADER.size, offset))
+            yield from _split(self._decompressor.decompress(os.pread(file, length, offset + _HEADER.size)))
         yield from _split(bytes(self._buffers.get(key, b"")))
+
+    def _blocks(self, file: int, key: _Key) -> "array[int]":
+        """Where the blocks of a stream begin, the last one first."""
+        found = array("q")
+        offset = self._last_blocks.get(key, _NO_BLOCK)
+        while offset != _NO_BLOCK:
+            found.append(offset)
+            offset, _ = _HEADER.unpack(os.pread(file, _HEADER.size, offset))
+        return found
 
     def _flush(self, key: _Key, buffer: bytearray) -> None:
         block = self._compressor.compress(buffer)
-        self._file.seek(self._end)
+        self._file.write(_HEADER.pack(self._last_blocks.get(key, _NO_BLOCK), len(block)))
         self._file.write(block)
-        self._blocks.setdefault(key, []).append((self._end, len(block)))
-        self._end += len(block)
+        self._last_blocks[key] = self._end
+        self._end += _HEADER.size + len(block)
         buffer.clear()
 
 

@@ -1,16 +1,19 @@
 """Reads topics from given offsets to their ends, without a group's offsets: no live consumer group is touched."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from threading import Event
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.produce.pace import Pace
+from voucher_ledger.replay.errors import Unread
 from voucher_ledger.runtime.errors import Unreachable
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
 from voucher_ledger.runtime.settings import Settings
 
 RECORDS_A_READ_MAX = 10_000
@@ -18,7 +21,19 @@ SILENCE_SECONDS_MAX = 30.0
 _PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
 
 Place = tuple[str, int]
-Progress = Callable[[int], None]
+
+
+class Progress:
+    """Is told how far a read has come; does nothing."""
+
+    def expect(self, count: int) -> None:
+        """So many records more will be read, at most."""
+
+    def advance(self, count: int) -> None:
+        """So many more are read."""
+
+
+NO_PROGRESS = Progress()
 
 
 class Range(NamedTuple):
@@ -28,17 +43,20 @@ class Range(NamedTuple):
     high: int
 
 
-class Unread(Exception):
-    """The topics could not be read to their ends."""
-
-
 class TopicReader:
-    """Reads with read_committed, as any reader of the events does; `stop` ends a read early, by Unread."""
+    """Reads with read_committed, as any reader of the events does; `stop` ends a read early, by Unread. `rate` is how
+    many records a second it may read, None for as many as come.
+    """
 
-    def __init__(self, settings: Settings, stop: Event, progress: Progress = lambda _count: None) -> None:
+    def __init__(
+        self, settings: Settings, stop: Event, progress: Progress = NO_PROGRESS, rate: float | None = None
+    ) -> None:
+        self._settings = settings
         self._kafka = settings.kafka
         self._stop = stop
         self._progress = progress
+        self._pace = Pace(rate, time.monotonic)
+        self.reached: dict[Place, int] = {}
         self._consumer = open_client(
             Consumer,
             consumer_config(
@@ -46,7 +64,7 @@ class TopicReader:
                 "voucher-ledger-replay",
                 auto_offset_reset="earliest",
                 enable_partition_eof=True,
-                queued_min_messages=20_000,
+                queued_min_messages=self._pace.chunk(20_000),  # or it reads ahead faster than it may
                 # What all partitions hold unread is memory: the room of a processor for each would be hundreds of MiB.
                 fetch_message_max_bytes=262_144,
                 fetch_max_bytes=8_388_608,
@@ -72,6 +90,18 @@ class TopicReader:
         except KafkaException as error:
             raise self._unreachable(error) from error
 
+    def written(self, places: Collection[Place]) -> dict[Place, int]:
+        """Where all that was ever written to each of `places` ends, committed or not. Raises Unreachable."""
+        admin = AdminClient(admin_config(self._settings))
+        asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+        try:
+            found = admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_SECONDS_MAX
+            )
+            return {(place.topic, place.partition): int(future.result().offset) for place, future in found.items()}
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+
     def offsets_at(self, places: Collection[Place], time_ms: int) -> dict[Place, int]:
         """Where in each of `places` the records of `time_ms` (milliseconds since 1970) and later begin."""
         wanted = [TopicPartition(*place, time_ms) for place in places]
@@ -87,7 +117,8 @@ class TopicReader:
             raise self._unreachable(error) from error
 
     def read(self, starts: Mapping[Place, int]) -> Iterator[Message]:
-        """The committed records of these partitions from their offsets to the ends, which each reports of itself.
+        """The committed records of these partitions from their offsets to the ends, which each reports of itself and
+        `reached` keeps: the first transaction that is still open is one.
 
         Raises Unread where a partition can't be read to its end, or `stop` was set.
         """
@@ -95,12 +126,15 @@ class TopicReader:
         if not left:
             return
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        self._progress.expect(0 if self._progress is NO_PROGRESS else self._expected(starts))
         heard_seconds = time.monotonic()
         while left:
-            records = self._consumer.consume(RECORDS_A_READ_MAX, 0.2)
+            records = self._consumer.consume(self._pace.chunk(RECORDS_A_READ_MAX), 0.2)
             if records:
+                self._progress.advance(len(records))
+                if wait_seconds := self._pace.wait_seconds(len(records)):
+                    self._stop.wait(wait_seconds)
                 heard_seconds = time.monotonic()
-                self._progress(len(records))
             if self._stop.is_set() or time.monotonic() - heard_seconds > SILENCE_SECONDS_MAX:
                 why = "stopped" if self._stop.is_set() else f"nothing came for {SILENCE_SECONDS_MAX:.0f} s"
                 raise Unread(f"{len(left)} partitions were not read to their ends: {why}")
@@ -110,6 +144,7 @@ class TopicReader:
                     yield record
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(place_of(record))
+                    self.reached[place_of(record)] = offset_of(record)
                 elif error.code() not in _PASSING and not error.retriable():
                     raise Unread(f"{record.topic()}/{record.partition()}: {error.str()}")
         self._consumer.unassign()
@@ -130,6 +165,14 @@ class TopicReader:
         finally:
             self._consumer.unassign()
         raise Unread(f"{place[0]}/{place[1]}: nothing came for {SILENCE_SECONDS_MAX:.0f} s")
+
+    def _expected(self, starts: Mapping[Place, int]) -> int:
+        """How many offsets lie between `starts` and the ends: some of them are no records."""
+        try:
+            ends = {place: settled(partial(self._watermarks, *place))[1] for place in starts}
+        except KafkaException as error:
+            raise self._unreachable(error) from error
+        return sum(max(0, ends[place] - offset) for place, offset in starts.items())
 
     def _watermarks(self, topic: str, number: int) -> tuple[int, int]:
         found = self._consumer.get_watermark_offsets(TopicPartition(topic, number), REQUEST_SECONDS_MAX)

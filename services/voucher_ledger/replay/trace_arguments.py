@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from voucher_ledger.replay.manual import NOTHING_CHANGED
+from voucher_ledger.replay.reading_arguments import ReadRate
 from voucher_ledger.runtime import settings
 
 
@@ -14,6 +16,7 @@ def trace(
     scan: Annotated[
         bool, typer.Option("--scan", help="Read the partitions for what moved nothing: refusals, duplicates, parts.")
     ] = False,
+    rate: ReadRate = None,
 ) -> None:
     """Tell on one screen what happened to one voucher, order, user or event: commands, movements, events, with times.
 
@@ -22,7 +25,8 @@ def trace(
     nothing is scanned, whatever the topics hold. A record that retention has deleted is told as such.
 
     Refusals, duplicates and refunds of a part move nothing, so that no transfer knows of them. With [bold]--scan[/]
-    the events of the partitions concerned are read from the first to the last, and these are shown too.
+    the events of the partitions concerned are read from the first to the last, `--rate` a second at most, and these are
+    shown too.
 
     An [bold]event id[/] is that of any event (`claim.commands/3/17/0`), or the place of a command or dead letter
     without the index: shown is that command, and the chain of the voucher that it moved.
@@ -34,8 +38,17 @@ def trace(
     voucher_ledger_reader may run it.
 
     [bold]Exit codes[/]  0 done; 1 nothing of that name is known; 2 usage, no ledger or no topics; 3 Kafka or Postgres
-    cannot be reached.
+    cannot be reached, or fell silent meanwhile.
     """
     from voucher_ledger.replay import trace_command
+    from voucher_ledger.replay.errors import ended
 
-    raise typer.Exit(trace_command.run(settings.load(), key, steps_max=steps_max, scan=scan, json=as_json))
+    if rate is not None and not scan:
+        raise typer.BadParameter("nothing is read at length without --scan", param_hint="--rate")
+    loaded = settings.load()
+    raise typer.Exit(
+        ended(
+            lambda: trace_command.run(loaded, key, steps_max=steps_max, scan=scan, json=as_json, rate=rate),
+            interrupted=NOTHING_CHANGED,
+        )
+    )

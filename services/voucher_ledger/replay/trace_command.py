@@ -1,36 +1,38 @@
 """What `voucher-ledger replay trace` does."""
 
 import sys
+from threading import Event
 
 from rich.console import Console
 
-from voucher_ledger.replay.topic_reader import TopicReader, Unread
+from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.topic_reader import TopicReader
 from voucher_ledger.replay.trace import trace
 from voucher_ledger.replay.trace_render import show, to_json
 from voucher_ledger.replay.trace_subject import UnknownSubject, find
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.run.single import stop_on_signals
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.settings import Settings
 
 
-def run(settings: Settings, key: str, *, steps_max: int, scan: bool = False, json: bool = False) -> int:
+def run(
+    settings: Settings, key: str, *, steps_max: int, scan: bool = False, json: bool = False, rate: float | None = None
+) -> int:
     """Trace what `key` names and print it.
 
     Returns:
-        0 done; 1 nothing of that name is known, or a topic could not be read.
+        0 done. Raises Refused where nothing of that name is known, Unread, Unreachable, NotSetUp.
     """
-    try:
-        with postgres.connect(settings.postgres, application="trace") as connection:
-            subject = find(connection, key)
-        reader = TopicReader(settings, stop_on_signals())
+    with postgres.connect(settings.postgres, application="trace") as connection:
         try:
-            found = trace(reader, subject, steps_max=steps_max, scan=scan)
-        finally:
-            reader.close()
-    except (UnknownSubject, Unread) as error:
-        sys.stderr.write(f"trace: {error}\n")
-        return ExitCode.CHECK_FAILED
+            subject = find(connection, key)
+        except UnknownSubject as error:
+            raise Refused(str(error)) from error
+    reader = TopicReader(settings, Event(), rate=rate)
+    try:
+        found = trace(reader, subject, steps_max=steps_max, scan=scan)
+    finally:
+        reader.close()
     if json:
         sys.stdout.write(to_json(found) + "\n")
     else:

@@ -6,6 +6,7 @@ fences one that still lives. So what is read after opening holds all that was ev
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,7 @@ from voucher_ledger.runtime.outbox import Header
 from voucher_ledger.runtime.settings import Settings
 
 INIT_SECONDS_MAX = 30.0
+ABORT_SECONDS_MAX = 5.0
 _QUEUE_FULL_WAIT_SECONDS = 0.05
 _FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 _NO_WINDOWS = Windows()
@@ -38,6 +40,7 @@ class Transactions:
         self._seconds_max = settings.transaction_timeout_ms / 1000
         self._windows = windows
         self._failures: list[str] = []
+        self._is_open = False
         configuration = transactional_config(settings, name, self._on_error)
         self._producer = open_client(Producer, {**configuration, "delivery.report.only.error": False})
         try:
@@ -53,11 +56,21 @@ class Transactions:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What is open is not aborted here: the next run under this name does it, and the broker after a timeout.
+        if self._is_open and not isinstance(error, SessionLost):
+            self._abort()
         self._producer.purge()
+
+    def _abort(self) -> None:
+        """What is open holds up who reads these partitions with read_committed, processors among them, until the broker
+        aborts it after the timeout: an operator's Ctrl-C must not stop them so long.
+        """
+        # Where that fails the next run under this name does it, or the broker; why this one ends is told already.
+        with suppress(KafkaException):
+            self._producer.abort_transaction(ABORT_SECONDS_MAX)
 
     def begin(self) -> None:
         """Open a transaction."""
+        self._is_open = True  # before it is: an interrupt may come in between
         self._call(self._producer.begin_transaction)
         self._windows.begun()
 
@@ -105,6 +118,7 @@ class Transactions:
         self.flush()
         self._windows.before_commit()
         self._call(lambda: self._producer.commit_transaction(self._seconds_max))
+        self._is_open = False
         self._windows.committed()
 
     def sent(self) -> None:

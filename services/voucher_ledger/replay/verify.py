@@ -20,19 +20,20 @@ from voucher_ledger.replay.answers import EVENT_TOPICS, Answers
 from voucher_ledger.replay.compare import compare_all
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData
-from voucher_ledger.replay.ledger_rows import LedgerFigures, LedgerPosition, snapshot, waits_in_outbox
+from voucher_ledger.replay.ledger_rows import LedgerFigures, LedgerPosition, next_offsets, snapshot, waits_in_outbox
+from voucher_ledger.replay.read_published import read_published
 from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill, bucket_count
-from voucher_ledger.replay.topic_reader import Place, Progress, TopicReader, offset_of, place_of
+from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, TopicReader
 from voucher_ledger.replay.verify_judge import Judge
 from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.topics import describe
 
 PUBLISHED_SECONDS_MAX = 60.0
-_LOOK_AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,17 @@ def verify(
     scope: Scope | None = None,
     *,
     spill_directory: Path | None = None,
-    progress: Progress = lambda _count: None,
+    progress: Progress = NO_PROGRESS,
+    rate: float | None = None,
 ) -> VerifyReport:
-    """Compare topics and ledger; `stop` ends it early. `progress` is told how many records were read.
+    """Compare topics and ledger; `stop` ends it early. `progress` is told how many records were read: `rate` a
+    second at most.
 
     Raises Unreachable, NotSetUp, and Unread where a topic can't be read to its end (or `stop` was set).
     """
     began_seconds = time.monotonic()
     scope = scope or Scope()
-    reader = TopicReader(settings, stop, progress)
+    reader = TopicReader(settings, stop, progress, rate)
     try:
         with postgres.connect(settings.postgres, application="verify") as connection:
             with snapshot(connection, scope.campaign_id) as ledger:
@@ -148,19 +151,11 @@ class _Verification:
 
     def _read(self, starts: dict[Place, int]) -> None:
         """Read on until all below the positions are answered, or no more can come."""
-        deadline = time.monotonic() + PUBLISHED_SECONDS_MAX
-        while True:
-            # Asked before the read: what leaves the outbox after this is on the topic, and will be read.
-            waiting = [
-                place for place in self._short() if waits_in_outbox(self._connection, place, *self._bounds[place])
-            ]
-            for record in self._reader.read(starts):
-                place, offset = place_of(record), offset_of(record)
-                starts[place] = offset + 1
-                self._take(record, place, offset)
-            if not set(waiting) & set(self._short()) or time.monotonic() > deadline:
-                return
-            self._stop.wait(_LOOK_AGAIN_SECONDS)
+
+        def waits(place: Place) -> bool:
+            return waits_in_outbox(self._connection, place, *self._bounds[place])
+
+        read_published(self._reader, starts, self._take, self._short, waits, self._stop, PUBLISHED_SECONDS_MAX)
 
     def _expected(self, place: Place) -> int:
         first, end = self._bounds[place]
@@ -172,7 +167,8 @@ class _Verification:
 
     def _take(self, record: Message, place: Place, offset: int) -> None:
         if place[0] == DEAD_LETTER_TOPIC:
-            headers = {name: value for name, value in dict(record.headers() or ()).items() if isinstance(value, bytes)}
+            told = dict(readable_headers(record) or ())  # what can't be read says of no record, and is blamed for it
+            headers = {name: value for name, value in told.items() if isinstance(value, bytes)}
             self._answers.take_dead_letter(headers, place, offset)
             return
         value = record.value() or b""
@@ -185,10 +181,14 @@ class _Verification:
             self._answers.report.blame(f"{place[0]}/{place[1]}/{offset} is no event with the id of a command")
 
     def _judge_beyond(self) -> None:
-        """What lies beyond the snapshot's positions was decided since, unless there is no such command."""
+        """What is answered beyond the snapshot's positions was decided since: by now a position tells of it."""
+        decided = next_offsets(self._connection)
+        for (topic, number), (offset, (found_in, partition), at) in self._answers.beyond.undecided(decided):
+            text = f"{found_in}/{partition}/{at} answers {topic}/{number}/{offset}, which nobody has decided"
+            self._answers.report.blame(f"{text}: it was added")
         now = self._reader.ranges(EVENT_TOPICS)
-        for place, offset in sorted(self._answers.beyond.items()):
-            if place not in now or offset >= now[place].high:
+        for place, offset in self._answers.beyond.greatest().items():
+            if offset < decided.get(place, 0) and (place not in now or offset >= now[place].high):
                 self._answers.report.blame(f"{place[0]}/{place[1]}/{offset} is answered, and no command is there")
         undecided: Counter[str] = self._report.undecided
         for place, held in self._commands.items():

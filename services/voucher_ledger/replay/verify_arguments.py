@@ -1,29 +1,18 @@
 """The arguments of `voucher-ledger replay verify`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voucher_ledger.replay.letter_filter_arguments import bound_of
+from voucher_ledger.replay.manual import NOTHING_CHANGED
+from voucher_ledger.replay.reading_arguments import ReadRate
 from voucher_ledger.runtime import settings
 
 if TYPE_CHECKING:
     from voucher_ledger.replay.seals.chain import Head
-
-
-def _bound(text: str | None, option: str) -> tuple[int | None, int | None]:
-    """An offset, or a time in milliseconds since 1970."""
-    from voucher_ledger.core.clock import milliseconds
-
-    if text is None:
-        return None, None
-    if text.isdecimal():
-        return int(text), None
-    try:
-        return None, milliseconds(text)
-    except ValueError as error:
-        why = f"{text!r} is no offset and no time such as 2026-02-06T00:00:00Z"
-        raise typer.BadParameter(why, param_hint=option) from error
 
 
 def _partitions(text: str | None) -> frozenset[int] | None:
@@ -63,6 +52,7 @@ def verify(
     to: Annotated[
         str | None, typer.Option("--to", help="Only the answers to commands before this offset or time; no rows.")
     ] = None,
+    rate: ReadRate = None,
     spill_dir: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Where to put things aside (default: TMPDIR).")
     ] = None,
@@ -80,13 +70,14 @@ def verify(
     [bold]answers[/]  every command below the ledger's positions has exactly one event or dead letter. Gaps,
     repetitions and answers to no command are named by the id that every event carries.
 
-    [bold]rows[/]  an independent fold of the events gives each voucher, order, payment, refund, campaign, category
-    and balance anew; the ledger's rows must be equal, column by column. What differs is named (20 of a kind, all
-    counted).
+    [bold]rows[/]  an independent fold of the events gives each voucher, order, payment, refund, campaign, category and
+    balance anew; the ledger's rows must be equal, column by column. What differs is named (20 of a kind, all counted).
 
     It may run beside live traffic: one snapshot of the ledger gives positions and rows as of one moment, and events
     of what was decided by then but not yet published are waited for, 60 s at most. Nothing is changed, no row is
-    locked.
+    locked. [bold]--rate[/] bounds how fast the topics are read, so that a live broker is spared; below the rate at
+    which events come, their ends are never reached. There is no --max: a count of records proves nothing;
+    `--partitions`, `--from` and `--to` name a part.
 
     The role voucher_ledger_operator may run it. Memory is bounded, whatever the ledger holds (a byte a command, and
     one bucket of users at a time); what is put aside meanwhile takes about 100 bytes an event of temporary disk.
@@ -102,19 +93,19 @@ def verify(
     own, which reads the topics once; `--partitions` may bound it. Records that were deleted from the beginning of a
     topic can't be verified and are told by number; what was published before the ledger had seals is not sealed.
 
-    [bold]Exit codes[/]  0 equal; 1 not; 2 usage, or no ledger or topics; 3 Kafka or Postgres cannot be reached.
+    [bold]Exit codes[/]  0 equal; 1 not; 2 usage, no ledger or no topics; 3 Kafka or Postgres out of reach or silent.
     """
     from voucher_ledger.replay import verify_command
+    from voucher_ledger.replay.errors import ended
+    from voucher_ledger.replay.seals import command
     from voucher_ledger.replay.verify import Scope
 
-    from_offset, from_ms = _bound(from_, "--from")
-    to_offset, to_ms = _bound(to, "--to")
-    scope = Scope(campaign, _partitions(partitions), from_offset, to_offset, from_ms, to_ms)
-    kept = _heads(heads or [], seals=seals)
+    if seals and (campaign or from_ or to):
+        raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")
+    since, until = bound_of(from_, "--from"), bound_of(to, "--to")
+    scope = Scope(campaign, _partitions(partitions), since.offset, until.offset, since.time_ms, until.time_ms)
+    kept, loaded = _heads(heads or [], seals=seals), settings.load()
+    verified = partial(verify_command.run, loaded, scope, json=as_json, spill_directory=spill_dir, rate=rate)
     if seals:
-        from voucher_ledger.replay.seals import command
-
-        if campaign or from_ or to:
-            raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")
-        raise typer.Exit(command.verify(settings.load(), kept, scope.partitions, json=as_json))
-    raise typer.Exit(verify_command.run(settings.load(), scope, json=as_json, spill_directory=spill_dir))
+        verified = partial(command.verify, loaded, kept, scope.partitions, json=as_json, rate=rate)
+    raise typer.Exit(ended(verified, interrupted=NOTHING_CHANGED))

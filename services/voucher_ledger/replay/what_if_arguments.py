@@ -8,6 +8,7 @@ import typer
 
 from voucher_ledger.replay.letter_filter_arguments import AsJson, asked
 from voucher_ledger.replay.manual import manual
+from voucher_ledger.replay.reading_arguments import ReadRate
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import settings
 
@@ -48,6 +49,7 @@ before another room had decided what it needed was refused then.
 [bold]Bounds[/]  --campaign plays one campaign (by default those whose rules are changed). --to ends the play. --from
 begins it in the midst: each campaign with its whole quota. Both take a time or a command's place or event's id
 (claim.commands/3/1200); an offset alone is another moment in each partition.
+--rate bounds how fast the topics are read beside live traffic.
 
 [bold]Killed[/], it leaves a sandbox that the next run finds and drops; then it starts from nothing. --keep renames the
 sandboxes instead of dropping them, for questions in SQL (schema ledger, and what_if). They hold users' data: drop them.
@@ -77,6 +79,7 @@ def what_if(
         str | None, typer.Option(metavar="DSN", help="Make the sandboxes there (default: beside the ledger).")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the sandboxes, and print their names.")] = False,
+    rate: ReadRate = None,
     reason: Annotated[str | None, typer.Option(help="Why, for the operations journal.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -91,6 +94,7 @@ def what_if(
         _moment(until, "--to"),
         sandbox,
         keep,
+        rate,
     )
     arguments = {name: value for name, value in asked(context).items() if name != "sandbox"}  # it may hold a password
     loaded = settings.load()

@@ -42,7 +42,7 @@ def run(settings: Settings, campaign_id: str, out: Path, png: Path | None = None
         return _fail(str(error))
     reader = LedgerReader(settings)
     try:
-        reading = reader.read()
+        reading = reader.read(campaign_id)
     finally:
         reader.close()
     facts = reading.campaigns.get(campaign_id)
@@ -60,6 +60,7 @@ def run(settings: Settings, campaign_id: str, out: Path, png: Path | None = None
         "at": now,
         "not_ready": None,
         "problem": None,
+        "alerts_frozen": None,
         "reading_at": reading.read_at,
         "demand_lag_records": 0,
         "lags": [lag.as_json() for lag in reading.lags],

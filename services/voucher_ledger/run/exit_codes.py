@@ -14,15 +14,18 @@ class ExitCode(IntEnum):
     INSTANCE_TAKEN = 5
 
 
+# 128 and the signal's number, as shells tell it.
 INTERRUPTED = 130
+TERMINATED = 143
 
 # What --help says of each.
 MEANINGS: dict[int, str] = {
     ExitCode.DONE: "done",
     ExitCode.CHECK_FAILED: "the check failed: audit, demo, a bad line, a record not delivered",
     ExitCode.USAGE: "usage, a wrong setting, topics, tables or rights that are not there, a migration refused",
-    ExitCode.UNREACHABLE: "Kafka or Postgres cannot be reached, refuses the login, or did not start",
+    ExitCode.UNREACHABLE: "Kafka or Postgres cannot be reached, falls silent, refuses the login, or did not start",
     ExitCode.FAILED: "a processor stopped loudly: out of attempts, or contradicting positions",
     ExitCode.INSTANCE_TAKEN: "another live process has this instance name, or is the ledger's monitor",
-    INTERRUPTED: "the demo was interrupted; all that it had started is stopped",
+    INTERRUPTED: "interrupted (Ctrl-C): the demo stops all that it had started, `replay` says what it leaves",
+    TERMINATED: "a `replay` command was terminated (SIGTERM)",
 }

@@ -11,6 +11,8 @@ _CODES: dict[type[Exception], ExitCode] = {
     SettingsError: ExitCode.USAGE,
     NotSetUp: ExitCode.USAGE,
     psycopg.ProgrammingError: ExitCode.USAGE,
+    psycopg.OperationalError: ExitCode.UNREACHABLE,  # a connection that is lost, wherever in the program that is
+    psycopg.InterfaceError: ExitCode.UNREACHABLE,
     Unreachable: ExitCode.UNREACHABLE,
     Inconsistent: ExitCode.FAILED,
     SessionLost: ExitCode.FAILED,
@@ -28,4 +30,7 @@ def code_of(error: Exception) -> ExitCode:
 def text_of(error: Exception) -> str:
     """One line of what happened, and where there is one the command that mends it."""
     told = without_tables(error) if isinstance(error, psycopg.ProgrammingError) else error
-    return "; ".join(line.strip() for line in str(told).splitlines() if line.strip())
+    text = "; ".join(line.strip() for line in str(told).splitlines() if line.strip())
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return f"Postgres: {text or type(error).__name__}"
+    return text

@@ -1,8 +1,9 @@
 """From a consumed record to a command that may be decided, or to a dead letter."""
 
+from operator import methodcaller
 from typing import Protocol
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, Message
 
 from voucher_ledger.core.records import Command, Undecidable
 from voucher_ledger.core.validation import CommandDecoder
@@ -13,6 +14,9 @@ RECORD_TIME_MS_MAX = 221_845_392_000_000
 
 # Stands for headers that the Python client can't read.
 _UNREADABLE: Header = ("\0", None)
+# The client answers a list and leaves an exception set. Called as `record.headers()`, Python looks for that only until
+# it has specialised the call, after a few of them: it is raised later then, anywhere. A methodcaller always looks.
+_headers_of = methodcaller("headers")
 
 
 class Record(Protocol):
@@ -58,21 +62,22 @@ def incoming(record: Record, partition: int, offset: int, decoder: CommandDecode
 
 def dead_letter(record: Record, error: str) -> DeadLetter:
     """The record as it came, with why it can't be decided."""
-    headers, lost = _headers(record)
-    return DeadLetter(record.partition(), record.offset(), record.key(), record.value(), headers, f"{error}{lost}")
+    headers = readable_headers(record)
+    lost = "; its headers are left out: the name of one is not UTF-8" if headers is None else ""
+    return DeadLetter(
+        record.partition(), record.offset(), record.key(), record.value(), headers or [], f"{error}{lost}"
+    )  # fmt: skip
 
 
-def _headers(record: Record) -> tuple[list[Header], str]:
-    """The record's headers, and what to tell of those that can't be carried.
+def readable_headers(record: Record | Message) -> list[Header] | None:
+    """The headers of a record that was consumed (none: an empty list); None where they can't be read.
 
     Kafka takes any bytes for a header's name; the Python client takes UTF-8 only, fails once with SystemError, and from
     then on answers a list with a hole in it that must not be touched: so it is replaced.
     """
     try:
-        headers = list(record.headers() or [])
+        headers: list[Header] = list(_headers_of(record) or [])
     except (SystemError, UnicodeDecodeError):
         record.set_headers([_UNREADABLE])
-        headers = [_UNREADABLE]
-    if headers == [_UNREADABLE]:
-        return [], "; its headers are left out: the name of one is not UTF-8"
-    return headers, ""
+        return None
+    return None if headers == [_UNREADABLE] else headers

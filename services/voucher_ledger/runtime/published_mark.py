@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, Topic
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.runtime.errors import SessionLost
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
 from voucher_ledger.runtime.outbox import Share
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
@@ -112,7 +113,7 @@ def _event_cause(record: Message, prefix: str) -> int | None:
 
 
 def _dead_letter_cause(record: Message, topic: str, partition: int) -> int | None:
-    headers = dict(record.headers() or [])
+    headers = dict(readable_headers(record) or [])  # no processor writes any that can't be read
     if headers.get("dlq_topic") != topic.encode() or headers.get("dlq_partition") != str(partition).encode():
         return None
     return int(headers["dlq_offset"] or -1)

@@ -5,13 +5,14 @@ from functools import partial
 from typing import NamedTuple
 
 import psycopg
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.kafka import consumer_config
 from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.tails import Tails
 from voucher_ledger.runtime.troubles import Troubles
 from voucher_ledger.status.campaigns import read_campaigns
 from voucher_ledger.status.offsets import GroupOffsets, Place, ends_of, starts_of
@@ -49,12 +50,10 @@ class Reader:
                 settings,
                 "voucher-ledger-status",
                 isolation_level="read_uncommitted",
-                queued_min_messages=1_000,  # with fewer, fetching the next partition waits for the first
-                queued_max_messages_kbytes=65_536,
-                auto_offset_reset="earliest",
                 error_cb=self._troubles,
             ),
         )
+        self._tails = Tails(settings)
 
     def reconnect(self, connection: psycopg.Connection) -> None:
         """Go on with another database connection; the clients of Kafka find it again by themselves."""
@@ -64,6 +63,7 @@ class Reader:
         """Leave Kafka; the database connection is the caller's."""
         self._groups.close()
         self._consumer.close()
+        self._tails.close()
 
     def snapshot(self) -> Snapshot:
         """Read everything once.
@@ -83,11 +83,13 @@ class Reader:
         except KafkaException as error:
             raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
         undecided = {place: positions[place].next_offset if place in positions else starts[place] for place in places}
-        waiting = [TopicPartition(*place, undecided[place]) for place in places if undecided[place] < ends[place]]
-        ages = self._ages(waiting)
+        waiting = {place: undecided[place] for place in places if undecided[place] < ends[place]}
+        first_records_ms = self._tails.first_records_ms(waiting, ends, AGES_SECONDS_MAX)
         partitions = []
         for place in places:
             position = positions.get(place)
+            first_ms = first_records_ms.get(place)
+            is_work = place in waiting and (first_ms is not None or place not in first_records_ms)
             partitions.append(
                 PartitionStatus(
                     topic=place[0],
@@ -96,10 +98,11 @@ class Reader:
                     published_offset=published.get(place),
                     start_offset=starts[place],
                     end_offset=ends[place],
-                    lag_seconds=ages.get(place) if undecided[place] < ends[place] else 0.0,
+                    lag_seconds=_age_seconds(first_ms) if is_work else 0.0,
                     decided=position.decided if position else 0,
                     dead_lettered=position.dead_lettered if position else 0,
                     instance=position.instance if position else None,
+                    undecidable_records=0 if is_work else max(0, ends[place] - undecided[place]),
                 )
             )
         return Snapshot(time.time_ns() // 1_000_000, partitions, balances, campaigns, campaigns_more)
@@ -122,23 +125,6 @@ class Reader:
             (str(topic), partition) for topic in ROOM_BY_COMMAND_TOPIC for partition in sorted(topics[topic].partitions)
         ]
 
-    def _ages(self, waiting: list[TopicPartition]) -> dict[Place, float]:
-        """The age in seconds of the first waiting record of each partition, for those read in AGES_SECONDS_MAX."""
-        if not waiting:
-            return {}
-        ages: dict[Place, float] = {}
-        deadline = time.monotonic() + AGES_SECONDS_MAX
-        self._consumer.incremental_assign(waiting)
-        try:
-            while len(ages) < len(waiting) and (left := deadline - time.monotonic()) > 0:
-                message = self._consumer.poll(left)
-                if message is None or message.error() is not None:
-                    continue
-                place = (str(message.topic()), int(message.partition() or 0))
-                if place not in ages:
-                    ages[place] = max(0.0, time.time() - message.timestamp()[1] / 1_000)
-                    # One record is enough: the others of this partition would only be in the way.
-                    self._consumer.incremental_unassign([TopicPartition(*place)])
-        finally:
-            self._consumer.unassign()
-        return ages
+
+def _age_seconds(first_record_ms: int | None) -> float | None:
+    return None if first_record_ms is None else max(0.0, time.time() - first_record_ms / 1_000)

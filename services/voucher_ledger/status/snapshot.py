@@ -19,6 +19,7 @@ class PartitionStatus:
     `next_offset` is the first that is not decided (None: nothing was ever decided there), `published_offset` the first
     whose event is not published (None: nothing was ever committed), `end_offset` where the next record will lie.
     `lag_seconds` is the age of the record at `next_offset`, 0.0 where all is decided, None where it could not be read.
+    `undecidable_records` before the end are none that wait: a transaction's marker, or what an aborted one left.
     """
 
     topic: str
@@ -31,11 +32,12 @@ class PartitionStatus:
     decided: int
     dead_lettered: int
     instance: str | None
+    undecidable_records: int = 0
 
     @property
     def lag_records(self) -> int:
         """How many records wait to be decided."""
-        return max(0, self.end_offset - self.first_undecided)
+        return max(0, self.end_offset - self.first_undecided - self.undecidable_records)
 
     @property
     def first_undecided(self) -> int:

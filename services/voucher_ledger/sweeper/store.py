@@ -63,11 +63,14 @@ _RECORD_TIME = "SELECT coalesce(max(record_time_ms), 0) FROM books.position"
 class DueStore:
     """One connection: the sweeper's lock and its queries. Each raises SessionLost when the connection is lost."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Connect. Raises Unreachable where Postgres does not answer, NotSetUp where it has no ledger."""
+    def __init__(self, settings: Settings, *, idle_seconds_max: int = IDLE_SECONDS_MAX) -> None:
+        """Connect; Postgres hangs up after `idle_seconds_max` without a query (0: never).
+
+        Raises Unreachable where Postgres does not answer, NotSetUp where it has no ledger.
+        """
         self._connection = postgres.connect(settings.postgres, application="sweeper", role=_ROLE, batch=True)
         try:
-            self._connection.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
+            self._connection.execute(f"SET idle_session_timeout = '{idle_seconds_max}s'".encode())
             self.record_time_ms()
         except psycopg.ProgrammingError as error:
             self._connection.close()

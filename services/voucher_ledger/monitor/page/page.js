@@ -17,7 +17,7 @@ const element = (name, classes, ...children) => {
 };
 const whole = (value) => value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en");
 const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
-const money = (minor) => Charts.short(minor / 100) || "0";
+const money = (minor, one) => `${Charts.short(minor / 10 ** one.currency_digits)} ${one.facts.currency}`;
 
 const duration = (seconds) => {
   const size = Math.abs(seconds);
@@ -57,20 +57,21 @@ const tiles = (one, state) => {
   const [cards, cardsNote, cardsLevel] = ending(one.cards_end, facts, one.as_of, facts?.cards_left, affordable);
   const [budget, budgetNote, budgetLevel] = ending(one.budget_end, facts, one.as_of, affordable, facts?.cards_left);
   const claims = one.refusals.find((refusals) => refusals.room === "claims");
-  const lag = Math.max(0, ...state.lags.map((topic) => topic.seconds ?? 0));
+  // Of one topic not known is not known: the others' may be the shorter.
+  const lag = state.lags.some((topic) => topic.seconds === null) ? null : Math.max(0, ...state.lags.map((topic) => topic.seconds));
   const used = facts && facts.budget_minor ? 1 - (facts.budget_left_minor - facts.overspent_minor) / facts.budget_minor : null;
   return [
     tile("Cards left", facts ? whole(facts.cards_left) : "–", facts ? `of ${whole(facts.quota)}; plan ${whole(facts.quota - one.planned_granted)}` : ""),
     ...releases(one),
     tile("Cards end", cards, cardsNote, cardsLevel),
     tile("Budget ends", budget, budgetNote, budgetLevel),
-    tile("Budget used", used === null ? "–" : percent(used), facts ? `${money(facts.budget_left_minor)} ${facts.currency} left` : "",
+    tile("Budget used", used === null ? "–" : percent(used), facts ? `${money(facts.budget_left_minor, one)} left` : "",
       used >= 0.95 ? "critical" : used >= 0.8 ? "warning" : ""),
     tile("Net grants a second", one.rates ? Charts.short(one.rates.middle) : "–",
       one.rates ? `${Charts.short(one.rates.low)} to ${Charts.short(one.rates.high)} in 10 min` : "no trend yet"),
-    tile("Claims refused", percent(claims.share), claims.top_reason ? `most: ${claims.top_reason}` : "in five minutes", claims.share > 0.5 ? "warning" : ""),
+    tile("Claims refused", percent(claims.share), claims.top_reason ? `most: ${claims.top_reason}` : claims.early ? `${whole(claims.early)} came too early` : "in five minutes", claims.share > 0.5 ? "warning" : ""),
     tile("High-ticket orders", percent(one.high_ticket_share), "of five minutes' orders"),
-    tile("Lag", duration(lag), `${whole(state.lags.reduce((sum, topic) => sum + topic.records, 0))} commands wait`, lag > 10 ? "warning" : ""),
+    tile("Lag", lag === null ? "?" : duration(lag), `${whole(state.lags.reduce((sum, topic) => sum + topic.records, 0))} commands wait`, lag === null || lag > 10 ? "warning" : ""),
   ];
 };
 
@@ -151,9 +152,12 @@ const choices = (state) => {
 const show = (state) => {
   choices(state);
   const one = state.campaign;
-  const problem = state.not_ready || state.campaign_problem || (state.problem && `The ledger cannot be read: ${state.problem}`);
+  const trouble = state.not_ready || state.campaign_problem || (state.problem && `The ledger cannot be read: ${state.problem}`);
+  // What is not ready tells as much by itself.
+  const frozen = !state.not_ready && state.alerts_frozen && `Alerts neither begin nor end: ${state.alerts_frozen}`;
+  const problem = [trouble, frozen].filter(Boolean).join(". ");
   here("trouble").hidden = !problem;
-  here("trouble").textContent = problem || "";
+  here("trouble").textContent = problem;
   here("alerts").replaceChildren(...alerts(state));
   here("lags").replaceChildren(table(["topic", "commands", "behind"], state.lags.map((lag) => element("tr", "",
     element("th", "", lag.topic.replace(".commands", "")), element("td", "", whole(lag.records)), element("td", "", lag.seconds === null ? "?" : duration(lag.seconds))))));

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
 
 from confluent_kafka import Message
 
@@ -12,6 +11,7 @@ from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.copying.rewrite import TAG, Rewriter
 from voucher_ledger.replay.copying.schedule import Schedule
 from voucher_ledger.replay.transactions import Transactions
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.outbox import Header
 
 RECORDS_A_TRANSACTION_MAX = 5_000
@@ -82,12 +82,11 @@ class Copier:
         yield self.copied.count
 
     def _headers(self, record: Message) -> list[Header]:
-        try:
-            return cast("list[Header]", record.headers() or [])
-        except (SystemError, UnicodeDecodeError):  # Kafka takes any bytes for a header's name, this client UTF-8 only
+        headers = readable_headers(record)
+        if headers is None:
             self.copied.names_unreadable += 1
             record.set_headers([])
-            return []
+        return headers or []
 
     def _send(self, record: Message, headers: list[Header]) -> None:
         topic, partition, offset = str(record.topic()), int(record.partition() or 0), int(record.offset() or 0)

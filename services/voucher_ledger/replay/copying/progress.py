@@ -1,21 +1,19 @@
 """How far a rehearsal was copied, read from the copies themselves: no note of it can differ from what was sent."""
 
-from typing import cast
-
 from confluent_kafka import Message
 
 from voucher_ledger.replay.copying.pairs import Pair
 from voucher_ledger.replay.copying.rewrite import SOURCE_HEADER, TAG
 from voucher_ledger.replay.copying.vouchers import VoucherPlaces
 from voucher_ledger.replay.reading import Span, records, spans
-from voucher_ledger.runtime.outbox import Header
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.published_mark import last_cause
 from voucher_ledger.runtime.settings import Settings
 
 
 def copied_offset(record: Message, name: str, source: str, partition: int) -> int | None:
     """The offset in `source`/`partition` whose copy this is in the rehearsal `name`; None for any other record."""
-    headers = dict(cast("list[Header]", record.headers() or []))
+    headers = dict(readable_headers(record) or [])
     prefix = f"{source}/{partition}/".encode()
     place = headers.get(SOURCE_HEADER) or b""
     if headers.get(TAG) != name.encode() or not place.startswith(prefix):

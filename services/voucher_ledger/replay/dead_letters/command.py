@@ -80,6 +80,7 @@ def mark(
     apply: bool,
     reason: str | None,
     count_max: int,
+    rate: float | None,
     arguments: dict[str, Any],
     json: bool,
     windows: Windows = _NO_WINDOWS,
@@ -99,7 +100,7 @@ def mark(
         letters = (one for place, (one, _) in enumerate(selection.letters(settings, marks)) if place < count_max)
         done = 0
         with Bar(kind.value, min(found.count, count_max)) as bar:
-            for done in mark_all(letters, kind, producer, operation):
+            for done in mark_all(letters, kind, producer, operation, Pace(rate, time.monotonic)):
                 bar.update(done)
     _tell_marks(found, kind, done, count_max, json)
     return ExitCode.DONE

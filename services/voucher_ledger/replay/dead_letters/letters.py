@@ -2,11 +2,13 @@
 
 import base64
 from dataclasses import dataclass
-from typing import cast
 
 from confluent_kafka import Message
 
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.outbox import Header
+
+UNREADABLE = "its headers can't be read: the name of one is not UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Letter:
 
 def letter(record: Message) -> Letter:
     """Read a record of `ledger.dead-letters`."""
-    headers = cast("list[Header]", record.headers() or [])
+    readable = readable_headers(record)
+    headers = readable or []
     told = {name: value.decode("utf-8", "replace") for name, value in headers if isinstance(value, bytes)}
     partition, offset = _number(told.get("dlq_partition")), _number(told.get("dlq_offset"))
     known = partition is not None and offset is not None
@@ -61,7 +64,7 @@ def letter(record: Message) -> Letter:
         topic=told.get("dlq_topic", "") if known else "",
         cause_partition=-1 if partition is None else partition,
         cause_offset=-1 if offset is None else offset,
-        error=told.get("dlq_error", ""),
+        error=UNREADABLE if readable is None else told.get("dlq_error", ""),
         attempts=_number(told.get("dlq_attempts")) or 1,
     )
 

@@ -20,9 +20,12 @@ from voucher_ledger.replay.dead_letters.shown import (
     tally_document,
 )
 from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.operations import Operation, recorded
 from voucher_ledger.replay.printing import console
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
+
+EXPORT_REASON = "an export: nothing is changed"
 
 
 def list_letters(settings: Settings, selection: Selection, *, count_max: int, json: bool) -> int:
@@ -60,24 +63,35 @@ def show(settings: Settings, place: tuple[int, int], *, json: bool) -> int:
     return ExitCode.DONE
 
 
-def export(settings: Settings, selection: Selection, target: Path, *, count_max: int) -> int:
-    """Write the letters meant as NDJSON to a file, or to standard output (`-`). A file is there whole or not at all."""
-    letters = selection.letters(settings, read_marks(settings))
-    if str(target) == "-":
-        for line in _lines(letters, count_max):
-            sys.stdout.buffer.write(line)
-        return ExitCode.DONE
-    if target.exists():
+def export(
+    settings: Settings,
+    selection: Selection,
+    target: Path,
+    *,
+    count_max: int,
+    reason: str | None,
+    arguments: dict[str, Any],
+) -> int:
+    """Write the letters meant as NDJSON to a file, or to standard output (`-`). A file is there whole or not at all.
+    Users' ids leave the system by it, so the journal tells who took which ones.
+    """
+    is_file = str(target) != "-"
+    if is_file and target.exists():
         raise Refused(f"{target} exists: choose another name")
-    partial = target.with_name(f"{target.name}.partial")
-    count = 0
-    with partial.open("wb") as stream, Bar("exporting dead letters", None) as bar:
-        for line in _lines(letters, count_max):
-            stream.write(line)
-            count += 1
-            bar.update(count)
-    partial.rename(target)
-    print(f"{count:,} dead letters written to {target}")
+    with recorded(settings, "dead-letters export", reason or EXPORT_REASON, arguments) as operation:
+        lines = _counted(_lines(selection.letters(settings, read_marks(settings)), count_max), operation)
+        if is_file:
+            partial = target.with_name(f"{target.name}.partial")
+            with partial.open("wb") as stream, Bar("exporting dead letters", None) as bar:
+                for line in lines:
+                    stream.write(line)
+                    bar.advance(1)
+            partial.rename(target)
+        else:
+            for line in lines:
+                sys.stdout.buffer.write(line)
+    if is_file:
+        print(f"{operation.result['exported']:,} dead letters written to {target}")
     return ExitCode.DONE
 
 
@@ -93,6 +107,14 @@ def only(settings: Settings, place: tuple[int, int]) -> tuple[Letter, Mark | Non
 def print_json(document: dict[str, Any]) -> None:
     """One line."""
     print(orjson.dumps(document).decode())
+
+
+def _counted(lines: Iterator[bytes], operation: Operation) -> Iterator[bytes]:
+    """`lines`; how many were taken is in the journal, also of an export that failed in the midst."""
+    operation.result["exported"] = 0
+    for line in lines:
+        operation.result["exported"] += 1
+        yield line
 
 
 def _lines(letters: Iterator[tuple[Letter, Mark | None]], count_max: int) -> Iterator[bytes]:

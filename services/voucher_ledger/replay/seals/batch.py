@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from voucher_ledger.core.sealing import Digest, unpacked_checks, unpacked_offsets
+from voucher_ledger.core.sealing import NO_LETTERS, Digest, unpacked_checks, unpacked_offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,14 @@ class Batch:
 
 
 class OpenBatch:
-    """A batch of which records have come; `whole` while they came as they were sealed, and in order."""
+    """A batch of which records have come; `whole` while they came as they were sealed, and in order. A seal that does
+    not fit itself tells of no records: the chain has blamed it.
+    """
 
     __slots__ = ("_offsets", "batch", "came", "checks", "content", "expected", "fine", "left", "whole")
 
     def __init__(self, batch: Batch) -> None:
-        digest = batch.digest
+        digest = batch.digest if batch.digest.fits(batch.first_offset, batch.next_offset) else NO_LETTERS
         self.batch = batch
         self.checks: array[int] = unpacked_checks(digest.checks)
         self._offsets = None if digest.offsets is None else unpacked_offsets(digest.offsets)
@@ -51,5 +53,6 @@ class OpenBatch:
 
     def missing(self) -> list[int]:
         """The offsets whose records did not come."""
-        offsets = self._offsets or range(self.batch.first_offset, self.batch.next_offset)
+        followed = range(self.batch.first_offset, self.batch.next_offset)
+        offsets = followed if self._offsets is None else self._offsets
         return [offset for offset, came in zip(offsets, self.came, strict=True) if not came]

@@ -97,6 +97,8 @@ class Chains:
         standing = self.standings.get(seal.place)
         if standing is None:
             standing = self.standings[seal.place] = Standing(seal.first_offset)
+        # Where an operator moved the position back, what is sealed next begins lower than this seal does.
+        standing.first_offset = min(standing.first_offset, seal.first_offset, seal.next_offset)
         self._judge(seal, standing)
         for head in self._kept.pop((seal.topic, seal.partition, seal.number), ()):
             self._report.heads_found += 1
@@ -147,6 +149,12 @@ class Chains:
                 f"{name} (offsets {seal.first_offset} to {seal.next_offset}) is not the digest of its row and of seal "
                 f"{former.number}: one of the two rows was changed",
             )
+        for digest, kind in ((seal.events, "events"), (seal.letters, "dead letters")):
+            if not digest.fits(seal.first_offset, seal.next_offset):
+                self._report.blame(
+                    Fault.CHAIN,
+                    f"{name}: count, checks and offsets of its {kind} do not fit each other: it was changed",
+                )
 
     def _blame_head(self, head: Head, found: str) -> None:
         name = f"{head.topic}/{head.partition} seal {head.number}"

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import orjson
 import psycopg
@@ -17,9 +18,7 @@ from voucher_ledger.replay.seals.chain import Head
 from voucher_ledger.replay.seals.heads import document, fingerprint
 from voucher_ledger.replay.seals.render import show, show_heads
 from voucher_ledger.replay.seals.verify import verify_seals
-from voucher_ledger.replay.topic_reader import Unread
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.run.single import stop_on_signals
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.settings import Settings
 
@@ -47,16 +46,19 @@ def seal(settings: Settings, *, out: Path | None, json: bool) -> int:
     return ExitCode.DONE
 
 
-def verify(settings: Settings, kept: Collection[Head], partitions: frozenset[int] | None, *, json: bool) -> int:
+def verify(
+    settings: Settings,
+    kept: Collection[Head],
+    partitions: frozenset[int] | None,
+    *,
+    json: bool,
+    rate: float | None = None,
+) -> int:
     """Verify the seals and print what was found.
 
     Returns:
-        0 all is as it was sealed; 1 it is not, or a topic could not be read to its end.
+        0 all is as it was sealed; 1 it is not. Raises Unread, Unreachable, NotSetUp.
     """
-    try:
-        with Bar("reading the topics", None) as bar:
-            report = verify_seals(settings, stop_on_signals(), kept, partitions, progress=bar.advance)
-    except Unread as error:
-        sys.stderr.write(f"verify: {error}\n")
-        return ExitCode.CHECK_FAILED
+    with Bar("reading the topics", None) as bar:
+        report = verify_seals(settings, Event(), kept, partitions, progress=bar, rate=rate)
     return told(report, show, json=json)

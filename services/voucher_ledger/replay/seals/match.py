@@ -18,6 +18,7 @@ from voucher_ledger.replay.seals.report import SHOWN_MAX, Fault, SealsReport
 OPEN_BATCHES_MAX = 64
 EVENTS = "events"
 LETTERS = "dead letters"
+UNDECIDED = "which nobody has decided: it was added, or seals and position were cut off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,18 @@ class Batches(Protocol):
 
 class Match:
     """Takes the records of one partition and kind as they lie on the topic; blames into the report. `separator` stands
-    between the contents of two records where they are digested.
+    between the contents of two records where they are digested; `is_decided` tells of an offset past the chain whether
+    its command has been decided by now.
     """
 
-    def __init__(self, sealed: Sealed, batches: Batches, report: SealsReport, separator: bytes) -> None:
+    def __init__(
+        self, sealed: Sealed, batches: Batches, report: SealsReport, separator: bytes, is_decided: Callable[[int], bool]
+    ) -> None:
         self._sealed = sealed
         self._batches = batches
         self._report = report
         self._separator = separator
+        self._is_decided = is_decided
         self._open: dict[int, OpenBatch] = {}
         self._current: OpenBatch | None = None
         self._done = Marks()
@@ -87,8 +92,7 @@ class Match:
             self._report.unsealed += 1
             return
         if offset >= self._sealed.next_offset:
-            self._report.beyond += 1
-            self._beyond = self._beyond or [f"{record.where} answers {self._sealed.place}/{offset}"]
+            self._take_beyond(record)
             return
         opened = self._opened(offset)
         place = None if opened is None else opened.place_of(offset)
@@ -105,6 +109,15 @@ class Match:
         self._beyond = []
         self._judge_order(record)
         self._add(opened, place, record)
+
+    def _take_beyond(self, record: Found) -> None:
+        """A record past the chain: sealed since the chain was read, if it was decided at all."""
+        answers = f"{record.where} answers {self._sealed.place}/{record.offset}"
+        if not self._is_decided(record.offset):
+            self._report.blame(Fault.ADDED, f"{answers}, {UNDECIDED}")
+            return
+        self._report.beyond += 1
+        self._beyond = self._beyond or [answers]
 
     def finish(self, *, earlier_were_deleted: bool, waits_in_outbox: Callable[[int, int], bool]) -> None:
         """Judge what did not come. What lies before the first record that is there cannot be told where earlier ones
@@ -176,7 +189,8 @@ class Match:
             )
             self._report.blame(Fault.CHANGED, text)
             return
-        self._report.verified[self._sealed.kind] += opened.fine
+        proven = self._report.verified if opened.whole else self._report.verified_by_checks
+        proven[self._sealed.kind] += opened.fine
 
     def _judge_order(self, record: Found) -> None:
         """Records lie in the order of what they answer. One that does not fits neither neighbour."""
@@ -198,7 +212,7 @@ class Match:
         batch, missing = opened.batch, opened.missing()
         self._done.add(batch.number)
         self._open.pop(batch.number, None)
-        self._report.verified[self._sealed.kind] += opened.fine
+        self._report.verified_by_checks[self._sealed.kind] += opened.fine
         if deleted_below is not None:
             told = [offset for offset in missing if offset > deleted_below]
             self._report.deleted[self._sealed.kind] += len(missing) - len(told)

@@ -17,8 +17,12 @@ def show(report: SealsReport, console: Console) -> None:
     table.add_row("seals, each the digest of its batch and of the one before", f"{report.seals:,}")
     for kind in (EVENTS, LETTERS):
         table.add_row(f"{kind} as they were sealed", f"{report.verified[kind]:,}")
-    for kind, count in report.deleted.items():
-        table.add_row(f"{kind} deleted from the topic: not to be verified", f"{count:,}")
+    for told, counts in (
+        ("by their own 32-bit checks only: their batch is not whole", +report.verified_by_checks),
+        ("deleted from the topic: not to be verified", report.deleted),
+    ):
+        for kind, count in counts.items():
+            table.add_row(f"{kind} {told}", f"{count:,}")
     if report.unsealed:
         table.add_row("events and dead letters from before the chain: not sealed", f"{report.unsealed:,}")
     if report.heads_kept:
@@ -33,7 +37,7 @@ def show(report: SealsReport, console: Console) -> None:
     for note in report.notes:
         console.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
     if report.beyond:
-        console.print(f"note: {report.beyond:,} records were sealed since, and are not looked at", highlight=False)
+        console.print(f"note: {report.beyond:,} records were decided since, and are not looked at", highlight=False)
     console.print("[green]as sealed[/]" if report.passed else "[red]not as sealed[/]")
 
 

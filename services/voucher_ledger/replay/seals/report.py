@@ -23,9 +23,11 @@ class Fault(StrEnum):
 
 @dataclass(slots=True)
 class SealsReport:
-    """The whole of it. `verified` counts records that are as they were sealed, and `deleted` those before the topics'
-    first records, of which nothing can be told; `unsealed` came before the chain began, `beyond` after it was read.
-    `heads` are the chains' ends (place: number, offset, seal). Of each fault SHOWN_MAX are in words.
+    """The whole of it. `verified` counts records that are as they were sealed, by the digests of their batches. Those
+    in `verified_by_checks` fit their own checks of 32 bits, which can be forged: records of their batch are gone or out
+    of order, so its digest tells nothing. `deleted` are those before the topics' first records, of which nothing can be
+    told; `unsealed` came before the chain began, `beyond` was decided after it was read. `heads` are the chains' ends
+    (place: number, offset, seal). Of each fault SHOWN_MAX are in words.
     """
 
     seals: int = 0
@@ -33,6 +35,7 @@ class SealsReport:
     heads_kept: int = 0
     heads_found: int = 0
     verified: Counter[str] = field(default_factory=Counter)
+    verified_by_checks: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
     unsealed: int = 0
     beyond: int = 0
@@ -66,6 +69,7 @@ class SealsReport:
                 "heads_kept": self.heads_kept,
                 "heads_found": self.heads_found,
                 "verified": self.verified,
+                "verified_by_checks": self.verified_by_checks,
                 "deleted": self.deleted,
                 "unsealed": self.unsealed,
                 "beyond": self.beyond,

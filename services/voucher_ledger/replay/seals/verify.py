@@ -6,8 +6,9 @@ decided and not published yet is waited for, as `replay verify` does.
 
 import time
 from collections.abc import Collection
+from functools import partial
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import psycopg
@@ -17,18 +18,19 @@ from voucher_ledger.core.messages import KEY_FIELD_BY_COMMAND_TOPIC
 from voucher_ledger.core.sealing import BETWEEN, letter_digest
 from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.ledger_rows import snapshot, waits_in_outbox
+from voucher_ledger.replay.read_published import read_published
 from voucher_ledger.replay.seals.chain import Chains, Head
-from voucher_ledger.replay.seals.match import EVENTS, LETTERS, Found, Match, Sealed
+from voucher_ledger.replay.seals.decided import Decided
+from voucher_ledger.replay.seals.match import EVENTS, LETTERS, UNDECIDED, Found, Match, Sealed
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
-from voucher_ledger.replay.topic_reader import Place, Progress, Range, TopicReader, offset_of, place_of
+from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, Range, TopicReader, place_of
 from voucher_ledger.runtime import postgres
-from voucher_ledger.runtime.outbox import Header
+from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
 PUBLISHED_SECONDS_MAX = 60.0
-_LOOK_AGAIN_SECONDS = 0.2
 _COMMAND_TOPICS = {events: commands for commands, events in EVENT_TOPICS.items()}
 _KEY_FIELDS = {str(topic): field for topic, field in KEY_FIELD_BY_COMMAND_TOPIC.items()}
 
@@ -39,7 +41,8 @@ def verify_seals(
     kept: Collection[Head] = (),
     partitions: frozenset[int] | None = None,
     *,
-    progress: Progress = lambda _count: None,
+    progress: Progress = NO_PROGRESS,
+    rate: float | None = None,
 ) -> SealsReport:
     """Compare seals, topics and the heads that were `kept`, of all `partitions` or of these; `stop` ends it early.
 
@@ -49,7 +52,7 @@ def verify_seals(
     report = SealsReport()
     asked = [head for head in kept if partitions is None or head.partition in partitions]
     report.heads_kept = len(asked)
-    reader = TopicReader(settings, stop, progress)
+    reader = TopicReader(settings, stop, progress, rate)
     try:
         with postgres.connect(settings.postgres, application="verify") as connection:
             chains = _chains(connection, report, asked, partitions)
@@ -93,12 +96,15 @@ class _Verification:
         self._report = report
         self._stop = stop
         self._partitions = partitions
+        self._decided = Decided(connection)
         self._matches: dict[tuple[Place, str], Match] = {}
         for place, ends in chains.standings.items():
             for kind, count, separator in ((EVENTS, ends.events, BETWEEN), (LETTERS, ends.letters, b"")):
                 sealed = Sealed(f"{place[0]}/{place[1]}", kind, ends.first_offset, ends.next_offset, count)
                 batches = SealedBatches(connection, place, kind, ends.number)
-                self._matches[place, kind] = Match(sealed, batches, report, separator)
+                self._matches[place, kind] = Match(
+                    sealed, batches, report, separator, partial(self._decided.covers, place)
+                )
 
     def run(self) -> None:
         held = self._reader.ranges([*_COMMAND_TOPICS, DEAD_LETTER_TOPIC])
@@ -124,17 +130,14 @@ class _Verification:
 
     def _read(self, starts: dict[Place, int]) -> None:
         """Read on until all that is sealed has come, or no more can come."""
-        deadline = time.monotonic() + PUBLISHED_SECONDS_MAX
-        while True:
-            # Asked before the read: what leaves the outbox after this is on the topic, and will be read.
-            waiting = [key for key, match in self._matches.items() if match.short and self._waits(key[0])]
-            for record in self._reader.read(starts):
-                place, offset = place_of(record), offset_of(record)
-                starts[place] = offset + 1
-                self._take(record, place, offset)
-            if not any(self._matches[key].short for key in waiting) or time.monotonic() > deadline:
-                return
-            self._stop.wait(_LOOK_AGAIN_SECONDS)
+
+        def short() -> list[tuple[Place, str]]:
+            return [key for key, match in self._matches.items() if match.short]
+
+        def waits(key: tuple[Place, str]) -> bool:
+            return self._waits(key[0])
+
+        read_published(self._reader, starts, self._take, short, waits, self._stop, PUBLISHED_SECONDS_MAX)
 
     def _waits(self, place: Place) -> bool:
         ends = self._chains.standings[place]
@@ -157,7 +160,11 @@ class _Verification:
         if match is not None:
             match.take(found)
         elif self._partitions is None or cause[1] in self._partitions:
-            self._report.unsealed += 1
+            if self._decided.covers(cause, found.offset):
+                self._report.unsealed += 1
+            else:
+                text = f"{where} answers {cause[0]}/{cause[1]}/{found.offset}, {UNDECIDED}"
+                self._report.blame(Fault.ADDED, text)
 
 
 def _event(record: Message, where: str, command_topic: str) -> tuple[Place, Found]:
@@ -170,14 +177,16 @@ def _event(record: Message, where: str, command_topic: str) -> tuple[Place, Foun
     key = event["data"].get(_KEY_FIELDS[command_topic])
     if not isinstance(key, str) or record.key() != key.encode():
         odd = "has another key than its content"
-    elif record.headers():
+    elif readable_headers(record) != []:
         odd = "has headers, which no event has"
     return (topic, int(partition)), Found(where, place_of(record)[1], int(offset), value, odd)
 
 
 def _letter(record: Message, where: str) -> tuple[Place, Found]:
     """The partition that a dead letter comes from, and the letter as it is sealed."""
-    headers = cast("list[Header]", record.headers() or [])
+    headers = readable_headers(record)
+    if headers is None:
+        raise ValueError("its headers can't be read")
     told = dict(headers)
     topic, partition, offset = ((told[name] or b"").decode() for name in ("dlq_topic", "dlq_partition", "dlq_offset"))
     content = letter_digest(record.key(), record.value(), headers)

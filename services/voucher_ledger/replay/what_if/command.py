@@ -34,7 +34,7 @@ from voucher_ledger.replay.what_if.tally import Tally
 from voucher_ledger.replay.what_if.vouchers import gained_and_lost
 from voucher_ledger.run.rooms import ROOMS
 from voucher_ledger.runtime import topics
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import SessionLost, Unreachable
 from voucher_ledger.runtime.settings import Settings
 
 VERB = "what-if"
@@ -45,6 +45,7 @@ REASON = "a question: nothing live is changed"
 class Request:
     """What is asked: `changes` of rules (none: a self check), of the campaigns `chosen` (none: those that are changed,
     or else all), in a part of the day, on the server of `sandbox` (None: the ledger's); `keep` the sandboxes.
+    The topics are read at `rate` records a second at most.
     """
 
     changes: Changes
@@ -53,6 +54,7 @@ class Request:
     until: Moment | None = None
     sandbox: str | None = None
     keep: bool = False
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,9 @@ def run(
             _tell_leftovers(operation, *made.remove_leftovers())
             try:
                 report = _play(settings, request, day, made)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                raise Unreachable(f"Postgres: {str(error).strip() or type(error).__name__}") from error
+            except (psycopg.OperationalError, psycopg.InterfaceError, SessionLost) as error:
+                cause = str(error).strip().removeprefix("Postgres: ") or type(error).__name__
+                raise Unreachable(f"Postgres: {cause}") from error
             if request.keep:
                 operation.result["kept"] = made.keep()
                 sys.stderr.write(f"kept: {', '.join(operation.result['kept'])}\n")
@@ -103,7 +106,7 @@ def _day(settings: Settings, request: Request) -> _Day:
     if since.time_ms is not None and until.time_ms is not None and since.time_ms >= until.time_ms:
         raise Refused(f"--from {shown(since)} is not before --to {shown(until)}")
     parts = parts_of(settings, since, until)
-    opened = openings(settings, parts)
+    opened = openings(settings, parts, request.rate)
     opened_once(opened, sorted({*request.changes, *request.chosen}))
     strange = sorted(set(request.changes) - request.chosen) if request.chosen else []
     if strange:
@@ -123,7 +126,7 @@ def _play(settings: Settings, request: Request, day: _Day, made: Sandboxes) -> R
     claim_places = ClaimPlaces(day.parts, ids)
     belonging = Belonging(claim_places, day.chosen, whole=day.since.time_ms is None)
     played = Played(day.parts)
-    read = CommandsRead(settings, day.parts, belonging, played)
+    read = CommandsRead(settings, day.parts, belonging, played, request.rate)
     only = next(iter(day.chosen)) if len(day.chosen) == 1 else None
     rooms = {name: make(settings) for name, make in ROOMS.items()}
     partitions = {
@@ -142,7 +145,7 @@ def _play(settings: Settings, request: Request, day: _Day, made: Sandboxes) -> R
             changed.prices = Prices(baseline.connection, changed.connection)
         _decide(read, [*sides.values()], sum(part.end - part.start for part in day.parts))
         recorded_tally = Tally(baseline.connection, "recorded", only)
-        unanswered, strange = count_recorded(settings, played, recorded_tally)
+        unanswered, strange = count_recorded(settings, played, recorded_tally, request.rate)
         report = Report(
             {RECORDED: recorded_tally.figures(), **{name: side.tally.figures() for name, side in sides.items()}},
             request.changes,

@@ -10,7 +10,7 @@ from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.replay.bounds import Bound
 from voucher_ledger.replay.copying.merge import Merge
 from voucher_ledger.replay.errors import Refused
-from voucher_ledger.replay.reading import Span, records, spans
+from voucher_ledger.replay.reading import Span, paced, records, spans
 from voucher_ledger.replay.what_if.played import TIME_DRIVEN, Belonging, Played
 from voucher_ledger.replay.what_if.rules import CAMPAIGN_TOPIC
 from voucher_ledger.runtime.incoming import Record, incoming
@@ -32,12 +32,12 @@ def parts_of(settings: Settings, since: Bound, until: Bound) -> list[Span]:
     ]
 
 
-def openings(settings: Settings, parts: Sequence[Span]) -> list[Command]:
+def openings(settings: Settings, parts: Sequence[Span], rate: float | None = None) -> list[Command]:
     """Every campaign.open among `parts`, in the order of partitions and offsets. Raises Unread."""
     decoder = CommandDecoder(CAMPAIGN_TOPIC)
     own = [part for part in parts if part.topic == CAMPAIGN_TOPIC]
     found = []
-    for message in records(settings, own):
+    for message in paced(records(settings, own), rate):
         command = incoming(cast("Record", message), int(message.partition() or 0), int(message.offset() or 0), decoder)
         if isinstance(command, Command) and command.type == "campaign.open":
             found.append(command)
@@ -47,12 +47,15 @@ def openings(settings: Settings, parts: Sequence[Span]) -> list[Command]:
 class CommandsRead:
     """The commands of `parts` that belong, each noted in `played`. To be iterated once.
 
-    `by_type` counts those that are played, `time_driven` the recorded ones in whose place others are made,
-    `undecidable` what no room could decide. `read` counts all records; the last of them was at `last_ms`.
+    At most `rate` a second. `by_type` counts those that are played, `time_driven` the recorded ones in whose place
+    others are made, `undecidable` what no room could decide. `read` counts all records; the last of them was at
+    `last_ms`.
     """
 
-    def __init__(self, settings: Settings, parts: Sequence[Span], belonging: Belonging, played: Played) -> None:
-        self._merge = Merge(settings, parts)
+    def __init__(
+        self, settings: Settings, parts: Sequence[Span], belonging: Belonging, played: Played, rate: float | None
+    ) -> None:
+        self._merge = paced(Merge(settings, parts), rate)
         self._decoders = {topic: CommandDecoder(topic) for topic in ROOMS_BY_TOPIC}
         self._belonging = belonging
         self._played = played

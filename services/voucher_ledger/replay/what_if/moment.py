@@ -11,7 +11,7 @@ from voucher_ledger.core.clock import milliseconds, rfc3339
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
 from voucher_ledger.replay.bounds import UNBOUNDED, Bound
 from voucher_ledger.replay.errors import Refused
-from voucher_ledger.replay.topic_reader import TopicReader, Unread, offset_of, time_ms_of
+from voucher_ledger.replay.topic_reader import TopicReader, offset_of, time_ms_of
 from voucher_ledger.runtime.settings import Settings
 
 _PLACE = re.compile(rf"({'|'.join(map(re.escape, COMMANDS_BY_TOPIC))})/(\d{{1,9}})/(\d{{1,18}})(?:/\d{{1,9}})?")
@@ -53,8 +53,6 @@ def bound_at(settings: Settings, asked: Moment | None) -> Bound:
     try:
         held = reader.ranges([topic]).get((topic, partition))
         record = reader.record_from((topic, partition), offset) if held and held.low <= offset < held.high else None
-    except Unread as error:
-        raise Refused(str(error)) from error
     finally:
         reader.close()
     if record is None or offset_of(record) != offset:

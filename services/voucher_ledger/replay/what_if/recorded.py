@@ -5,13 +5,13 @@ import orjson
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
 from voucher_ledger.replay.bar import Bar
-from voucher_ledger.replay.reading import records, spans
+from voucher_ledger.replay.reading import paced, records, spans
 from voucher_ledger.replay.what_if.played import Played
 from voucher_ledger.replay.what_if.tally import Tally
 from voucher_ledger.runtime.settings import Settings
 
 
-def count_recorded(settings: Settings, played: Played, tally: Tally) -> tuple[int, int]:
+def count_recorded(settings: Settings, played: Played, tally: Tally, rate: float | None) -> tuple[int, int]:
     """Count the events that answer played commands; how many of these have none, and how many records are no events.
 
     Raises Unread, Unreachable, NotSetUp.
@@ -19,7 +19,7 @@ def count_recorded(settings: Settings, played: Played, tally: Tally) -> tuple[in
     parts = [part for topic in EVENT_TOPIC_BY_COMMAND_TOPIC.values() for part in spans(settings, topic)]
     answered = strange = 0
     with Bar("the recorded events", sum(part.end - part.start for part in parts)) as bar:
-        for number, message in enumerate(records(settings, parts)):
+        for number, message in enumerate(paced(records(settings, parts), rate)):
             bar.update(number)
             try:
                 event = orjson.loads(message.value() or b"")

@@ -31,6 +31,9 @@ SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_
 SET LOCAL plan_cache_mode = auto; SET LOCAL work_mem = '64MB';
 SET LOCAL statement_timeout = '30min'; SET LOCAL idle_in_transaction_session_timeout = '30min'"""
 
+# Sessions wait while commands are read that are not played; a server may have a bound of its own for that.
+HOWEVER_LONG_IDLE: Final = "SET idle_session_timeout = 0"
+
 # What the sandbox notes beside the ledger: the vouchers that stand for others, and what each order came to.
 _OWN_TABLES = """
 CREATE SCHEMA what_if;
@@ -51,6 +54,7 @@ class Sandboxes:
         self._dsn = dsn
         self._connection = postgres.connect(dsn, application="what-if")
         self._connection.execute(f"SET statement_timeout = '{STATEMENT_SECONDS_MAX}s'".encode())
+        self._connection.execute(HOWEVER_LONG_IDLE)
         # Locks are a database's own: runs by another database of this server can't see ours, so the names differ.
         held_by = str(self._connection.info.dbname)
         self._prefix = f"{PREFIX}_{hashlib.sha256(held_by.encode()).hexdigest()[:8]}_"

@@ -15,7 +15,7 @@ from voucher_ledger.replay.what_if.own_record import OwnRecord
 from voucher_ledger.replay.what_if.played import ClaimPlaces
 from voucher_ledger.replay.what_if.prices import Prices
 from voucher_ledger.replay.what_if.rules import Changes, amended
-from voucher_ledger.replay.what_if.sandbox import is_sandbox
+from voucher_ledger.replay.what_if.sandbox import HOWEVER_LONG_IDLE, is_sandbox
 from voucher_ledger.replay.what_if.stand_ins import StandIns
 from voucher_ledger.replay.what_if.tally import Tally
 from voucher_ledger.replay.what_if.time_driven import SentRecord, TimeDriven
@@ -62,6 +62,7 @@ class Side:
         self._decoders = {name: CommandDecoder(room.command_topic) for name, room in rooms.items()}
         self.connection = postgres.connect(dsn, application=_INSTANCE, batch=True)
         self.connection.execute("SET synchronous_commit = off")  # lost by a power cut, a sandbox is made anew
+        self.connection.execute(HOWEVER_LONG_IDLE)
         self._deciders = {
             name: _decider(self.connection, room, partitions[name], settings) for name, room in rooms.items()
         }

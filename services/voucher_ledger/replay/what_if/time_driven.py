@@ -44,7 +44,9 @@ class TimeDriven:
         self, settings: Settings, connection: psycopg.Connection, decide: Callable[[str, Sequence[SentRecord]], None]
     ) -> None:
         """Connect the sweeper's store. Raises Unreachable, NotSetUp."""
-        self._store = DueStore(settings)
+        # Nobody waits for this one's turn, and it may be long until the next sweep: where the topics hold millions of
+        # commands that are not played, none is asked for.
+        self._store = DueStore(settings, idle_seconds_max=0)
         self._connection = connection
         self._decide = decide
         self._now_ms = -1

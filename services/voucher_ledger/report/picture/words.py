@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from voucher_ledger.core.currency import minor_digits
+
 # What is measured before it is cut to its place; no campaign's name needs as much.
 CHARACTERS_MAX = 200
 ELLIPSIS = "…"
@@ -24,8 +26,8 @@ def short(amount: float) -> str:
 
 
 def money(minor: int, currency: str) -> str:
-    """Minor units as the page shows them: hundredths."""
-    return f"{short(minor / 100)} {currency}"
+    """Minor units as the page shows them: in whole units of the currency."""
+    return f"{short(minor / 10 ** minor_digits(currency))} {currency}"
 
 
 def percent(share: float) -> str:
