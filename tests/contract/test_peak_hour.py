@@ -32,7 +32,7 @@ SERIES = {
     'voucher_ledger_balance_minor{campaign="new", currency="CNY", role="pool"}': 750,
     'voucher_ledger_balance_minor{campaign="new", currency="CNY", role="loss"}': 0,
 }
-SHOWN = {
+SHOWN: dict[str, list[tuple[str, float]]] = {
     "Cards left": [("{}", 42)],
     "Cards gone in": [("{}", 3_600)],
     "Budget gone in": [("{}", 3_600)],
