@@ -1,8 +1,10 @@
 """The pure parts of `replay what-if`: the cut into batches, what belongs to the play, what is counted and compared."""
 
+from collections import Counter
 from contextlib import nullcontext
 from io import StringIO
 from types import SimpleNamespace
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -12,8 +14,10 @@ from rich.console import Console
 
 from tests.unit.what_if_given import claim, open_command, order, payment
 from voucher_ledger.core.records import Command
+from voucher_ledger.replay.bounds import UNBOUNDED
 from voucher_ledger.replay.reading import Span
 from voucher_ledger.replay.what_if import command as what_if
+from voucher_ledger.replay.what_if import notes
 from voucher_ledger.replay.what_if.cutting import BATCH_RECORDS_MAX, GRID_MS, Window, grid_ceiling, grid_floor, windows
 from voucher_ledger.replay.what_if.id_set import IdSet
 from voucher_ledger.replay.what_if.moment import Moment, moment
@@ -21,7 +25,7 @@ from voucher_ledger.replay.what_if.played import Belonging, ClaimPlaces, Played
 from voucher_ledger.replay.what_if.render import show
 from voucher_ledger.replay.what_if.report import BASELINE, CHANGED, RECORDED, Report
 from voucher_ledger.replay.what_if.sandbox import is_sandbox
-from voucher_ledger.replay.what_if.tally import Figures, Share
+from voucher_ledger.replay.what_if.tally import Figures, Share, Tally
 from voucher_ledger.runtime.errors import SessionLost, Unreachable
 from voucher_ledger.runtime.settings import Settings
 
@@ -145,11 +149,53 @@ def test_a_table_shows_what_occurs_and_the_difference() -> None:
     show(report(baseline, Figures(granted=5)), Console(file=printed, width=120))
     lines = [" ".join(line.split()) for line in printed.getvalue().splitlines()]
     assert "│ vouchers granted │ 2 │ 2 │ 5 │ +3 │" in lines
-    assert "│ claim refused: sold_out │ 0 │ 9 │ 0 │ -9 │" in lines
-    assert "│ category tea.milk: orders reserved │ 0 │ 4 │ 0 │ -4 │" in lines
+    assert "│ claim refused: sold_out │ 0 │ 9 │ 0 │ ~ -9 │" in lines
+    assert "│ category tea.milk: orders reserved │ 0 │ 4 │ 0 │ ~ -4 │" in lines
     assert "│ sold out │ - │ 1970-01-01 00:00:00.000 │ - │ │" in lines
     assert not any("waiting" in line or "queued" in line for line in lines)
     assert any("2 counts differ" in line for line in lines), lines
+
+
+def test_a_row_whose_replay_is_inexact_is_marked_and_says_how_far_its_difference_holds() -> None:
+    """Else what the replay lost at the sell-out reads as what the changed rules bring."""
+    recorded = Figures(granted=1_000, orders=1_713, settled=50, spend_minor=2_363_186)
+    baseline = Figures(granted=1_000, orders=1_602, settled=48, spend_minor=2_361_186)
+    changed = Figures(granted=1_400, orders=1_713, settled=48, spend_minor=2_509_526)
+    told = report(baseline, changed, recorded)
+    printed = StringIO()
+    show(told, Console(file=printed, width=160))
+    lines = [" ".join(line.split()) for line in printed.getvalue().splitlines()]
+    assert "│ vouchers granted │ 1,000 │ 1,000 │ 1,400 │ +400 │" in lines
+    assert "│ orders reserved │ 1,713 │ 1,602 │ 1,713 │ ~ +111 │" in lines
+    assert "│ payments settled │ 50 │ 48 │ 48 │ ~ │" in lines
+    off = "the replay itself differs from the record by"
+    not_told = "is not to be told from the replay's own inexactness"
+    assert [line for line in lines if line.startswith("~")] == [
+        f"~ orders reserved: {off} 111 in this row: the difference of +111 {not_told}",
+        f"~ payments settled: {off} 2 in this row: that nothing differs holds to about that much",
+        f"~ spend, minor units: {off} 2,000 in this row: the difference of +148,340 holds to about that much",
+    ]
+    assert orjson.loads(told.to_json())["differences"]["grey"] == {
+        "granted": {"by_rules": 400, "by_replay": 0, "is_told": True},
+        "orders": {"by_rules": 111, "by_replay": -111, "is_told": False},
+        "settled": {"by_rules": 0, "by_replay": -2, "is_told": False},
+        "spend_minor": {"by_rules": 148_340, "by_replay": -2_000, "is_told": True},
+    }
+    assert report(baseline, None, recorded).differences == {}, "a self check judges the replay itself"
+
+
+def test_a_top_up_that_was_played_is_told_with_the_quota_that_it_makes() -> None:
+    told = report(Figures(granted=2), Figures(granted=3))
+    tally: Any = Tally(cast("Any", None), "told", None)
+    tally.add("campaign.topped_up", 0, {"campaign_id": "grey", "quota": 200, "budget_minor": 500})
+    tally.add("campaign.topped_up", 0, {"campaign_id": "grey", "quota": 9, "budget_minor": 9, "duplicate": True})
+    tally.add("campaign.topped_up", 0, {"campaign_id": "night", "quota": 7, "budget_minor": 7})
+    side: Any = SimpleNamespace(tally=tally, letters=Counter())
+    (note,) = notes.of(told, [open_command()], UNBOUNDED, {BASELINE: side, CHANGED: side}, 0)
+    assert note == (
+        "grey: 1 campaign.top_up of 200 cards and 500 minor units was played as it was sent, so the quota is 203 and "
+        "the budget 1,500"
+    )
 
 
 def test_only_a_sandbox_may_be_written_to() -> None:

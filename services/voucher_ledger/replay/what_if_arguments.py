@@ -44,7 +44,8 @@ orders nothing here. How many vouchers go to such users, and what they may add t
 
 [bold]What may differ[/] between recorded and decided again, and is no fault: that night each partition and room decided
 at its own pace, so at the end of a quota, of a budget or of a limit others may have come first; and a command that came
-before another room had decided what it needed was refused then.
+before another room had decided what it needed was refused then. A row where they differ is marked ~, and how far its
+difference holds is told below the table.
 
 [bold]Bounds[/]  --campaign plays one campaign (by default those whose rules are changed). --to ends the play. --from
 begins it in the midst: each campaign with its whole quota. Both take a time or a command's place or event's id

@@ -20,6 +20,7 @@ def of(
     found = [
         *_of_orders(report),
         *_of_gains(report, openings),
+        *_of_top_ups(report, openings, sides),
         *_of_bounds(report, openings, since),
         *(line for name, side in sides.items() for line in _of_letters(name, side)),
     ]
@@ -69,6 +70,27 @@ def _of_gains(report: Report, openings: Sequence[Command]) -> list[str]:
         f"{campaign_id}: {count:,} vouchers of that day are not granted; their users' orders are refused"
         for campaign_id, count in sorted(report.lost.items())
     ]
+
+
+def _of_top_ups(report: Report, openings: Sequence[Command], sides: Mapping[str, Side]) -> list[str]:
+    """Who asks for a quota of 3,000 and had a top-up of 200 that day gets 3,200."""
+    if CHANGED not in sides:
+        return []
+    opened: dict[str, Command] = {}
+    for opening in openings:
+        opened.setdefault(opening.data["campaign_id"], opening)
+    found = []
+    for campaign_id, booked in sorted(sides[CHANGED].tally.top_ups.items()):
+        if campaign_id not in report.changes:
+            continue
+        rules = amended(opened[campaign_id], report.changes).data
+        cards, budget_minor = (sum(part) for part in zip(*booked, strict=True))
+        was = "was played as it was sent" if len(booked) == 1 else "were played as they were sent"
+        found.append(
+            f"{campaign_id}: {len(booked):,} campaign.top_up of {cards:,} cards and {budget_minor:,} minor units "
+            f"{was}, so the quota is {rules['quota'] + cards:,} and the budget {rules['budget_minor'] + budget_minor:,}"
+        )
+    return found
 
 
 def _of_bounds(report: Report, openings: Sequence[Command], since: Bound) -> list[str]:

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voucher_ledger.replay.what_if.differences import in_words
 from voucher_ledger.replay.what_if.report import BASELINE, CHANGED, RECORDED, Report, counts, shown
 from voucher_ledger.replay.what_if.tally import Figures
 
@@ -18,17 +19,31 @@ _NAMES = {
     "found_nothing_at": "first claim without a card", "sold_out_at": "sold out", "granted_last_at": "last card granted",
 }  # fmt: skip
 _DIFFERENCES_SHOWN_MAX = 20
+# Before the difference of a row whose replay under the recorded rules is not what was recorded.
+_INEXACT = "~"
 
 
 def show(report: Report, console: Console) -> None:
     """Print the tables and the notes."""
     for campaign_id in report.campaign_ids():
         console.print(_table(report, campaign_id))
+        _show_inexact(report, campaign_id, console)
     for note in report.notes:
         console.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
     for failed in report.audits_failed:
         console.print(f"[red]audit of a sandbox failed[/]: {escape(failed)}", soft_wrap=True, highlight=False)
     _show_check(report, console)
+
+
+def _show_inexact(report: Report, campaign_id: str, console: Console) -> None:
+    """The footnote of the rows that are marked: else a manager reads what the replay lost as what the rules bring."""
+    found = {name: one for name, one in report.differences.get(campaign_id, {}).items() if one.by_replay}
+    marked = [name for name in _rows({"all": dict.fromkeys(found, 1)}) if name in found]
+    for name in marked[:_DIFFERENCES_SHOWN_MAX]:
+        console.print(f"{_INEXACT} {escape(_row_name(name))}: {in_words(found[name])}", soft_wrap=True, highlight=False)
+    if len(marked) > _DIFFERENCES_SHOWN_MAX:
+        more = len(marked) - _DIFFERENCES_SHOWN_MAX
+        console.print(f"{_INEXACT} and {more:,} more rows: see `differences` of --json", highlight=False)
 
 
 def _show_check(report: Report, console: Console) -> None:
@@ -38,6 +53,19 @@ def _show_check(report: Report, console: Console) -> None:
         return
     count = sum(len(found) for found in differing.values())
     console.print(f"[yellow]{count:,} counts differ between what was recorded and what was decided again[/]:")
+    if CHANGED in report.sides:
+        console.print(f"  they are the rows marked {_INEXACT}", highlight=False)
+    else:
+        _show_differing(differing, count, console)
+    console.print(
+        "That night each room and partition decided at its own pace; here all go by record time (docs/OPERATIONS.md "
+        "says what may differ).",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _show_differing(differing: dict[str, dict[str, tuple[int, int]]], count: int, console: Console) -> None:
     shown_lines = [
         f"  {campaign_id or 'no campaign known'}: {name}: recorded {one:,}, decided again {other:,}"
         for campaign_id, found in differing.items()
@@ -47,12 +75,6 @@ def _show_check(report: Report, console: Console) -> None:
         console.print(escape(line), soft_wrap=True, highlight=False)
     if count > _DIFFERENCES_SHOWN_MAX:
         console.print(f"  and {count - _DIFFERENCES_SHOWN_MAX:,} more: see --json", highlight=False)
-    console.print(
-        "That night each room and partition decided at its own pace; here all go by record time (docs/OPERATIONS.md "
-        "says what may differ).",
-        soft_wrap=True,
-        highlight=False,
-    )
 
 
 def _table(report: Report, campaign_id: str) -> Table:
@@ -66,12 +88,13 @@ def _table(report: Report, campaign_id: str) -> Table:
     times = {name: shown(figures) for name, figures in sides.items()}
     last = CHANGED if CHANGED in sides else BASELINE
     first = BASELINE if CHANGED in sides else RECORDED
+    differences = report.differences.get(campaign_id, {})
     for row in _rows(counted):
         values = [counted[name].get(row, 0) for name in sides]
         difference = counted[last].get(row, 0) - counted[first].get(row, 0)
-        table.add_row(
-            escape(_row_name(row)), *(f"{value:,}" for value in values), f"{difference:+,}" if difference else ""
-        )
+        mark = _INEXACT if row in differences and differences[row].by_replay else ""
+        told = f"{mark} {difference:+,}".strip() if difference else mark
+        table.add_row(escape(_row_name(row)), *(f"{value:,}" for value in values), told)
     for row in ("found_nothing_at", "sold_out_at", "granted_last_at"):
         if any(times[name][row] for name in sides):
             table.add_row(_NAMES[row], *(_time(times[name][row]) for name in sides), "")

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.replay.what_if.differences import Difference, differences
 from voucher_ledger.replay.what_if.rules import Changes
 from voucher_ledger.replay.what_if.tally import Figures
 
@@ -61,6 +62,17 @@ class Report:
         return found
 
     @property
+    def differences(self) -> dict[str, dict[str, Difference]]:
+        """By campaign, the counts that differ anywhere. A self check has none: the replay itself is what it judges."""
+        if CHANGED not in self.sides:
+            return {}
+        found = {}
+        for campaign_id in self.campaign_ids():
+            sides = [self.sides[name].get(campaign_id, Figures()) for name in (RECORDED, BASELINE, CHANGED)]
+            found[campaign_id] = differences(*map(counts, sides))
+        return found
+
+    @property
     def passed(self) -> bool:
         """A self check (nothing was changed) passes where all is equal; and no sandbox's books may be wrong, ever."""
         return not self.audits_failed and (bool(self.changes) or not self.differing)
@@ -84,6 +96,10 @@ class Report:
                 for campaign_id in self.campaign_ids()
             },
             "recorded_and_baseline_differ": self.differing,
+            "differences": {
+                campaign_id: {name: one.document() for name, one in found.items()}
+                for campaign_id, found in self.differences.items()
+            },
             "vouchers_gained": self.gained,
             "vouchers_lost": self.lost,
             "stand_ins": self.stand_ins,

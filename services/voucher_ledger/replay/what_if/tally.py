@@ -70,6 +70,8 @@ class Tally:
         self._orders: list[tuple[str, str, str, int | None]] = []
         self._spends: list[tuple[str, int]] = []
         self._figures: dict[str, Figures] = {}
+        # (cards, minor units of budget) of each top-up that was booked.
+        self.top_ups: dict[str, list[tuple[int, int]]] = {}
         self.events = 0
 
     def add(self, type_: str, time_ms: int, data: dict[str, Any]) -> None:
@@ -85,6 +87,8 @@ class Tally:
             self._add_order(figures, type_, data)
         elif room == "payment":
             self._add_payment(figures, type_, data)
+        elif type_ == "campaign.topped_up":
+            self.top_ups.setdefault(data["campaign_id"], []).append((data["quota"], data["budget_minor"]))
         if len(self._orders) + len(self._spends) >= ROWS_ASIDE_MAX:
             self._put_aside()
 
