@@ -16,6 +16,7 @@ from tests.integration.commands import claim
 from tests.integration.replay_days import rewrite_topic, tampered_copy
 from tests.integration.tools import KILLED, Tool
 from tests.integration.world import DEAD_LETTERS, World
+from voucher_ledger.replay.seals import unsealed
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.verify import verify_seals
 from voucher_ledger.runtime import kafka, postgres, topics
@@ -180,7 +181,9 @@ def _tampered_dead_letters_are_named(world: World) -> None:
     assert f"claim.commands/3: dead letter of claim.commands/3/{CLAIMS}: missing" in faults[Fault.MISSING]
 
 
-def test_deleted_records_are_told_by_number_and_an_older_ledger_begins_its_chain(day: World) -> None:
+def test_deleted_records_are_told_by_number_and_an_older_ledger_begins_its_chain(
+    day: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     admin = AdminClient(kafka.admin_config(day.settings))
     for future in admin.delete_records([TopicPartition("claim.events", 3, 200)]).values():
         future.result()
@@ -189,6 +192,21 @@ def test_deleted_records_are_told_by_number_and_an_older_ledger_begins_its_chain
     assert report.deleted["events"] > 0
     verified = report.verified + report.verified_by_checks
     assert report.deleted["events"] + verified["events"] == CLAIMS + 1
+
+    # As in a ledger that was migrated a moment ago.
+    monkeypatch.setattr(unsealed, "CLOCKS_APART_MS_MAX", 3_600_000)
+    with day.connection.transaction():
+        day.connection.execute("SET LOCAL session_replication_role = replica")
+        day.connection.execute(f"DELETE FROM books.seal WHERE {CHAIN}".encode())
+    report = verify_seals(day.settings, Event())
+    assert report.passed, report.shown
+    text = f"claim.commands/3 has no seal yet: {report.unsealed} events and dead letters there are not sealed"
+    assert any(text in note for note in report.notes), report.notes
+    # As in one that sealed for long: whatever nobody sealed since was sealed.
+    monkeypatch.setattr(unsealed, "CLOCKS_APART_MS_MAX", 0)
+    report = verify_seals(day.settings, Event())
+    (fault,) = said(report)[Fault.CHAIN]
+    assert fault.startswith(f"claim.commands/3: all seals, of {report.unsealed} events and dead letters, are missing: ")
 
     # As a ledger from before there were seals: what it decided is not sealed, what it decides from now on is.
     with day.connection.transaction():

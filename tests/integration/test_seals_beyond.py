@@ -18,6 +18,7 @@ from tests.integration.world import DEAD_LETTERS, World
 from voucher_ledger.replay.seals import verify as module
 from voucher_ledger.replay.seals.chain import Chains
 from voucher_ledger.replay.seals.report import Fault
+from voucher_ledger.replay.seals.unsealed import Unsealed
 from voucher_ledger.replay.seals.verify import verify_seals
 from voucher_ledger.runtime import kafka, postgres
 
@@ -89,9 +90,9 @@ def test_a_tail_that_was_cut_off_the_chain_is_named(day: World) -> None:
 
 def test_live_traffic_beside_raises_no_alarm(day: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in a partition that had no chain when the chains were read."""
-    chains: Callable[..., Chains] = module._chains
+    chains: Callable[..., tuple[Chains, Unsealed]] = module._chains
 
-    def and_then_the_day_goes_on(*arguments: Any) -> Chains:
+    def and_then_the_day_goes_on(*arguments: Any) -> tuple[Chains, Unsealed]:
         made = chains(*arguments)
         before = len(day.read("claim.events"))
         for partition, first in ((3, 1_000), (5, 2_000)):

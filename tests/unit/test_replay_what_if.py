@@ -15,9 +15,11 @@ from rich.console import Console
 from tests.unit.what_if_given import claim, open_command, order, payment
 from voucher_ledger.core.records import Command
 from voucher_ledger.replay.bounds import UNBOUNDED
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.reading import Span
 from voucher_ledger.replay.what_if import command as what_if
 from voucher_ledger.replay.what_if import notes
+from voucher_ledger.replay.what_if.commands_read import refuse_nothing_played
 from voucher_ledger.replay.what_if.cutting import BATCH_RECORDS_MAX, GRID_MS, Window, grid_ceiling, grid_floor, windows
 from voucher_ledger.replay.what_if.id_set import IdSet
 from voucher_ledger.replay.what_if.moment import Moment, moment
@@ -196,6 +198,13 @@ def test_a_top_up_that_was_played_is_told_with_the_quota_that_it_makes() -> None
         "grey: 1 campaign.top_up of 200 cards and 500 minor units was played as it was sent, so the quota is 203 and "
         "the budget 1,500"
     )
+
+
+def test_a_play_of_nothing_is_refused_since_its_self_check_would_pass() -> None:
+    nothing = "^nothing was played: no claim, order or payment of grey, night lies between --from and --to$"
+    with pytest.raises(Refused, match=nothing):
+        refuse_nothing_played({"campaign.open": 2, "campaign.top_up": 1, "voucher.claim": 0}, {"night", "grey"})
+    refuse_nothing_played({"campaign.open": 2, "voucher.expire": 1}, {"grey"})
 
 
 def test_only_a_sandbox_may_be_written_to() -> None:

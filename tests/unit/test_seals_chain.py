@@ -21,10 +21,6 @@ def test_a_chain_is_whole_and_ends_at_the_position() -> None:
     assert (report.seals, report.heads_found) == (6, 6)
     (fault,) = judged_chain(made.seals, position=99).shown[Fault.CHAIN]
     assert fault.startswith("claim.commands/4: the chain ends at offset 17 with seal 6, decided is up to 99")
-    # Nothing is asked of a partition without seals: its chain begins with its next batch.
-    assert judged_chain([], position=7).notes == [
-        "claim.commands/4 has no seal yet: its chain begins with its next batch"
-    ]
 
 
 OTHER = sha256(b"other").digest()

@@ -86,6 +86,8 @@ class Chains:
 
     def __init__(self, report: SealsReport, kept: Collection[Head] = ()) -> None:
         self.standings: dict[Place, Standing] = {}
+        # When the first of all seals was made, in ms since 1970 by the clock of Postgres.
+        self.sealing_since_ms: int | None = None
         self._report = report
         self._kept: dict[tuple[str, int, int], list[Head]] = {}
         for head in kept:
@@ -94,6 +96,7 @@ class Chains:
     def take(self, seal: Seal) -> None:
         """Judge the next seal of its partition."""
         self._report.seals += 1
+        self.sealing_since_ms = min(seal.sealed_at_ms, self.sealing_since_ms or seal.sealed_at_ms)
         standing = self.standings.get(seal.place)
         if standing is None:
             standing = self.standings[seal.place] = Standing(seal.first_offset)
@@ -118,9 +121,6 @@ class Chains:
                     f"{_name(place)}: the chain ends at offset {standing.next_offset} with seal {standing.number}, "
                     f"decided is up to {position}: seals after it are missing, or somebody moved the position",
                 )
-        for place in sorted(positions.keys() - self.standings.keys()):
-            if positions[place] > 0:
-                self._report.notes.append(f"{_name(place)} has no seal yet: its chain begins with its next batch")
         for heads in self._kept.values():
             for head in heads:
                 held = self.standings.get((head.topic, head.partition))

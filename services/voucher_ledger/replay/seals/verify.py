@@ -24,6 +24,7 @@ from voucher_ledger.replay.seals.decided import Decided
 from voucher_ledger.replay.seals.match import EVENTS, LETTERS, UNDECIDED, Found, Match, Sealed
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
+from voucher_ledger.replay.seals.unsealed import Unsealed
 from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, Range, TopicReader, place_of
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.incoming import readable_headers
@@ -55,8 +56,9 @@ def verify_seals(
     reader = TopicReader(settings, stop, progress, rate)
     try:
         with postgres.connect(settings.postgres, application="verify") as connection:
-            chains = _chains(connection, report, asked, partitions)
-            _Verification(reader, connection, chains, report, stop, partitions).run()
+            chains, unsealed = _chains(connection, report, asked, partitions)
+            _Verification(reader, connection, chains, report, stop, partitions, unsealed).run()
+            unsealed.finish(reader)
     finally:
         reader.close()
     report.duration_seconds = time.monotonic() - began_seconds
@@ -65,8 +67,8 @@ def verify_seals(
 
 def _chains(
     connection: psycopg.Connection, report: SealsReport, kept: Collection[Head], partitions: frozenset[int] | None
-) -> Chains:
-    """The chains, judged by themselves."""
+) -> tuple[Chains, Unsealed]:
+    """The chains, judged by themselves, and what is to be known of what lies before them."""
     chains = Chains(report, kept)
     with snapshot(connection) as ledger:
         positions = {
@@ -80,7 +82,7 @@ def _chains(
     for (topic, partition), ends in sorted(chains.standings.items()):
         head = {"number": ends.number, "next_offset": ends.next_offset, "seal": ends.seal.hex()}
         report.heads[f"{topic}/{partition}"] = head
-    return chains
+    return chains, Unsealed(report, chains, positions)
 
 
 class _Verification:
@@ -88,7 +90,7 @@ class _Verification:
 
     def __init__(
         self, reader: TopicReader, connection: psycopg.Connection, chains: Chains, report: SealsReport, stop: Event,
-        partitions: frozenset[int] | None,
+        partitions: frozenset[int] | None, unsealed: Unsealed,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._connection = connection
@@ -96,6 +98,7 @@ class _Verification:
         self._report = report
         self._stop = stop
         self._partitions = partitions
+        self._unsealed = unsealed
         self._decided = Decided(connection)
         self._matches: dict[tuple[Place, str], Match] = {}
         for place, ends in chains.standings.items():
@@ -161,7 +164,7 @@ class _Verification:
             match.take(found)
         elif self._partitions is None or cause[1] in self._partitions:
             if self._decided.covers(cause, found.offset):
-                self._report.unsealed += 1
+                self._unsealed.take(cause, found.offset)
             else:
                 text = f"{where} answers {cause[0]}/{cause[1]}/{found.offset}, {UNDECIDED}"
                 self._report.blame(Fault.ADDED, text)

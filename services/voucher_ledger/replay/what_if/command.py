@@ -19,7 +19,13 @@ from voucher_ledger.replay.operations import Operation, recorded
 from voucher_ledger.replay.printing import told
 from voucher_ledger.replay.reading import Span
 from voucher_ledger.replay.what_if import notes
-from voucher_ledger.replay.what_if.commands_read import CommandsRead, opened_once, openings, parts_of
+from voucher_ledger.replay.what_if.commands_read import (
+    CommandsRead,
+    opened_once,
+    openings,
+    parts_of,
+    refuse_nothing_played,
+)
 from voucher_ledger.replay.what_if.cutting import grid_ceiling, windows
 from voucher_ledger.replay.what_if.moment import Moment, bound_at, shown
 from voucher_ledger.replay.what_if.played import CAMPAIGNS_MAX, Belonging, ClaimPlaces, Played
@@ -144,6 +150,7 @@ def _play(settings: Settings, request: Request, day: _Day, made: Sandboxes) -> R
         if changed is not None:
             changed.prices = Prices(baseline.connection, changed.connection)
         _decide(read, [*sides.values()], sum(part.end - part.start for part in day.parts))
+        refuse_nothing_played(read.by_type + read.time_driven, day.chosen)
         recorded_tally = Tally(baseline.connection, "recorded", only)
         unanswered, strange = count_recorded(settings, played, recorded_tally, request.rate)
         report = Report(

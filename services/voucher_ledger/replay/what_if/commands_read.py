@@ -1,7 +1,7 @@
 """Reads the recorded commands of all rooms in one order, the same each time: record time, topic, partition, offset."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import cast
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
@@ -93,3 +93,13 @@ def opened_once(found: Sequence[Command], wanted: Sequence[str]) -> None:
         raise Refused(
             f"{CAMPAIGN_TOPIC} has no campaign.open of {', '.join(missing)} before the end of what is asked for"
         )
+
+
+def refuse_nothing_played(by_type: Mapping[str, int], chosen: Collection[str]) -> None:
+    """Raise Refused where no claim, order or payment was among the commands that were read: of nothing every count is
+    as it was recorded, and a self check of nothing must not pass. Campaigns' commands are always read from the first.
+    """
+    if any(not type_.startswith("campaign.") for type_, count in by_type.items() if count):
+        return
+    of = f" of {', '.join(sorted(chosen))}" if chosen else ""
+    raise Refused(f"nothing was played: no claim, order or payment{of} lies between --from and --to")
