@@ -157,9 +157,6 @@ def _a_part_of_the_day(tool: Tool) -> None:
     assert "no record is there" in refused
     refused = tool.run("what-if", "--from", BEGINS, "--to", BEGINS, code=ExitCode.CHECK_FAILED)
     assert "is not before" in refused
-    vacuous = tool.run("what-if", "--campaign", "day", "--from", "2030-01-01T00:00:00Z", code=ExitCode.CHECK_FAILED)
-    assert "nothing was played: no claim, order or payment of day" in vacuous
-    assert "as it was recorded" not in vacuous
 
 
 def _events(tool: Tool) -> list[dict[str, Any]]:
@@ -221,7 +218,7 @@ def _kept_it_answers_sql(world: World, tool: Tool) -> None:
     told = tool.run("what-if", "--set", DOUBLED, "--keep")
     names = sandboxes_of(world)
     assert f"kept: {', '.join(names)}" in told
-    tool.run("what-if", "--campaign", "other", "--to", BEGINS, code=ExitCode.CHECK_FAILED)
+    assert "nothing was played" in tool.run("what-if", "--campaign", "other", "--to", BEGINS, code=1)
     assert sandboxes_of(world) == names, "a kept sandbox was removed"
     changed = next(name for name in names if name.endswith("_changed"))
     dsn = psycopg.conninfo.make_conninfo(world.settings.postgres, dbname=changed)

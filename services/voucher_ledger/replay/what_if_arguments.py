@@ -29,7 +29,9 @@ played. Top-ups, pauses and closings of that day are played as they were sent.
 The commands are read from the topics in the order of their record times and decided by the rooms' own code on a
 throw-away database beside the ledger's (or on the server of --sandbox), once under the recorded rules and once under
 the changed ones. What was recorded, from the events, is shown beside both. Neither the ledger nor any consumer group is
-touched; the journal of operations gets an entry. Asked again, the answer is the same, to the byte with --json.
+touched; the journal of operations gets an entry. Asked again, the answer is the same, to the byte with --json. Beside
+live traffic give a --to that is past: it fixes where the topics end. Without it what came meanwhile, of other campaigns
+too, is in `offsets`, `left_out` and `undecidable`.
 
 [bold]Without a change[/] it is a self check: decided again under the recorded rules, every count must be what the
 events say.

@@ -1,5 +1,5 @@
 """What a what-if found, as one document: nothing of the run itself is in it, so the same question has the same
-bytes.
+bytes (beside live traffic one that has a `--to`: else what came meanwhile is read).
 """
 
 from collections import Counter
