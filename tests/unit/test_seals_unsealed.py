@@ -26,6 +26,7 @@ class Topics:
     def __init__(self, times_ms: dict[Place, list[int]], kind: int = TIMESTAMP_LOG_APPEND_TIME) -> None:
         self.times_ms = times_ms
         self.kind = kind
+        self.aborted: set[tuple[Place, int]] = set()
 
     def ranges(self, topics: Collection[str]) -> dict[Place, Range]:
         if not self.times_ms:
@@ -37,6 +38,8 @@ class Topics:
 
     def record_from(self, place: Place, offset: int) -> Any:
         times = self.times_ms[place]
+        while (place, offset) in self.aborted:
+            offset += 1
         if offset >= len(times):
             return None
         return SimpleNamespace(offset=lambda: offset, timestamp=lambda: (self.kind, times[offset]))
@@ -65,6 +68,10 @@ def test_a_partition_that_decided_nothing_since_there_are_seals_is_told_with_the
     upgraded = Topics({PLACE: [0] * 5, BARE: [0, SEALING_MS, LATER_MS - 1, LATER_MS]})
     report = judged(upgraded, {PLACE: 5, BARE: 3})
     assert (report.notes, report.passed) == ([note], True)
+    # What was aborted is no command, and the one after it is not decided yet.
+    aborted = Topics({PLACE: [0] * 5, BARE: [0, SEALING_MS, LATER_MS, LATER_MS]})
+    aborted.aborted.add((BARE, 2))
+    assert judged(aborted, {PLACE: 5, BARE: 3}).passed
     # Of a producer's clock, or without commands or any seal at all, nothing is known.
     for topics, sealed in (
         (Topics({PLACE: [0] * 5, BARE: [LATER_MS] * 3}, TIMESTAMP_CREATE_TIME), True),
