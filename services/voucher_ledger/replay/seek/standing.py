@@ -77,7 +77,7 @@ def read(settings: Settings, connection: psycopg.Connection, place: Place, to: i
     """
     admin = open_client(AdminClient, admin_config(settings))
     try:
-        low, high = _watermarks(settings, place)
+        low, high = watermarks(settings, place)
         committed = _committed(admin, place)
         alive = tuple(sorted({*_members(admin, place), *_instances(connection, place)}))
     except KafkaException as error:
@@ -92,11 +92,26 @@ def read(settings: Settings, connection: psycopg.Connection, place: Place, to: i
     except psycopg.OperationalError as error:
         raise Unreachable(f"Postgres: {str(error).strip()}") from error
     answered = last_answered(settings, place.topic, place.partition, place.event_topic, place.dead_partitions)
+    if answered >= high:  # that command may have come since the first look
+        high = watermarks(settings, place)[1]
     unpublished, outbox_end = outbox or (0, 0)
     return Standing(
         place.topic, place.partition, decided, committed, low, high, answered,
         -1 if moved is None or moved[0] is None else moved[0], unpublished, outbox_end, alive,
     )  # fmt: skip
+
+
+def watermarks(settings: Settings, place: Place) -> tuple[int, int]:
+    """The first offset that the partition holds, and its end. Raises Unreachable."""
+    consumer = open_reader(settings)
+    try:
+        asked = TopicPartition(place.topic, place.partition)
+        low, high = settled(partial(consumer.get_watermark_offsets, asked, REQUEST_SECONDS_MAX))
+        return int(low), int(high)
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
 
 
 def others(settings: Settings, place: Place) -> list[str]:
@@ -125,16 +140,6 @@ def _members(admin: AdminClient, place: Place) -> list[str]:
 def _instances(connection: psycopg.Connection, place: Place) -> list[str]:
     rows = connection.execute(_INSTANCES, (f"voucher-ledger-{place.room}-instance",))
     return [str(row[0]) for row in rows]
-
-
-def _watermarks(settings: Settings, place: Place) -> tuple[int, int]:
-    consumer = open_reader(settings)
-    try:
-        asked = TopicPartition(place.topic, place.partition)
-        low, high = settled(partial(consumer.get_watermark_offsets, asked, REQUEST_SECONDS_MAX))
-        return int(low), int(high)
-    finally:
-        consumer.close()
 
 
 def _committed(admin: AdminClient, place: Place) -> int | None:
