@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.bounds import UNBOUNDED, Bound
-from voucher_ledger.replay.errors import Refused, Unread
+from voucher_ledger.replay.errors import Misnamed, Unread
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.settings import Settings
@@ -59,7 +59,7 @@ def spans(
 
     Raises:
         NotSetUp: there is no such topic.
-        Refused: it has not all of `partitions`.
+        Misnamed: it has not all of `partitions`.
         Unreachable: Kafka does not answer.
     """
     consumer = open_reader(settings)
@@ -67,7 +67,7 @@ def spans(
         numbers = sorted(known_topics(consumer, settings.kafka, [topic])[topic].partitions)
         strange = sorted(set(partitions or ()) - set(numbers))
         if strange:
-            raise Refused(f"{topic} has partitions {numbers[0]} to {numbers[-1]}, not {strange}")
+            raise Misnamed(f"{topic} has partitions {numbers[0]} to {numbers[-1]}, not {strange}")
         chosen = sorted(partitions) if partitions else numbers
         found: list[Span] = []
         for number in chosen:

@@ -48,27 +48,27 @@ def drive(
     Returns:
         0 done; 1 letters that were meant are left for a person: they died too often, or come from no command topic.
     """
-    change = None if edit is None else _change(settings, selection, edit)
     if not apply:
+        _change(settings, selection, edit)
         planned, found = _plan(settings, selection, rules, read_marks(settings), selection.spans(settings))
         return _told(planned, found, rules, driven=None, json=json)
     pace = Pace(rate, time.monotonic)
-    with (
-        recorded(settings, "dead-letters redrive", reason, arguments) as operation,
-        Transactions(settings, REDRIVE, windows) as producer,  # before the marks are read: it settles what was left
-    ):
-        marks = read_marks(settings)
-        parts = selection.spans(settings)  # what dies again meanwhile is the next run's
-        planned, found = _plan(settings, selection, rules, marks, parts)
-        operation.result.update(redriven=0, meant=found.count)
-        now = Sorted()
-        letters = sort_out(selection.letters(settings, marks, parts), rules, now)
-        driven = 0
-        with Bar("redriving", planned.counts[Verdict.REDRIVE]) as bar:
-            for driven in redrive(letters, producer, operation, pace, change):
-                bar.update(driven)
-        operation.result["left"] = {what.value: count for what, count in now.counts.items()} | {"more": now.more}
-        operation.result["left"].pop(Verdict.REDRIVE.value, None)
+    with recorded(settings, "dead-letters redrive", reason, arguments) as operation:
+        change = _change(settings, selection, edit)  # in here: that an edit was refused is in the journal too
+        # The producer before the marks are read: it settles what was left.
+        with Transactions(settings, REDRIVE, windows) as producer:
+            marks = read_marks(settings)
+            parts = selection.spans(settings)  # what dies again meanwhile is the next run's
+            planned, found = _plan(settings, selection, rules, marks, parts)
+            operation.result.update(redriven=0, meant=found.count)
+            now = Sorted()
+            letters = sort_out(selection.letters(settings, marks, parts), rules, now)
+            driven = 0
+            with Bar("redriving", planned.counts[Verdict.REDRIVE]) as bar:
+                for driven in redrive(letters, producer, operation, pace, change):
+                    bar.update(driven)
+            operation.result["left"] = {what.value: count for what, count in now.counts.items()} | {"more": now.more}
+            operation.result["left"].pop(Verdict.REDRIVE.value, None)
     return _told(now, found, rules, driven=driven, json=json)
 
 
@@ -106,7 +106,9 @@ def mark(
     return ExitCode.DONE
 
 
-def _change(settings: Settings, selection: Selection, edit: bytes) -> Edit:
+def _change(settings: Settings, selection: Selection, edit: bytes | None) -> Edit | None:
+    if edit is None:
+        return None
     if len(selection.filter.places) != 1:
         raise Refused("--edit changes one letter: name it with --at PARTITION/OFFSET")
     (place,) = selection.filter.places

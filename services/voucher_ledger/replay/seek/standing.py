@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC, ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import open_client, settled
-from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.errors import Misnamed
 from voucher_ledger.replay.reading import open_reader
 from voucher_ledger.replay.seek.plan import Standing
 from voucher_ledger.runtime import topics
@@ -59,13 +59,13 @@ class Place:
 
 
 def find(settings: Settings, room: str, partition: int) -> Place:
-    """The partition of a room's command topic. Raises Refused where there is none such, Unreachable, NotSetUp."""
+    """The partition of a room's command topic. Raises Misnamed where there is none such, Unreachable, NotSetUp."""
     topic = next(str(topic) for topic, name in ROOM_BY_COMMAND_TOPIC.items() if name == room)
     events = {str(commands): str(found) for commands, found in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
     keys = {str(commands): field for commands, field in KEY_FIELD_BY_COMMAND_TOPIC.items()}
     described = topics.describe(settings, topic)
     if not 0 <= partition < described.partitions:
-        raise Refused(f"{topic} has the partitions 0 to {described.partitions - 1}")
+        raise Misnamed(f"{topic} has the partitions 0 to {described.partitions - 1}")
     dead = topics.describe(settings, DEAD_LETTER_TOPIC).partitions
     return Place(room, topic, events[topic], keys[topic], partition, described.topic_id, dead)
 
