@@ -114,8 +114,8 @@ def test_what_is_not_driven_again_and_what_is_edited(world: World, tool: Tool, t
     }
     world.producer.produce(DEAD_LETTERS, orjson.dumps(claim(9)), b"user-000009", partition=0, headers=forged)
     world.producer.flush()
-    chosen = ("dead-letters", "redrive", "--key", "user-000009")
-    for arguments in (chosen, (*chosen, *WHY)):
+    of_a_key = ("dead-letters", "redrive", "--key", "user-000009")
+    for arguments in (of_a_key, (*of_a_key, *WHY)):
         assert tool.json(*arguments, code=1)["left"] == {"of a command past its topic's end": 1}
     (named,) = tool.json("dead-letters", "list", "--key", "user-000009")["letters"]
     assert tool.json("dead-letters", "redrive", "--at", named["letter"])["redriven"] == 1
