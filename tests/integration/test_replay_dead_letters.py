@@ -105,6 +105,21 @@ def test_what_is_not_driven_again_and_what_is_edited(world: World, tool: Tool, t
     assert left == {"redriven before": 3, "died too often": 2}
     assert world.faults() == []
 
+    # Nobody consumed what lies past the topic's end: that letter is driven only where a person names it.
+    forged: dict[str, str | bytes | None] = {
+        "dlq_topic": "claim.commands",
+        "dlq_partition": "0",
+        "dlq_offset": "900000",
+        "dlq_error": "forged",
+    }
+    world.producer.produce(DEAD_LETTERS, orjson.dumps(claim(9)), b"user-000009", partition=0, headers=forged)
+    world.producer.flush()
+    of_a_key = ("dead-letters", "redrive", "--key", "user-000009")
+    for arguments in (of_a_key, (*of_a_key, *WHY)):
+        assert tool.json(*arguments, code=1)["left"] == {"of a command past its topic's end": 1}
+    (named,) = tool.json("dead-letters", "list", "--key", "user-000009")["letters"]
+    assert tool.json("dead-letters", "redrive", "--at", named["letter"])["redriven"] == 1
+
     exported = tmp_path / "letters.ndjson"
     chosen = ("dead-letters", "export", str(exported), "--key", "user-000003", "--reason", "partner X asks")
     tool.run(*chosen)

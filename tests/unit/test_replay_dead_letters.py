@@ -54,6 +54,22 @@ def test_what_may_be_driven_again(
     assert verdict(letter, mark, again_before_ms=again_before_ms) is expected
 
 
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ({("claim.commands", 3): 10}, Verdict.REDRIVE),
+        ({("claim.commands", 3): 9}, Verdict.NO_SUCH_COMMAND),
+        ({("claim.commands", 2): 10}, Verdict.NO_SUCH_COMMAND),
+        (None, Verdict.REDRIVE),
+    ],
+)
+def test_a_letter_of_a_command_that_never_was_is_left(
+    ends: dict[tuple[str, int], int] | None, expected: Verdict
+) -> None:
+    assert LETTER.cause == "claim.commands/3/9"
+    assert verdict(LETTER, None, ends=ends) is expected
+
+
 def test_again_takes_no_time_to_come_by_which_a_killed_run_would_drive_twice(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,10 @@ STANDING = Standing(
         (replace(STANDING, committed=61, answered=60), 61, Kind.FORWARD, "never seek"),
         (replace(STANDING, committed=51, answered=50), 50, Kind.STAY, "offset 50 is answered, but decided is only"),
         (replace(STANDING, answered=60), 40, Kind.BACK, "never seek"),
+        (replace(STANDING, answered=79), 50, Kind.STAY, "this ledger is older than"),
+        # No older ledger explains an answer to a command that is not there.
+        (replace(STANDING, answered=80), 50, Kind.STAY, "the topic ends at 80: no command lies there"),
+        (replace(STANDING, answered=900_000), 51, Kind.FORWARD, "Tampering is suspected"),
         (replace(STANDING, alive=("group member claims-0",)), 51, Kind.FORWARD, "somebody may be deciding"),
     ],
 )
@@ -44,6 +48,10 @@ def test_what_may_be_moved(standing: Standing, to: int, kind: Kind, refusal: str
     made = plan(standing, to)
     assert made.kind is kind
     assert (made.refusal is None) if refusal is None else (refusal in str(made.refusal))
+    # What was found is told anyway; steps that are refused rest on what is not so.
+    found, *steps = made.steps
+    assert f"decided up to {standing.decided}, the group's offset is {standing.committed}" in found
+    assert bool(steps) is (refusal is None)
 
 
 def letters(*offsets: int) -> list[DeadLetter]:

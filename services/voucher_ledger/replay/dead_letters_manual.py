@@ -33,12 +33,15 @@ command; a second run beside it fences the first. --again drives what was driven
 killed run can be repeated without driving twice what it drove itself. So a time that is yet to come is refused.
 
 Left where they are: quarantined letters, letters that came from no command topic, and those that have died
---attempts-max times. What dies again is a new letter with one try more.
+--attempts-max times. What dies again is a new letter with one try more. Left is also a letter of a command past its
+topic's end, which nobody can have consumed: somebody else wrote it, or the topic was made anew. Where it is right all
+the same, --at drives it.
 
 --edit sends another value in the place of one letter (--at), once its schema takes it. The key is that of the new
 value's own data; where it is another, the record goes to that key's partition.
 
-Exit code 1: letters that were meant are left for a person (died too often, or of no command topic).
+Exit code 1: letters that were meant are left for a person (died too often, of no command topic, or
+of a command past its topic's end).
 """)
 
 QUARANTINE = manual("""

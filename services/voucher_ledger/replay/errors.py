@@ -14,6 +14,10 @@ class Refused(Exception):
     """The tool will not do this, and has not; the text says why and what to do (exit code 1)."""
 
 
+class Misnamed(Exception):
+    """The command line names a partition that the topic does not have (exit code 2)."""
+
+
 class Unread(Exception):
     """A topic could not be read to where it was to be read (exit code 3)."""
 
@@ -29,6 +33,8 @@ def ended(action: Callable[[], int], *, interrupted: str = "the same command goe
             return action()
     except Refused as refusal:
         return _told(str(refusal), ExitCode.CHECK_FAILED)
+    except Misnamed as error:
+        return _told(str(error), ExitCode.USAGE)
     except Unread as error:
         return _told(str(error), ExitCode.UNREACHABLE)
     except Terminated:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.bounds import UNBOUNDED, Bound
-from voucher_ledger.replay.errors import Refused, Unread
+from voucher_ledger.replay.errors import Misnamed, Unread
 from voucher_ledger.runtime.errors import Unreachable
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
 from voucher_ledger.runtime.settings import Settings
 
 # The client wants a group's name even where it assigns itself; nothing is ever committed to it.
@@ -59,7 +60,7 @@ def spans(
 
     Raises:
         NotSetUp: there is no such topic.
-        Refused: it has not all of `partitions`.
+        Misnamed: it has not all of `partitions`.
         Unreachable: Kafka does not answer.
     """
     consumer = open_reader(settings)
@@ -67,7 +68,7 @@ def spans(
         numbers = sorted(known_topics(consumer, settings.kafka, [topic])[topic].partitions)
         strange = sorted(set(partitions or ()) - set(numbers))
         if strange:
-            raise Refused(f"{topic} has partitions {numbers[0]} to {numbers[-1]}, not {strange}")
+            raise Misnamed(f"{topic} has partitions {numbers[0]} to {numbers[-1]}, not {strange}")
         chosen = sorted(partitions) if partitions else numbers
         found: list[Span] = []
         for number in chosen:
@@ -82,6 +83,26 @@ def spans(
         raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
     finally:
         consumer.close()
+
+
+def topic_ends(settings: Settings, topics: Collection[str]) -> dict[tuple[str, int], int]:
+    """The end of each partition of `topics`, committed or not. Raises Unreachable, NotSetUp where one is not there."""
+    consumer = open_reader(settings)
+    try:
+        known = known_topics(consumer, settings.kafka, topics)
+    finally:
+        consumer.close()
+    asked = {
+        TopicPartition(topic, number): OffsetSpec.latest() for topic in topics for number in known[topic].partitions
+    }
+    admin = open_client(AdminClient, admin_config(settings))
+    try:
+        found = admin.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_SECONDS_MAX
+        )
+        return {(place.topic, place.partition): int(future.result().offset) for place, future in found.items()}
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
 
 
 def records(settings: Settings, parts: Collection[Span]) -> Iterator[Message]:

@@ -23,6 +23,9 @@ operator: ..." and all its bytes, so that commands = outcomes + dead letters sta
 Back: refused where anything from --to on is answered or has moved the books, since it would be decided twice. What is
 left are positions that were moved past records nobody decided.
 
+Where it is refused, what was found is told, and why; no plan. An answer past the end of the commands is no sign of an
+older ledger: somebody added it, see "Tampering is suspected" in docs/OPERATIONS.md.
+
 To where the ledger stands: mends a group's offset that somebody moved. What is published is then taken from the
 published events themselves.
 

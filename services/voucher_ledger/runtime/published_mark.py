@@ -32,6 +32,17 @@ def published_mark(rows: list[Share], answered: int) -> int:
     return mark
 
 
+def beyond_end(place: str, answered: int, high: int) -> str:
+    """What to say of an answer at or past the end `high` of a partition of commands: no ledger, however old, lacks it,
+    as nobody can have decided a command that is not there.
+    """
+    return (
+        f"{place}: offset {answered} is answered, but the topic ends at {high}: no command lies there, so somebody "
+        "added that event or dead letter, or the topic has lost its end. Change nothing: `voucher-ledger replay "
+        'verify` names the record, and "Tampering is suspected" in docs/OPERATIONS.md says how to go on'
+    )
+
+
 def last_answered(
     settings: Settings, command_topic: str, partition: int, event_topic: str, dead_partitions: int
 ) -> int:

@@ -8,7 +8,7 @@ from voucher_ledger.core.demand import Tally, outcome_of
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
 from voucher_ledger.runtime.outbox import Outbox, Share
 from voucher_ledger.runtime.positions import Position, Positions
-from voucher_ledger.runtime.published_mark import last_answered, published_mark
+from voucher_ledger.runtime.published_mark import beyond_end, last_answered, published_mark
 from voucher_ledger.runtime.settings import Settings
 
 # Longer than a predecessor's pending offsets can last: its transaction's timeout and the broker's clean-up.
@@ -54,7 +54,7 @@ class Recovery:
                     f"{self._command_topic}/{partition}: decided up to {next_offset}, the topic holds {low} to {high}"
                 )
             known_offset = offset != OFFSET_INVALID
-            committed = offset if known_offset else self._committed_as_published(partition, next_offset)
+            committed = offset if known_offset else self._committed_as_published(partition, next_offset, high)
             if partition not in known:
                 if committed != low:
                     raise Inconsistent(
@@ -89,13 +89,15 @@ class Recovery:
             sum_up_again(self._command_topic, share)
         return waiting
 
-    def _committed_as_published(self, partition: int, next_offset: int) -> int:
+    def _committed_as_published(self, partition: int, next_offset: int, high: int) -> int:
         """The group's offset is gone (Kafka forgets it after a week without members), or never was: the published
         answers themselves tell it. Raises Inconsistent where they go beyond what the ledger has decided.
         """
         answered = last_answered(
             self._settings, self._command_topic, partition, self._event_topic, self._dead_partitions
         )
+        if answered >= max(next_offset, high):
+            raise Inconsistent(beyond_end(f"{self._command_topic}/{partition}", answered, high))
         if answered >= next_offset:
             raise Inconsistent(
                 f"{self._command_topic}/{partition}: offset {answered} is answered, the ledger has decided up to "

@@ -21,7 +21,7 @@ from voucher_ledger.replay.copying.progress import first_left, learn
 from voucher_ledger.replay.copying.rewrite import Rewriter
 from voucher_ledger.replay.copying.schedule import Schedule
 from voucher_ledger.replay.errors import Refused
-from voucher_ledger.replay.operations import recorded
+from voucher_ledger.replay.operations import Operation, recorded
 from voucher_ledger.replay.reading import Span, open_reader, records, spans
 from voucher_ledger.replay.transactions import Transactions
 from voucher_ledger.replay.windows import Windows
@@ -67,9 +67,23 @@ def run(
     """Copy (`apply`), or tell what would be copied.
 
     Returns:
-        0 done. Raises Refused, Unread, Unreachable, NotSetUp, SessionLost, Fenced.
+        0 done. Raises Refused, Misnamed, Unread, Unreachable, NotSetUp, SessionLost, Fenced.
     """
     target = settings if request.to_kafka is None else settings.model_copy(update={"kafka": request.to_kafka})
+    if not apply:
+        cluster, parts = _may_be_copied(settings, target, request, apply=False)
+        _tell({**_outlook(settings, request, parts), "target_cluster": cluster}, json)
+        return ExitCode.DONE
+    # Before anything is looked at: an attempt that is refused is in the journal too.
+    with recorded(settings, "copy", reason, arguments) as operation:
+        _, parts = _may_be_copied(settings, target, request, apply=True)
+        _copy(settings, target, request, parts, operation, windows)
+    _tell({"applied": True, **operation.result}, json)
+    return ExitCode.DONE
+
+
+def _may_be_copied(settings: Settings, target: Settings, request: Request, *, apply: bool) -> tuple[str, list[Span]]:
+    """The target cluster's id, and what is to be copied. Raises Refused, Misnamed, Unreachable, NotSetUp."""
     cluster = _cluster_id(target)
     same = request.to_kafka is None or _cluster_id(settings) == cluster
     prefix, named = request.campaign_prefix, request.target_cluster
@@ -78,15 +92,15 @@ def run(
         told = unnamed(request.pairs, cluster=cluster, named=named, campaign_prefix=prefix)
     if told is not None:
         raise Refused(told)
-    parts = _parts(settings, target, request)
-    if not apply:
-        _tell({**_outlook(settings, request, parts), "target_cluster": cluster}, json)
-        return ExitCode.DONE
-    with (
-        recorded(settings, "copy", reason, arguments) as operation,
-        Transactions(target, f"copy-{request.name}", windows) as producer,  # first: it settles what was left open
-    ):
-        rewriter = Rewriter(request.name, prefix or "", request.pseudonym_key)
+    return cluster, _parts(settings, target, request)
+
+
+def _copy(
+    settings: Settings, target: Settings, request: Request, parts: list[Span], operation: Operation, windows: Windows
+) -> None:
+    # The producer first: it settles what was left open.
+    with Transactions(target, f"copy-{request.name}", windows) as producer:
+        rewriter = Rewriter(request.name, request.campaign_prefix or "", request.pseudonym_key)
         schedule = Schedule(request.speed, time.monotonic)
         copier = Copier(
             producer, dict(request.pairs), rewriter, schedule, Pace(request.rate, time.monotonic),
@@ -102,8 +116,6 @@ def run(
             header_names_unreadable=copier.copied.names_unreadable,
             late_seconds_max=round(schedule.late_seconds_max, 3),
         )  # fmt: skip
-    _tell({"applied": True, **operation.result}, json)
-    return ExitCode.DONE
 
 
 def _parts(settings: Settings, target: Settings, request: Request) -> list[Span]:

@@ -1,7 +1,7 @@
 """Which dead letters are meant, and which of them may be driven again. Pure."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -29,6 +29,11 @@ class Verdict(StrEnum):
     QUARANTINED = "quarantined"
     DIED_TOO_OFTEN = "died too often"
     NO_COMMAND_TOPIC = "of no command topic"
+    NO_SUCH_COMMAND = "of a command past its topic's end"
+
+
+# Whether these may be driven, a person must say.
+FOR_A_PERSON = (Verdict.DIED_TOO_OFTEN, Verdict.NO_COMMAND_TOPIC, Verdict.NO_SUCH_COMMAND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,12 @@ def state_of(mark: Mark | None) -> State:
 
 
 def verdict(
-    letter: Letter, mark: Mark | None, *, attempts_max: int = ATTEMPTS_MAX, again_before_ms: int | None = None
+    letter: Letter,
+    mark: Mark | None,
+    *,
+    attempts_max: int = ATTEMPTS_MAX,
+    again_before_ms: int | None = None,
+    ends: Mapping[tuple[str, int], int] | None = None,
 ) -> Verdict:
     """Whether a letter may be driven again.
 
@@ -76,6 +86,8 @@ def verdict(
         attempts_max: a letter that has died so often stays where it is: what sends it again makes a loop.
         again_before_ms: drive it although it was driven before, if that was before this time. (A time and no yes or no:
             a run that was killed is repeated by the same command, and must not drive twice what it drove itself.)
+        ends: where each partition of commands ends: nobody ever consumed what a letter past it says that it was, so it
+            was written by somebody else, or its topic was made anew. None where that is not asked.
     """
     if letter.topic not in COMMANDS_BY_TOPIC:
         return Verdict.NO_COMMAND_TOPIC
@@ -84,6 +96,8 @@ def verdict(
         return Verdict.QUARANTINED
     if state is State.REDRIVEN and mark is not None and mark.time_ms >= (again_before_ms or 0):
         return Verdict.REDRIVEN_BEFORE
+    if ends is not None and letter.cause_offset >= ends.get((letter.topic, letter.cause_partition), 0):
+        return Verdict.NO_SUCH_COMMAND
     return Verdict.DIED_TOO_OFTEN if letter.attempts >= attempts_max else Verdict.REDRIVE
 
 

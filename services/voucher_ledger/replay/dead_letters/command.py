@@ -4,15 +4,16 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.bar import Bar
-from voucher_ledger.replay.dead_letters.choice import Verdict
+from voucher_ledger.replay.dead_letters.choice import FOR_A_PERSON, Verdict
 from voucher_ledger.replay.dead_letters.edit import edited
 from voucher_ledger.replay.dead_letters.letters import Letter
 from voucher_ledger.replay.dead_letters.look import only, print_json
 from voucher_ledger.replay.dead_letters.marks import MarkKind, Marks, read_marks
 from voucher_ledger.replay.dead_letters.quarantine import mark_all
-from voucher_ledger.replay.dead_letters.redrive import REDRIVE, Edit, Rules, Sorted, redrive, sort_out
+from voucher_ledger.replay.dead_letters.redrive import REDRIVE, Edit, Ends, Rules, Sorted, redrive, sort_out
 from voucher_ledger.replay.dead_letters.selection import Selection, Tally, tally
 from voucher_ledger.replay.dead_letters.shown import (
     reasons_table,
@@ -21,7 +22,7 @@ from voucher_ledger.replay.dead_letters.shown import (
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.operations import recorded
 from voucher_ledger.replay.printing import console
-from voucher_ledger.replay.reading import Span
+from voucher_ledger.replay.reading import Span, topic_ends
 from voucher_ledger.replay.transactions import Transactions
 from voucher_ledger.replay.windows import Windows
 from voucher_ledger.run.exit_codes import ExitCode
@@ -46,29 +47,32 @@ def drive(
     """Drive the letters meant again (`apply`), or tell what would be driven.
 
     Returns:
-        0 done; 1 letters that were meant are left for a person: they died too often, or come from no command topic.
+        0 done; 1 letters that were meant are left for a person: see FOR_A_PERSON.
     """
-    change = None if edit is None else _change(settings, selection, edit)
     if not apply:
-        planned, found = _plan(settings, selection, rules, read_marks(settings), selection.spans(settings))
+        _change(settings, selection, edit)
+        parts = selection.spans(settings)
+        ends = _ends(settings, selection)
+        planned, found = _plan(settings, selection, rules, read_marks(settings), parts, ends)
         return _told(planned, found, rules, driven=None, json=json)
     pace = Pace(rate, time.monotonic)
-    with (
-        recorded(settings, "dead-letters redrive", reason, arguments) as operation,
-        Transactions(settings, REDRIVE, windows) as producer,  # before the marks are read: it settles what was left
-    ):
-        marks = read_marks(settings)
-        parts = selection.spans(settings)  # what dies again meanwhile is the next run's
-        planned, found = _plan(settings, selection, rules, marks, parts)
-        operation.result.update(redriven=0, meant=found.count)
-        now = Sorted()
-        letters = sort_out(selection.letters(settings, marks, parts), rules, now)
-        driven = 0
-        with Bar("redriving", planned.counts[Verdict.REDRIVE]) as bar:
-            for driven in redrive(letters, producer, operation, pace, change):
-                bar.update(driven)
-        operation.result["left"] = {what.value: count for what, count in now.counts.items()} | {"more": now.more}
-        operation.result["left"].pop(Verdict.REDRIVE.value, None)
+    with recorded(settings, "dead-letters redrive", reason, arguments) as operation:
+        change = _change(settings, selection, edit)  # in here: that an edit was refused is in the journal too
+        # The producer before the marks are read: it settles what was left.
+        with Transactions(settings, REDRIVE, windows) as producer:
+            marks = read_marks(settings)
+            parts = selection.spans(settings)  # what dies again meanwhile is the next run's
+            ends = _ends(settings, selection)
+            planned, found = _plan(settings, selection, rules, marks, parts, ends)
+            operation.result.update(redriven=0, meant=found.count)
+            now = Sorted()
+            letters = sort_out(selection.letters(settings, marks, parts), rules, now, ends)
+            driven = 0
+            with Bar("redriving", planned.counts[Verdict.REDRIVE]) as bar:
+                for driven in redrive(letters, producer, operation, pace, change):
+                    bar.update(driven)
+            operation.result["left"] = {what.value: count for what, count in now.counts.items()} | {"more": now.more}
+            operation.result["left"].pop(Verdict.REDRIVE.value, None)
     return _told(now, found, rules, driven=driven, json=json)
 
 
@@ -106,15 +110,22 @@ def mark(
     return ExitCode.DONE
 
 
-def _change(settings: Settings, selection: Selection, edit: bytes) -> Edit:
+def _change(settings: Settings, selection: Selection, edit: bytes | None) -> Edit | None:
+    if edit is None:
+        return None
     if len(selection.filter.places) != 1:
         raise Refused("--edit changes one letter: name it with --at PARTITION/OFFSET")
     (place,) = selection.filter.places
     return edited(only(settings, place)[0], edit)
 
 
+def _ends(settings: Settings, selection: Selection) -> Ends | None:
+    """Where the commands end, read after the letters' own ends; not asked of letters that a person names one by one."""
+    return None if selection.filter.places else topic_ends(settings, [str(topic) for topic in COMMANDS_BY_TOPIC])
+
+
 def _plan(
-    settings: Settings, selection: Selection, rules: Rules, marks: Marks, parts: list[Span]
+    settings: Settings, selection: Selection, rules: Rules, marks: Marks, parts: list[Span], ends: Ends | None
 ) -> tuple[Sorted, Tally]:
     found, planned = Tally(), Sorted()
 
@@ -123,14 +134,14 @@ def _plan(
             found.add(letter, mark, 20)
             yield letter, mark
 
-    for _ in sort_out(counted(), rules, planned):
+    for _ in sort_out(counted(), rules, planned, ends):
         pass
     return planned, found
 
 
 def _told(planned: Sorted, found: Tally, rules: Rules, *, driven: int | None, json: bool) -> int:
     left = {what.value: count for what, count in planned.counts.items() if what is not Verdict.REDRIVE}
-    needs_a_person = planned.counts[Verdict.DIED_TOO_OFTEN] + planned.counts[Verdict.NO_COMMAND_TOPIC]
+    needs_a_person = sum(planned.counts[what] for what in FOR_A_PERSON)
     count = planned.counts[Verdict.REDRIVE] if driven is None else driven
     if json:
         print_json(

@@ -76,9 +76,9 @@ def export(
     Users' ids leave the system by it, so the journal tells who took which ones.
     """
     is_file = str(target) != "-"
-    if is_file and target.exists():
-        raise Refused(f"{target} exists: choose another name")
     with recorded(settings, "dead-letters export", reason or EXPORT_REASON, arguments) as operation:
+        if is_file and target.exists():
+            raise Refused(f"{target} exists: choose another name")
         lines = _counted(_lines(selection.letters(settings, read_marks(settings)), count_max), operation)
         if is_file:
             partial = target.with_name(f"{target.name}.partial")

@@ -7,7 +7,7 @@ which first ends what was left open, reads in the marks what is done.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from voucher_ledger.produce.pace import Pace
@@ -21,6 +21,8 @@ from voucher_ledger.replay.transactions import Transactions
 REDRIVE = "redrive"
 LETTERS_A_TRANSACTION_MAX = 500
 BYTES_A_TRANSACTION_MAX = 32 * 1_048_576
+
+Ends = Mapping[tuple[str, int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,12 @@ class Sorted:
     more: int = 0
 
 
-def sort_out(letters: Iterable[tuple[Letter, Mark | None]], rules: Rules, into: Sorted) -> Iterator[Letter]:
-    """Yield the letters to drive, and count all of them in `into`."""
+def sort_out(
+    letters: Iterable[tuple[Letter, Mark | None]], rules: Rules, into: Sorted, ends: Ends | None = None
+) -> Iterator[Letter]:
+    """Yield the letters to drive, and count all of them in `into`; for `ends` see `choice.verdict`."""
     for letter, mark in letters:
-        what = verdict(letter, mark, attempts_max=rules.attempts_max, again_before_ms=rules.again_before_ms)
+        what = verdict(letter, mark, attempts_max=rules.attempts_max, again_before_ms=rules.again_before_ms, ends=ends)
         if what is Verdict.REDRIVE and into.counts[what] >= rules.count_max:
             into.more += 1
             continue

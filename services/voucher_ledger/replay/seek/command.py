@@ -3,14 +3,15 @@
 from typing import Any
 
 import orjson
+import psycopg
 
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.operations import connect, recorded
 from voucher_ledger.replay.reading import Span
-from voucher_ledger.replay.seek.plan import Kind, Plan, plan
+from voucher_ledger.replay.seek.plan import Kind, Plan, Standing, plan
 from voucher_ledger.replay.seek.session import SeekSession
 from voucher_ledger.replay.seek.skipped import Skipped, named, read_skipped
-from voucher_ledger.replay.seek.standing import find, read
+from voucher_ledger.replay.seek.standing import Place, find, read
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.windows import Windows
@@ -34,33 +35,41 @@ def run(
     """Move the position and the group's offset of a room's partition to `to` (`apply`), or tell what that would do.
 
     Returns:
-        0 done, or it may be done; 1 refused. Raises Unreachable, NotSetUp, SessionLost, Inconsistent.
+        0 done, or it may be done; 1 refused. Raises Misnamed, Unreachable, NotSetUp, SessionLost, Inconsistent.
     """
     place = find(settings, room, partition)
-    with connect(settings) as connection:
-        standing = read(settings, connection, place, to)
-        planned = plan(standing, to)
-        skipped = Skipped()
-        if planned.refusal is None and planned.kind is Kind.FORWARD:
-            span = Span(place.topic, partition, standing.decided, to)
-            skipped = read_skipped(settings, span, (reason or "no reason yet").strip(), count_max)
-        if planned.refusal is not None or not apply:
-            _tell(planned, skipped, applied=False, json=json)
-            if planned.refusal is not None:
-                raise Refused(planned.refusal)
-            return ExitCode.DONE
-        arguments = {
-            "room": room, "partition": partition, "to": to, "from": standing.decided, "committed": standing.committed,
-            "skipped": len(skipped.letters),
-        }  # fmt: skip
-        with (
-            recorded(settings, "seek", reason, arguments) as operation,
-            SeekSession(settings, connection, place, windows) as session,
-        ):
+    if not apply:
+        with connect(settings) as connection:
+            _, planned, skipped = _planned(settings, connection, place, to, count_max, reason, json)
+        _tell(planned, skipped, applied=False, json=json)
+        return ExitCode.DONE
+    arguments = {"room": room, "partition": partition, "to": to, "max": count_max}
+    # Before the first look: an attempt that is refused is in the journal too.
+    with recorded(settings, "seek", reason, arguments) as operation, connect(settings) as connection:
+        standing, planned, skipped = _planned(settings, connection, place, to, count_max, reason, json)
+        operation.result.update({"from": standing.decided, "committed": standing.committed})
+        with SeekSession(settings, connection, place, windows) as session:
             session.run(standing, planned, skipped)
-            operation.result.update(position=to, dead_lettered=len(skipped.letters))
+        operation.result.update(position=to, dead_lettered=len(skipped.letters))
     _tell(planned, skipped, applied=True, json=json)
     return ExitCode.DONE
+
+
+def _planned(
+    settings: Settings, connection: psycopg.Connection, place: Place, to: int, count_max: int, reason: str | None,
+    json: bool,
+) -> tuple[Standing, Plan, Skipped]:  # fmt: skip
+    """Where the partition stands, what a seek does to it, and what it skips. Raises Refused; what was found is told."""
+    standing = read(settings, connection, place, to)
+    planned = plan(standing, to)
+    skipped = Skipped()
+    if planned.refusal is not None:
+        _tell(planned, skipped, applied=False, json=json)
+        raise Refused(planned.refusal)
+    if planned.kind is Kind.FORWARD:
+        span = Span(place.topic, place.partition, standing.decided, to)
+        skipped = read_skipped(settings, span, (reason or "no reason yet").strip(), count_max)
+    return standing, planned, skipped
 
 
 def _tell(planned: Plan, skipped: Skipped, *, applied: bool, json: bool) -> None:

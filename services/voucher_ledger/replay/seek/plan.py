@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voucher_ledger.runtime.published_mark import beyond_end
+
 
 class Kind(StrEnum):
     """Which way the ledger's position moves."""
@@ -42,7 +44,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done, in sentences; where there is a `refusal`, nothing is."""
+    """What was found and what would be done, in sentences; where there is a `refusal`, only the first is told."""
 
     kind: Kind
     to: int
@@ -54,15 +56,21 @@ def plan(standing: Standing, to: int) -> Plan:
     """What a seek of the partition to offset `to` does: the next record that is decided is that one."""
     kind = Kind.STAY if to == standing.decided else Kind.FORWARD if to > standing.decided else Kind.BACK
     back = _back(standing, to) if kind is Kind.BACK else None
-    refusal = _alive(standing) or _outside(standing, to) or behind(standing.name, standing.decided, standing.answered)
-    refusal = refusal or back
-    return Plan(kind, to, tuple(_steps(standing, to, kind)), refusal)
+    refusal = _alive(standing) or _outside(standing, to)
+    refusal = refusal or behind(standing.name, standing.decided, standing.answered, standing.high) or back
+    # A plan rests on what the refusal denies ("nothing from there on was answered"), so it would be false there.
+    steps = [] if refusal is not None else _steps(standing, to, kind)
+    return Plan(kind, to, (_found(standing), *steps), refusal)
 
 
-def behind(name: str, decided: int, answered: int) -> str | None:
-    """Why partition `name` may not be moved at all: a record that is not decided is `answered` (an offset) already."""
+def behind(name: str, decided: int, answered: int, high: int) -> str | None:
+    """Why partition `name`, which ends at `high`, may not be moved at all: a record that is not decided is `answered`
+    (an offset) already.
+    """
     if answered < decided:
         return None
+    if answered >= high:
+        return beyond_end(name, answered, high)
     return (
         f"{name}: offset {answered} is answered, but decided is only up to {decided}: this ledger is older than what "
         "was published, and would answer it twice. Make it anew by `voucher-ledger replay rebuild`; never seek"
@@ -95,15 +103,16 @@ def _back(standing: Standing, to: int) -> str | None:
     )
 
 
-def _steps(standing: Standing, to: int, kind: Kind) -> list[str]:
+def _found(standing: Standing) -> str:
     committed = "none" if standing.committed is None else str(standing.committed)
-    told = [
-        (
-            f"{standing.name}: decided up to {standing.decided}, the group's offset is {committed}, the topic holds "
-            f"{standing.low} to {standing.high}, answered is up to {standing.answered}"
-        ),
-        "raise the partition's epoch: whoever held it can't decide or publish any more",
-    ]
+    return (
+        f"{standing.name}: decided up to {standing.decided}, the group's offset is {committed}, the topic holds "
+        f"{standing.low} to {standing.high}, answered is up to {standing.answered}"
+    )
+
+
+def _steps(standing: Standing, to: int, kind: Kind) -> list[str]:
+    told = ["raise the partition's epoch: whoever held it can't decide or publish any more"]
     if standing.unpublished:
         told.append(f"publish what is decided and not published: {standing.unpublished} batches in the outbox")
     if kind is Kind.FORWARD:

@@ -16,7 +16,7 @@ from voucher_ledger.produce.clients import open_client
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.seek.plan import Kind, Plan, Standing, behind
 from voucher_ledger.replay.seek.skipped import Skipped, shares
-from voucher_ledger.replay.seek.standing import Place, others
+from voucher_ledger.replay.seek.standing import Place, others, watermarks
 from voucher_ledger.runtime import seals
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
 from voucher_ledger.runtime.kafka import consumer_config
@@ -119,7 +119,11 @@ class SeekSession:
 
     def _refuse_if_behind(self, held: Position) -> None:
         """Looked at again now that nobody else decides or publishes: the first look may have come before the last."""
-        refusal = behind(f"{self._place.topic}/{self._place.partition}", held.next_offset, self._answered())
+        answered = self._answered()
+        if answered < held.next_offset:
+            return
+        high = watermarks(self._settings, self._place)[1]
+        refusal = behind(f"{self._place.topic}/{self._place.partition}", held.next_offset, answered, high)
         if refusal is not None:
             raise Refused(refusal)
 

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC, ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import open_client, settled
-from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.errors import Misnamed
 from voucher_ledger.replay.reading import open_reader
 from voucher_ledger.replay.seek.plan import Standing
 from voucher_ledger.runtime import topics
@@ -59,13 +59,13 @@ class Place:
 
 
 def find(settings: Settings, room: str, partition: int) -> Place:
-    """The partition of a room's command topic. Raises Refused where there is none such, Unreachable, NotSetUp."""
+    """The partition of a room's command topic. Raises Misnamed where there is none such, Unreachable, NotSetUp."""
     topic = next(str(topic) for topic, name in ROOM_BY_COMMAND_TOPIC.items() if name == room)
     events = {str(commands): str(found) for commands, found in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
     keys = {str(commands): field for commands, field in KEY_FIELD_BY_COMMAND_TOPIC.items()}
     described = topics.describe(settings, topic)
     if not 0 <= partition < described.partitions:
-        raise Refused(f"{topic} has the partitions 0 to {described.partitions - 1}")
+        raise Misnamed(f"{topic} has the partitions 0 to {described.partitions - 1}")
     dead = topics.describe(settings, DEAD_LETTER_TOPIC).partitions
     return Place(room, topic, events[topic], keys[topic], partition, described.topic_id, dead)
 
@@ -77,7 +77,7 @@ def read(settings: Settings, connection: psycopg.Connection, place: Place, to: i
     """
     admin = open_client(AdminClient, admin_config(settings))
     try:
-        low, high = _watermarks(settings, place)
+        low, high = watermarks(settings, place)
         committed = _committed(admin, place)
         alive = tuple(sorted({*_members(admin, place), *_instances(connection, place)}))
     except KafkaException as error:
@@ -92,11 +92,26 @@ def read(settings: Settings, connection: psycopg.Connection, place: Place, to: i
     except psycopg.OperationalError as error:
         raise Unreachable(f"Postgres: {str(error).strip()}") from error
     answered = last_answered(settings, place.topic, place.partition, place.event_topic, place.dead_partitions)
+    if answered >= high:  # that command may have come since the first look
+        high = watermarks(settings, place)[1]
     unpublished, outbox_end = outbox or (0, 0)
     return Standing(
         place.topic, place.partition, decided, committed, low, high, answered,
         -1 if moved is None or moved[0] is None else moved[0], unpublished, outbox_end, alive,
     )  # fmt: skip
+
+
+def watermarks(settings: Settings, place: Place) -> tuple[int, int]:
+    """The first offset that the partition holds, and its end. Raises Unreachable."""
+    consumer = open_reader(settings)
+    try:
+        asked = TopicPartition(place.topic, place.partition)
+        low, high = settled(partial(consumer.get_watermark_offsets, asked, REQUEST_SECONDS_MAX))
+        return int(low), int(high)
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
 
 
 def others(settings: Settings, place: Place) -> list[str]:
@@ -125,16 +140,6 @@ def _members(admin: AdminClient, place: Place) -> list[str]:
 def _instances(connection: psycopg.Connection, place: Place) -> list[str]:
     rows = connection.execute(_INSTANCES, (f"voucher-ledger-{place.room}-instance",))
     return [str(row[0]) for row in rows]
-
-
-def _watermarks(settings: Settings, place: Place) -> tuple[int, int]:
-    consumer = open_reader(settings)
-    try:
-        asked = TopicPartition(place.topic, place.partition)
-        low, high = settled(partial(consumer.get_watermark_offsets, asked, REQUEST_SECONDS_MAX))
-        return int(low), int(high)
-    finally:
-        consumer.close()
 
 
 def _committed(admin: AdminClient, place: Place) -> int | None:
