@@ -1,8 +1,21 @@
-"""Run the command line as `python -m voucher_ledger`, for places where no console script is installed."""
+"""The program's entry, also as `python -m voucher_ledger` where no console script is installed."""
 
 import sys
 
-from voucher_ledger.cli import main
+from voucher_ledger import early_signals
+
+
+def main() -> int:
+    """Run the command line. Importing it takes a moment, in which a signal comes too."""
+    command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
+    if command != "run":  # what runs for long has its own, and whoever started it judges how it ends
+        early_signals.guard()
+    from voucher_ledger import cli
+
+    if command != "replay":  # its verbs import more, and then have handlers of their own
+        early_signals.release()
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,10 +8,12 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim, envelope
+from tests.integration.replay_days import Program
 from tests.integration.waits import wait_decided
 from tests.integration.world import DEAD_LETTERS, World
 from voucher_ledger import cli
@@ -20,6 +22,7 @@ from voucher_ledger.replay.topic_reader import Progress
 from voucher_ledger.replay.verify import Scope, verify
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import kafka
+from voucher_ledger.runtime.topics import describe
 
 pytestmark = pytest.mark.integration
 
@@ -146,6 +149,41 @@ def test_a_letter_behind_the_transaction_of_a_killed_processor_of_another_room_i
     assert f"claim.commands/4: {told}" in report.answers.faults
 
 
+def test_a_position_past_the_end_of_its_topic_is_named(world: World) -> None:
+    """Commands that were deleted are none: the end is where it was."""
+    world.send("claim.commands", [claim(number) for number in range(3)], partition=4)
+    world.send_raw("claim.events", [answer(0), answer(1), answer(2)], partition=4)
+    topic_id = describe(world.settings, "claim.commands").topic_id
+    decided(world, 4, 3)
+    world.connection.execute("UPDATE books.position SET decided = 3, topic_id = %s", (topic_id,))
+
+    def faults() -> list[str]:
+        return verify(world.settings, Event(), Scope(partitions=frozenset([4]))).answers.faults
+
+    assert faults() == []
+    place = TopicPartition("claim.commands", 4, 3)
+    admin = AdminClient(kafka.admin_config(world.settings))  # it must live until it has answered
+    admin.delete_records([place])[place].result(WAIT_SECONDS_MAX)
+    assert faults() == []
+    world.connection.execute("UPDATE books.position SET next_offset = 6")
+    told = "the position is 6, and the topic ends at 3: what comes in between would be skipped"
+    assert faults() == [f"claim.commands/4: {told}"]
+
+
+def test_what_is_not_there_is_refused_and_not_equal(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = Program(world, monkeypatch, capsys)
+    refused = program.run("verify", "--campaign", "nope", code=ExitCode.CHECK_FAILED)[1]
+    assert "neither the ledger nor campaign.events knows a campaign 'nope'" in refused
+    refused = program.run("verify", "--partitions", "0,99", code=ExitCode.CHECK_FAILED)[1]
+    assert "the command topics have partitions 0 to 7, not [99]" in refused
+    # A campaign that only the events tell of is one that the ledger has lost.
+    opened = envelope("campaign.opened", "campaign.commands/0/0/0", {"campaign_id": "lost"})
+    world.send_raw("campaign.events", [(b"lost", b"rubbish"), (b"lost", orjson.dumps(opened))], partition=0)
+    assert "not equal" in program.run("verify", "--campaign", "lost", code=ExitCode.CHECK_FAILED)[0]
+
+
 class _Awaited(Event):
     """An event whose every wait first does something."""
 
@@ -165,5 +203,9 @@ def test_wrong_bounds_are_usage_and_a_ledger_out_of_reach_is_told(
     monkeypatch.setenv("VOUCHER_LEDGER_POSTGRES", "host=127.0.0.1 port=1")
     assert cli.main(["replay", "verify", "--from", "yesterday"]) == ExitCode.USAGE
     assert cli.main(["replay", "verify", "--partitions", "0-x"]) == ExitCode.USAGE
+    inverted = (("--from", "5", "--to", "2"), ("--from", "5", "--to", "5"), ("--partitions", "5-2"))
+    times = ("--from", "2026-02-07T00:00:00Z", "--to", "2026-02-06T00:00:00Z")
+    for bounds in (*inverted, times):
+        assert cli.main(["replay", "verify", *bounds]) == ExitCode.USAGE, bounds
     assert cli.main(["replay", "verify"]) == ExitCode.UNREACHABLE
     assert "does not answer" in capsys.readouterr().err

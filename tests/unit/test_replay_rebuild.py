@@ -11,7 +11,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 
 from voucher_ledger import cli
 from voucher_ledger.core.clock import rfc3339
-from voucher_ledger.replay import rebuild, rebuild_source
+from voucher_ledger.replay import rebuild, rebuild_command, rebuild_source
 from voucher_ledger.replay.answers import Answers
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
@@ -180,3 +180,28 @@ def test_a_rebuild_is_in_the_journal_before_anything_is_read_and_without_the_pas
     asked = ["replay", "rebuild", "--into", target, "--apply", "--reason", "lost", "--rate", "5"]
     assert cli.main(asked) == ExitCode.CHECK_FAILED
     assert noted == [(target, "lost", {"apply": True, "reason": "lost", "rate": 5.0}), "read"]
+
+
+@pytest.mark.parametrize(("original", "code"), [("9:ab", ExitCode.DONE), ("9:cd", ExitCode.CHECK_FAILED)])
+def test_a_drill_says_whether_the_tables_are_equal(
+    original: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hashes = {"voucher": "9:ab", "payment": "1:0f"}
+    report = rebuild.RebuildReport(applied=True, positions={}, hashes=hashes)
+    monkeypatch.setattr(rebuild_command, "rebuild", lambda *_, **__: report)
+    monkeypatch.setattr(rebuild_command, "_refuse_another_version", lambda _dsn: None)
+    monkeypatch.setattr(rebuild_command, "_hashes_of", lambda _dsn: {**hashes, "voucher": original})
+
+    def told(*, compare: bool) -> tuple[int, str]:
+        found = rebuild_command.run(
+            SETTINGS, "dbname=nowhere", apply=True, compare=compare, json=False, spill_directory=None, reason="drill",
+            arguments={},
+        )  # fmt: skip
+        return found, capsys.readouterr().out
+
+    found, text = told(compare=True)
+    equal = "equal: all 2 tables that are hashed have the original ledger's hash"
+    assert (found, equal in text) == (code, code == ExitCode.DONE)
+    assert ("the original ledger has 9:cd" in text) == (code == ExitCode.CHECK_FAILED)
+    # What was compared with nothing is equal to nothing.
+    assert "equal" not in told(compare=False)[1].lower()

@@ -14,6 +14,10 @@ _NOT_IN_EVENTS = "no event tells of it"
 _DIFFERS = "differs"
 
 
+# The streams of the lines that have no counterpart among the rows of their own user.
+_OF_EVENTS, _OF_LEDGER = "events alone", "ledger alone"
+
+
 def compare_all(report: VerifyReport, events: EventsAside, spill: Spill, ledger: LedgerFigures) -> None:
     """Compare the rows of users, of which `spill` holds the ledger's lines, and then campaigns and balances."""
     campaigns = events.campaigns()
@@ -22,30 +26,52 @@ def compare_all(report: VerifyReport, events: EventsAside, spill: Spill, ledger:
         campaigns.add(fold)
         report.contradict(fold.faults)
         for table in TABLES:
-            compare_lines(kinds[table.name], table, table.lines(fold), spill.lines(bucket, table.name))
+            expected = set(table.lines(fold))
+            kinds[table.name].compared += len(expected)
+            unknown = [line for line in spill.lines(bucket, table.name) if not _taken(expected, line)]
+            missing, unknown = _paired(kinds[table.name], table, expected, unknown)
+            for stream, lines in ((_OF_EVENTS, missing), (_OF_LEDGER, unknown)):
+                for line in lines:
+                    spill.add(key_of(line).encode(), f"{table.name} {stream}", line)
+    # A row whose user is another lies in that user's bucket. By key it meets the one that it is instead of.
+    for bucket in range(spill.buckets):
+        for table in TABLES:
+            _compare_alone(kinds[table.name], table, spill, bucket)
     _compare_campaigns(report, campaigns, ledger)
     _compare_lines_of_waiting(report, campaigns, ledger)
 
 
-def compare_lines(kind: Kind, table: ComparedTable, expected: Iterable[bytes], found: Iterable[bytes]) -> None:
-    """Note what differs between the lines that events make and those of the ledger, in the order of their keys."""
-    left = set(expected)
-    unknown: dict[str, bytes] = {}
-    kind.compared += len(left)
-    for line in found:
-        if line in left:
-            left.discard(line)
-        else:
-            unknown[key_of(line)] = line
-    for key, line in sorted((key_of(line), line) for line in left):
+def _taken(lines: set[bytes], line: bytes) -> bool:
+    """Whether a line was among these; then it is no more."""
+    if line not in lines:
+        return False
+    lines.discard(line)
+    return True
+
+
+def _paired(
+    kind: Kind, table: ComparedTable, expected: Iterable[bytes], found: Iterable[bytes]
+) -> tuple[list[bytes], list[bytes]]:
+    """Note what differs between lines of the same key; the lines without one, of the events and of the ledger."""
+    unknown = {key_of(line): line for line in found}
+    missing: list[bytes] = []
+    for key, line in sorted((key_of(line), line) for line in expected):
         other = unknown.pop(key, None)
         if other is None:
-            kind.note(Difference(key, _NOT_IN_LEDGER, {}))
+            missing.append(line)
         else:
             kind.note(Difference(key, _DIFFERS, differing_columns(table, line, other)))
-    for key in sorted(unknown):
-        kind.compared += 1
-        kind.note(Difference(key, _NOT_IN_EVENTS, {}))
+    return missing, [line for _, line in sorted(unknown.items())]
+
+
+def _compare_alone(kind: Kind, table: ComparedTable, spill: Spill, bucket: int) -> None:
+    streams = (spill.lines(bucket, f"{table.name} {stream}") for stream in (_OF_EVENTS, _OF_LEDGER))
+    missing, unknown = _paired(kind, table, *streams)
+    for line in missing:
+        kind.note(Difference(key_of(line), _NOT_IN_LEDGER, {}))
+    kind.compared += len(unknown)
+    for line in unknown:
+        kind.note(Difference(key_of(line), _NOT_IN_EVENTS, {}))
 
 
 def _compare_campaigns(report: VerifyReport, campaigns: FoldedCampaigns, ledger: LedgerFigures) -> None:

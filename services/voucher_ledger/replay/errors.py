@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from voucher_ledger import early_signals
 from voucher_ledger.run.exit_codes import INTERRUPTED, TERMINATED, ExitCode
 
 
@@ -53,6 +54,7 @@ def _ended_by_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # no other may say what a signal does
         yield
         return
+    early_signals.release()
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield

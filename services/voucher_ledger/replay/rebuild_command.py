@@ -57,7 +57,7 @@ def run(
     if json:
         sys.stdout.write(_json(report, original) + "\n")
     else:
-        _show(report, original, Console() if sys.stdout.isatty() else Console(width=120))
+        _show(report, original, Console() if sys.stdout.isatty() else Console(width=120), compared=compare)
     return ExitCode.DONE if report.hashes == original else ExitCode.CHECK_FAILED
 
 
@@ -91,7 +91,7 @@ def _json(report: RebuildReport, original: dict[str, str]) -> str:
     ).decode()
 
 
-def _show(report: RebuildReport, original: dict[str, str], console: Console) -> None:
+def _show(report: RebuildReport, original: dict[str, str], console: Console, *, compared: bool) -> None:
     table = Table(title="rebuilt" if report.applied else "would be rebuilt", title_justify="left")
     table.add_column("table")
     table.add_column("rows", justify="right")
@@ -109,5 +109,9 @@ def _show(report: RebuildReport, original: dict[str, str], console: Console) -> 
         return
     if report.hashes != original:
         console.print("NOT equal to the original ledger: the tables named above differ", style="red")
+    elif compared:
+        console.print(
+            f"equal: all {len(original)} tables that are hashed have the original ledger's hash", highlight=False
+        )
     console.print("audit passed; now set VOUCHER_LEDGER_POSTGRES to it, prove it by `voucher-ledger replay verify`,")
     console.print("and start the processors")

@@ -7,6 +7,7 @@ are read until the answers below the positions are complete: the outbox tells wh
 
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,10 @@ from confluent_kafka import Message
 
 from voucher_ledger.replay.answers import EVENT_TOPICS, Answers
 from voucher_ledger.replay.compare import compare_all
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData
+from voucher_ledger.replay.fold_campaigns import CAMPAIGN_TYPES
 from voucher_ledger.replay.ledger_rows import LedgerFigures, LedgerPosition, next_offsets, snapshot, waits_in_outbox
 from voucher_ledger.replay.read_published import read_published
 from voucher_ledger.replay.rows import TABLES
@@ -69,7 +72,8 @@ def verify(
     """Compare topics and ledger; `stop` ends it early. `progress` is told how many records were read: `rate` a
     second at most.
 
-    Raises Unreachable, NotSetUp, and Unread where a topic can't be read to its end (or `stop` was set).
+    Raises Unreachable, NotSetUp, Refused where there is nothing of what `scope` names, and Unread where a topic can't
+    be read to its end (or `stop` was set).
     """
     began_seconds = time.monotonic()
     scope = scope or Scope()
@@ -107,6 +111,10 @@ class _Verification:
         self._spill = spill
         self._stop = stop
         self._commands = reader.ranges(EVENT_TOPICS)
+        self._refuse_strange_partitions()
+        # Later than the positions: what came meanwhile can only lie beyond them. Not the ends of readers, which an open
+        # transaction holds back.
+        self._command_ends = reader.written(self._commands)
         self._bounds = self._bounded()
         self._answers = Answers(self._bounds)
         self._events = EventsAside(spill, scope.campaign_id)
@@ -114,6 +122,7 @@ class _Verification:
 
     def run(self, figures: LedgerFigures) -> VerifyReport:
         starts = {place: held.low for place, held in self._reader.ranges(set(EVENT_TOPICS.values())).items()}
+        self._refuse_unknown_campaign(figures, starts)
         letters = {place: held.low for place, held in self._reader.ranges([DEAD_LETTER_TOPIC]).items()}
         self._read({**starts, **letters})
         judge = Judge(
@@ -122,7 +131,7 @@ class _Verification:
         )  # fmt: skip
         self._report.notes += judge.run()
         self._judge_beyond()
-        self._check_topic_ids()
+        self._check_topics()
         deleted = sorted(f"{topic}/{number} begins at {low}" for (topic, number), low in starts.items() if low > 0)
         if not self._scope.whole:
             self._report.compared = False
@@ -195,10 +204,38 @@ class _Verification:
             following = self._positions[place].next_offset if place in self._positions else held.low
             undecided[place[0]] += max(0, held.high - following)
 
-    def _check_topic_ids(self) -> None:
-        for topic in sorted(EVENT_TOPICS):
+    def _check_topics(self) -> None:
+        """A position is of the topic that is there now, and not past its end: what will come there would be skipped."""
+        ids = {topic: describe(self._settings, topic).topic_id for topic in sorted(EVENT_TOPICS)}
+        for topic, topic_id in ids.items():
             known = {position.topic_id for place, position in self._positions.items() if place[0] == topic}
-            if known and known != {describe(self._settings, topic).topic_id}:
+            if known and known != {topic_id}:
                 self._answers.report.blame(
                     f"{topic} was made anew since the ledger decided it: its offsets mean others"
                 )
+        for place, position in sorted(self._positions.items()):
+            # Of records that were deleted the end tells still. One of a topic that was made anew is told above.
+            end = self._command_ends.get(place, 0)
+            if position.next_offset > end and position.topic_id == ids.get(place[0]):
+                text = f"the position is {position.next_offset}, and the topic ends at {end}"
+                self._answers.report.blame(f"{place[0]}/{place[1]}: {text}: what comes in between would be skipped")
+
+    def _refuse_strange_partitions(self) -> None:
+        numbers = sorted({number for _, number in self._commands})
+        if strange := sorted((self._scope.partitions or frozenset()) - set(numbers)):
+            raise Refused(f"the command topics have partitions {numbers[0]} to {numbers[-1]}, not {strange}")
+
+    def _refuse_unknown_campaign(self, figures: LedgerFigures, starts: dict[Place, int]) -> None:
+        """Of a mistyped campaign there are no rows, and these would be equal. One that only events tell of is known."""
+        campaign_id = self._scope.campaign_id
+        if campaign_id is None or campaign_id in figures.campaigns:
+            return
+        told: set[str] = set()
+        topic = EVENT_TOPICS["campaign.commands"]
+        for record in self._reader.read({place: low for place, low in starts.items() if place[0] == topic}):
+            with suppress(ValueError, KeyError, TypeError):  # what is no event is blamed where all are read
+                event: EventData = orjson.loads(record.value() or b"")
+                if event["type"] in CAMPAIGN_TYPES:
+                    told.add(event["data"]["campaign_id"])
+        if campaign_id not in told:
+            raise Refused(f"neither the ledger nor {topic} knows a campaign {campaign_id!r}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voucher_ledger.replay.bounds import Bound
 from voucher_ledger.replay.letter_filter_arguments import bound_of
 from voucher_ledger.replay.manual import NOTHING_CHANGED
 from voucher_ledger.replay.reading_arguments import ReadRate
@@ -24,8 +25,19 @@ def _partitions(text: str | None) -> frozenset[int] | None:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise typer.BadParameter(f"{text!r} is no list such as 0,3-5", param_hint="--partitions")
+        if int(last or first) < int(first):
+            raise typer.BadParameter(f"{part.strip()!r} ends before it begins", param_hint="--partitions")
         numbers.update(range(int(first), int(last or first) + 1))
     return frozenset(numbers)
+
+
+def _bounds(from_: str | None, to: str | None) -> tuple[Bound, Bound]:
+    """The bounds from and to. Raises BadParameter: also where nothing lies between them, which would be equal."""
+    since, until = bound_of(from_, "--from"), bound_of(to, "--to")
+    for first, last in ((since.offset, until.offset), (since.time_ms, until.time_ms)):
+        if first is not None and last is not None and first >= last:
+            raise typer.BadParameter("--from is not before --to: there is nothing to verify", param_hint="--from")
+    return since, until
 
 
 def _heads(files: list[Path], *, seals: bool) -> "list[Head]":
@@ -68,7 +80,7 @@ def verify(
     Reads every event and dead letter (read_committed, without any consumer group's offsets), and compares:
 
     [bold]answers[/]  every command below the ledger's positions has exactly one event or dead letter. Gaps,
-    repetitions and answers to no command are named by the id that every event carries.
+    repetitions, answers to no command and positions past a topic's end are named, answers by the id of their command.
 
     [bold]rows[/]  an independent fold of the events gives each voucher, order, payment, refund, campaign, category and
     balance anew; the ledger's rows must be equal, column by column. What differs is named (20 of a kind, all counted).
@@ -93,7 +105,8 @@ def verify(
     own, which reads the topics once; `--partitions` may bound it. Records that were deleted from the beginning of a
     topic can't be verified and are told by number; what was published before the ledger had seals is not sealed.
 
-    [bold]Exit codes[/]  0 equal; 1 not; 2 usage, no ledger or no topics; 3 Kafka or Postgres out of reach or silent.
+    [bold]Exit codes[/]  0 equal; 1 not, or no such campaign or partition; 2 usage, no ledger or no topics;
+    3 Kafka or Postgres out of reach or silent.
     """
     from voucher_ledger.replay import verify_command
     from voucher_ledger.replay.errors import ended
@@ -102,7 +115,7 @@ def verify(
 
     if seals and (campaign or from_ or to):
         raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")
-    since, until = bound_of(from_, "--from"), bound_of(to, "--to")
+    since, until = _bounds(from_, to)
     scope = Scope(campaign, _partitions(partitions), since.offset, until.offset, since.time_ms, until.time_ms)
     kept, loaded = _heads(heads or [], seals=seals), settings.load()
     verified = partial(verify_command.run, loaded, scope, json=as_json, spill_directory=spill_dir, rate=rate)
