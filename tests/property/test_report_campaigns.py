@@ -1,5 +1,6 @@
 """A report is of any campaign in the ledger, however many came after it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,8 +19,8 @@ from voucher_ledger.runtime.settings import Settings
 pytestmark = pytest.mark.integration
 
 
-def without_kafka(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> None:
-    """The report, of a ledger whose topics nobody has: without demand, alerts and orders."""
+def without_kafka(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Callable[[Settings], LedgerReader]:
+    """The report, of a ledger whose topics nobody has: without demand, alerts and orders. What makes its reader."""
 
     def reader_of(settings: Settings) -> LedgerReader:
         made = LedgerReader(settings)
@@ -33,6 +34,7 @@ def without_kafka(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> None:
     monkeypatch.setattr(command, "read_demand", lambda *_: None)
     monkeypatch.setattr(command, "read_standing", lambda _: {})
     monkeypatch.setattr(command, "_crossing", lambda *_: {})
+    return reader_of
 
 
 def test_a_report_of_a_campaign_that_many_others_followed(
@@ -43,9 +45,9 @@ def test_a_report_of_a_campaign_that_many_others_followed(
         for number in range(CAMPAIGNS_MAX + 1)
     ]
     ledger.begin().play([[step(0, "campaigns", one, offset=number) for number, one in enumerate(opened)]])
-    without_kafka(monkeypatch, ledger)
+    reader_of = without_kafka(monkeypatch, ledger)
     settings, out = Settings(kafka="127.0.0.1:1", postgres=ledger.dsn), tmp_path / "report.html"
-    reader = LedgerReader(settings)
+    reader = reader_of(settings)
     listed = reader.read().campaigns
     assert (len(listed), "c00" in listed) == (CAMPAIGNS_MAX, False)
     assert [*reader.read("c00").campaigns] == ["c00"]
