@@ -25,7 +25,7 @@ COMPILE := build/lock/bin/pip-compile --quiet --generate-hashes --strip-extras -
 PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13; do \
 	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; break; fi; done)
 
-.PHONY: help setup demo test lint format bench dashboards lock stop clean
+.PHONY: help setup demo test lint format bench dashboards screenshots lock stop clean
 
 help: ## Say what there is to make
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r target words; do \
@@ -55,6 +55,9 @@ bench: $(READY) ## Measure against the peers; writes benchmarks/results.json
 
 dashboards: $(READY) ## Write deploy/grafana/dashboards anew from the code beside it
 	@$(BIN)/python -m deploy.grafana
+
+screenshots: $(READY) ## Play the demo and photograph its live page and report into docs/images (needs Chromium)
+	@$(BIN)/python -m deploy.screenshots
 
 lock: ## Pin the dependencies anew, by version and hash (UPGRADE=1 takes the newest)
 	@test -x build/lock/bin/pip-compile || { $(PYTHON) -m venv --clear build/lock && build/lock/bin/pip install --quiet $(LOCK_TOOL); }
