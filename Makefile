@@ -29,7 +29,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13; do \
 
 help: ## Say what there is to make
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r target words; do \
-		printf '%-15s %s\n' "$$target" "$$words"; done
+		printf '%-16s %s\n' "$$target" "$$words"; done
 
 setup: $(READY) ## Make .venv, install the pinned packages, fetch Kafka's jars
 	@echo "make: $(BIN)/voucher-ledger is ready"
