@@ -7,27 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.unit.records_given import Record
 from voucher_ledger.replay.read_published import read_published
 from voucher_ledger.replay.topic_reader import Place
 
 PLACE = ("ledger.dead-letters", 0)
 LETTER = "letter"
-
-
-class Record:
-    """A record at an offset of PLACE."""
-
-    def __init__(self, offset: int) -> None:
-        self._offset = offset
-
-    def topic(self) -> str:
-        return PLACE[0]
-
-    def partition(self) -> int:
-        return PLACE[1]
-
-    def offset(self) -> int:
-        return self._offset
 
 
 class Topic:
@@ -43,7 +28,7 @@ class Topic:
         self.reads += 1
         end = self.written(starts)[PLACE] if self.open_from is None else self.open_from
         self.reached[PLACE] = end
-        return [Record(offset) for offset in range(starts[PLACE], end)]
+        return [Record(PLACE, offset) for offset in range(starts[PLACE], end)]
 
     def written(self, _places: Collection[Place]) -> dict[Place, int]:
         return {PLACE: 5 if self.published else 4}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
+from tests.unit.records_given import Record
 from voucher_ledger import cli
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay import reading, rebuild, topic_reader, trace_command, verify
@@ -59,25 +60,6 @@ class Stop(Event):
         return False
 
 
-class Record:
-    """A record at an offset, or the end of the partition there."""
-
-    def __init__(self, offset: int, code: int | None = None) -> None:
-        self._offset, self._code = offset, code
-
-    def error(self) -> KafkaError | None:
-        return None if self._code is None else KafkaError(self._code)
-
-    def topic(self) -> str:
-        return PLACE[0]
-
-    def partition(self) -> int:
-        return PLACE[1]
-
-    def offset(self) -> int:
-        return self._offset
-
-
 class Consumer:
     """A partition of RECORDS records; `most` is what was asked for at once."""
 
@@ -98,9 +80,9 @@ class Consumer:
     def consume(self, count: int, _seconds: float) -> list[Record]:
         self.most = max(self.most, count)
         if self._next == RECORDS:
-            return [Record(RECORDS, KafkaError._PARTITION_EOF)]
+            return [Record(PLACE, RECORDS, KafkaError._PARTITION_EOF)]
         first, self._next = self._next, min(RECORDS, self._next + count)
-        return [Record(offset) for offset in range(first, self._next)]
+        return [Record(PLACE, offset) for offset in range(first, self._next)]
 
 
 class Seen(Progress):

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 
 import psycopg
 import structlog
@@ -27,6 +27,7 @@ from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.kafka import admin_config
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.tails import Tails
+from voucher_ledger.runtime.timers import unless_ended_within
 from voucher_ledger.runtime.troubles import Troubles
 
 # A look serves every scrape of so long: who scrapes often, or twice, costs the database no more.
@@ -187,18 +188,11 @@ class LedgerCollector(Collector):
         return min(bounds, default=None)
 
 
-@contextmanager
-def _cut_off(connection: psycopg.Connection) -> Iterator[None]:
+def _cut_off(connection: psycopg.Connection) -> AbstractContextManager[None]:
     """End the connection after POSTGRES_SECONDS_MAX: a server that hangs does not heed its own statement_timeout."""
 
     def cut() -> None:
         with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as same:
             same.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(POSTGRES_SECONDS_MAX, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    return unless_ended_within(POSTGRES_SECONDS_MAX, cut)

@@ -1,10 +1,8 @@
 """What `voucher-ledger plan` does."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Timer
 
 from rich.console import Console
 
@@ -19,6 +17,7 @@ from voucher_ledger.plan.report import plan, to_json
 from voucher_ledger.plan.scale import choose_scale
 from voucher_ledger.produce.wording import counted
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime.timers import unless_ended_within
 
 SILENT_SECONDS_MAX = 2.0
 
@@ -63,21 +62,13 @@ def run(
     return ExitCode.DONE
 
 
-@contextmanager
-def _told_if_long(runs: int) -> Iterator[None]:
+def _told_if_long(runs: int) -> AbstractContextManager[None]:
     """Say once that it computes, where it has not ended within SILENT_SECONDS_MAX: a silent terminal looks hung."""
 
     def tell() -> None:
         print(f"voucher-ledger plan: trying each plan on {counted(runs, 'run')} of the day...", file=sys.stderr)
 
-    timer = Timer(SILENT_SECONDS_MAX, tell)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()  # what it says stands above the report, never in it
+    return unless_ended_within(SILENT_SECONDS_MAX, tell)  # what it says stands above the report, never in it
 
 
 def _rows(

@@ -88,8 +88,7 @@ class Reader:
         partitions = []
         for place in places:
             position = positions.get(place)
-            first_ms = first_records_ms.get(place)
-            is_work = place in waiting and (first_ms is not None or place not in first_records_ms)
+            is_done = place not in waiting or (place in first_records_ms and first_records_ms[place] is None)
             partitions.append(
                 PartitionStatus(
                     topic=place[0],
@@ -98,11 +97,11 @@ class Reader:
                     published_offset=published.get(place),
                     start_offset=starts[place],
                     end_offset=ends[place],
-                    lag_seconds=_age_seconds(first_ms) if is_work else 0.0,
+                    lag_seconds=0.0 if is_done else _age_seconds(first_records_ms.get(place)),
                     decided=position.decided if position else 0,
                     dead_lettered=position.dead_lettered if position else 0,
                     instance=position.instance if position else None,
-                    undecidable_records=0 if is_work else max(0, ends[place] - undecided[place]),
+                    undecidable_records=max(0, ends[place] - undecided[place]) if is_done else 0,
                 )
             )
         return Snapshot(time.time_ns() // 1_000_000, partitions, balances, campaigns, campaigns_more)
