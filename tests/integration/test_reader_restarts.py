@@ -144,15 +144,22 @@ def test_what_a_transaction_leaves_in_a_topic_is_no_lag(world: World) -> None:
         ]
         return told, int(counted)
 
+    def lag_in_the_end(expected: tuple[int, int]) -> tuple[int, int]:
+        """What is not known in time counts as lag: on a busy machine another look knows it."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while (found := lag()) != expected and time.monotonic() < deadline:
+            pass
+        return found
+
     try:
         send(2)
         producer.commit_transaction(WAIT_SECONDS_MAX)
         world.wait_answered(place[0], 2)
-        assert lag() == (0, 0)
+        assert lag_in_the_end((0, 0)) == (0, 0)
         send(3)
         assert lag() == (4, 4), "the marker that was there, and what may still be committed"
         producer.abort_transaction(WAIT_SECONDS_MAX)
-        assert lag() == (0, 0)
+        assert lag_in_the_end((0, 0)) == (0, 0)
     finally:
         reader.close()
         collector.close()
