@@ -190,7 +190,7 @@ def test_status_shows_what_waits_and_since_when(world: World, capsys: pytest.Cap
 
 def test_every_snapshot_of_one_reader_knows_all_ages(world: World) -> None:
     world.send("claim.commands", [claim(number) for number in range(100)])
-    reader = Reader(world.settings, world.connection)
+    reader = Reader(world.settings, application="test")
     try:
         for _ in range(3):
             waiting = [part for part in reader.snapshot().partitions if part.lag_records]

@@ -66,7 +66,7 @@ def test_a_reader_goes_on_after_each_restart_of_the_broker(
     monkeypatch.setattr(read, "known_topics", remembered)
     for module in ("voucher_ledger.status.offsets", "voucher_ledger.produce.clients"):
         monkeypatch.setattr(f"{module}.REQUEST_SECONDS_MAX", 2.0)
-    reader = Reader(world.settings, world.connection)
+    reader = Reader(world.settings, application="test")
     try:
         before = snapshot_in_the_end(reader)
         for hard in (False, True):
@@ -85,7 +85,7 @@ def test_an_open_transaction_is_neither_waited_for_nor_counted(world: World) -> 
     producer = Producer({**producer_config(world.settings), "transactional.id": "open"})
     member = Consumer(consumer_config(world.settings, group_of("claims")))
     place = ("claim.commands", 3)
-    reader = Reader(world.settings, world.connection)
+    reader = Reader(world.settings, application="test")
 
     def committed() -> int | None:
         found = snapshot_in_the_end(reader).partitions
@@ -119,7 +119,7 @@ def test_what_a_transaction_leaves_in_a_topic_is_no_lag(world: World) -> None:
     producer = Producer({**producer_config(world.settings), "transactional.id": "redrive"})
     producer.init_transactions(WAIT_SECONDS_MAX)
     place = ("claim.commands", 3)
-    reader, collector = Reader(world.settings, world.connection), LedgerCollector(world.settings)
+    reader, collector = Reader(world.settings, application="test"), LedgerCollector(world.settings)
 
     def send(count: int) -> None:
         producer.begin_transaction()

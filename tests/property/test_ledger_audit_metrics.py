@@ -136,4 +136,4 @@ def test_it_reads_and_cannot_write(audit: LedgerAudit) -> None:
     with pytest.raises(
         (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported)
     ):
-        run_alone(audit._connected(), writing, PATIENT_SECONDS)
+        run_alone(audit._connection.get(), writing, PATIENT_SECONDS)

@@ -52,8 +52,7 @@ def test_a_statement_that_is_never_answered_is_told(collector: LedgerCollector) 
     assert read_up(collector) == 1
     # What would cut a connection that hangs is called off where it answered: the next look would find it dead.
     assert all(one.finished.is_set() for one in threading.enumerate() if isinstance(one, threading.Timer))
-    assert collector._connection is not None
-    backend = collector._connection.info.backend_pid
+    backend = collector._connection.get().info.backend_pid
     os.kill(backend, signal.SIGSTOP)
     try:
         assert read_up(collector) == 0

@@ -24,9 +24,9 @@ def without_kafka(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Callable[[
 
     def reader_of(settings: Settings) -> LedgerReader:
         made = LedgerReader(settings)
-        made._connection = ledger.connection
-        snapshot = SimpleNamespace(balances=[], partitions=[])
-        made._reader = cast("Any", SimpleNamespace(snapshot=lambda: snapshot))
+        made.close()
+        snapshot, books = SimpleNamespace(balances=[], partitions=[]), SimpleNamespace(get=lambda: ledger.connection)
+        made._reader = cast("Any", SimpleNamespace(snapshot=lambda: snapshot, ledger=books))
         monkeypatch.setattr(made, "close", lambda: None)
         return made
 

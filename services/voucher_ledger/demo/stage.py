@@ -88,7 +88,7 @@ class Stage:
         """Wait until all is decided and published (what is not by then, the checks will find), and stop the processors;
         their exit code.
         """
-        reader = Reader(self.settings, self.connection)
+        reader = Reader(self.settings, application="demo")
         deadline = time.monotonic() + SETTLE_SECONDS_MAX
         try:
             while time.monotonic() < deadline and not self.stop.wait(SETTLE_LOOK_SECONDS):

@@ -25,6 +25,7 @@ from voucher_ledger.metrics.ledger_books import Place, Position
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.kafka import admin_config
+from voucher_ledger.runtime.kept_connection import KeptConnection
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.tails import Tails
 from voucher_ledger.runtime.timers import unless_ended_within
@@ -49,7 +50,9 @@ class LedgerCollector(Collector):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._connection: psycopg.Connection | None = None
+        self._connection = KeptConnection(
+            settings.postgres, application="metrics", role=_ROLE, seconds_max=POSTGRES_SECONDS_MAX
+        )
         self._admin: AdminClient | None = None
         self._families: list[Family] = []
         self._looked_seconds = float("-inf")
@@ -83,7 +86,7 @@ class LedgerCollector(Collector):
 
     def _look(self) -> list[Family]:
         try:
-            connection = self._connected()
+            connection = self._connection.get()
             with _cut_off(connection):
                 self._is_reader = self._is_reader or postgres.try_lock(connection, LOCK_NAME)
                 if not self._is_reader:
@@ -115,18 +118,10 @@ class LedgerCollector(Collector):
             log.warning("the ledger's metrics can't be read", cause=str(error).strip())
         self._failing = True
 
-    def _connected(self) -> psycopg.Connection:
-        if self._connection is None:
-            self._connection = postgres.connect(
-                self._settings.postgres, application="metrics", role=_ROLE, seconds_max=POSTGRES_SECONDS_MAX
-            )
-        return self._connection
-
     def _disconnect(self) -> None:
-        connection, self._connection, self._is_reader = self._connection, None, False
-        if connection is not None:
-            with suppress(psycopg.Error):
-                connection.close()
+        """The lock goes with the connection."""
+        self._is_reader = False
+        self._connection.drop()
 
     def _ends(self) -> dict[Place, int]:
         """The ends of the command topics' partitions. Raises KafkaException."""

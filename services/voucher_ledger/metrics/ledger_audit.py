@@ -7,7 +7,6 @@ be found cheaply, so that somebody is called: a check that takes longer than its
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import psycopg
 import structlog
@@ -19,6 +18,7 @@ from voucher_ledger.metrics import catalogue
 from voucher_ledger.metrics.ledger_books import family
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
+from voucher_ledger.runtime.kept_connection import KeptConnection
 from voucher_ledger.runtime.settings import Settings
 
 # A check holds its snapshot, and one core, at most so long.
@@ -42,9 +42,8 @@ class LedgerAudit(Collector):
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` tells seconds from any moment on."""
-        self._settings = settings
         self._clock = clock
-        self._connection: psycopg.Connection | None = None
+        self._connection = KeptConnection(settings.postgres, application="audit", role=_ROLE)
         self._checks = load_checks()
         self._results: dict[str, CheckResult] = {}
         self._left_out: dict[str, float] = {}
@@ -90,7 +89,7 @@ class LedgerAudit(Collector):
     def run_once(self) -> float:
         """Run the checks, or find that another process does; after how many seconds to do it again."""
         try:
-            connection = self._connected()
+            connection = self._connection.get()
             self._is_auditor = self._is_auditor or postgres.try_lock(connection, LOCK_NAME)
             if not self._is_auditor:
                 return STANDBY_SECONDS
@@ -132,14 +131,7 @@ class LedgerAudit(Collector):
         if not found.passed and (before is None or before.passed):
             log.error("the audit failed", check=check.name, proves=check.proves, rows=found.offending_count)
 
-    def _connected(self) -> psycopg.Connection:
-        if self._connection is None:
-            self._connection = postgres.connect(self._settings.postgres, application="audit", role=_ROLE)
-        return self._connection
-
     def _disconnect(self) -> None:
         """Another may run it from now on; what was found here is told no more."""
-        connection, self._connection, self._is_auditor, self._last_run = self._connection, None, False, None
-        if connection is not None:
-            with suppress(psycopg.Error):
-                connection.close()
+        self._is_auditor, self._last_run = False, None
+        self._connection.drop()

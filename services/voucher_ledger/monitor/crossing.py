@@ -12,8 +12,8 @@ from typing import Any
 
 import psycopg
 
-from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Unreachable, without_tables
+from voucher_ledger.runtime.kept_connection import KeptConnection
 from voucher_ledger.runtime.settings import Settings
 
 READER_ROLE = "voucher_ledger_reader"
@@ -76,10 +76,11 @@ class CrossingReader:
     def __init__(
         self, settings: Settings, *, orders_max: int | None = LIVE_ORDERS_MAX, seconds_max: int = LIVE_SECONDS_MAX
     ) -> None:
-        self._settings = settings
         self._orders_max = orders_max
         self._seconds_max = seconds_max
-        self._connection: psycopg.Connection | None = None
+        self._connection = KeptConnection(
+            settings.postgres, application="monitor-crossing", role=READER_ROLE, set_up=self._bound
+        )
 
     def count(self, campaign_ids: Collection[str]) -> Mapping[str, Crossing]:
         """By campaign, those that have orders.
@@ -90,7 +91,7 @@ class CrossingReader:
             NotSetUp: tables or the reader's role are not there.
         """
         try:
-            connection = self._connected()
+            connection = self._connection.get()
             self._refuse_too_many(connection)
             values = {"campaigns": list(campaign_ids), "verticals": len(VERTICALS), "pairs": PAIRS_MAX}
             return _by_campaign(connection.execute(_COUNT, values).fetchall())
@@ -103,16 +104,10 @@ class CrossingReader:
 
     def close(self) -> None:
         """Leave Postgres."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        self._connection.drop()
 
-    def _connected(self) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
-            made = postgres.connect(self._settings.postgres, application="monitor-crossing", role=READER_ROLE)
-            made.execute(_SETTINGS, (f"{self._seconds_max}s",))
-            self._connection = made
-        return self._connection
+    def _bound(self, connection: psycopg.Connection) -> None:
+        connection.execute(_SETTINGS, (f"{self._seconds_max}s",))
 
     def _refuse_too_many(self, connection: psycopg.Connection) -> None:
         if self._orders_max is None:

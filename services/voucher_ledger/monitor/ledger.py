@@ -9,7 +9,6 @@ import psycopg
 
 from voucher_ledger.monitor.facts import Facts, Lag, Reading
 from voucher_ledger.monitor.forecast import Tranche
-from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import Reader
@@ -44,9 +43,7 @@ class LedgerReader:
     """Keeps its connections between readings, and Postgres' anew after one that was lost. `close` it at the end."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._connection: psycopg.Connection | None = None
-        self._reader: Reader | None = None
+        self._reader = Reader(settings, application="monitor", role=READER_ROLE)
 
     def read(self, campaign_id: str | None = None) -> Reading:
         """Read everything once: of campaigns CAMPAIGNS_MAX, or that one alone, however old it is.
@@ -56,8 +53,8 @@ class LedgerReader:
             NotSetUp: tables, topics or the reader's role are not there.
         """
         try:
-            connection, reader = self._connected()
-            snapshot = reader.snapshot()
+            snapshot = self._reader.snapshot()
+            connection = self._reader.ledger.get()
             chosen = (_CAMPAIGNS, (CAMPAIGNS_MAX,)) if campaign_id is None else (_ONE, (campaign_id,))
             campaigns = connection.execute(*chosen).fetchall()
             tranches: defaultdict[str, list[Tranche]] = defaultdict(list)
@@ -77,23 +74,9 @@ class LedgerReader:
         }
         return Reading(time.time(), facts, lags(snapshot.partitions))
 
-    def _connected(self) -> tuple[psycopg.Connection, Reader]:
-        # The clients of Kafka are kept, whatever happens: they find its brokers again by themselves (status.offsets).
-        if self._connection is None or self._connection.closed:
-            self._connection = postgres.connect(self._settings.postgres, application="monitor", role=READER_ROLE)
-            if self._reader is not None:
-                self._reader.reconnect(self._connection)
-        if self._reader is None:
-            self._reader = Reader(self._settings, self._connection)
-        return self._connection, self._reader
-
     def close(self) -> None:
         """Leave Kafka and Postgres."""
-        if self._reader is not None:
-            self._reader.close()
-        if self._connection is not None:
-            self._connection.close()
-        self._reader = self._connection = None
+        self._reader.close()
 
 
 def by_campaign(balances: Iterable[Balance]) -> dict[str, dict[tuple[str, bool], int]]:

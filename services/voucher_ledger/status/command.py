@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.live import Live
 
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import Reader
@@ -32,11 +31,11 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
     """
     stop = stop or threading.Event()
     try:
-        look = _Look(settings)
+        reader = Reader(settings, application="status")
         try:
-            _show(look, watch, json, stop)
+            _show(reader, watch, json, stop)
         finally:
-            look.close()
+            reader.close()
     except NotSetUp as error:
         return _fail(error, ExitCode.USAGE)
     except Unreachable as error:
@@ -46,49 +45,29 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
     return ExitCode.DONE
 
 
-class _Look:
-    """Takes snapshots, and connects again where Postgres had gone away."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._connection = postgres.connect(settings.postgres, application="status")
-        self._reader = Reader(settings, self._connection)
-
-    def snapshot(self) -> Snapshot:
-        """Raises what Reader.snapshot raises."""
-        if self._connection.closed:
-            self._connection = postgres.connect(self._settings.postgres, application="status")
-            self._reader.reconnect(self._connection)
-        return self._reader.snapshot()
-
-    def close(self) -> None:
-        self._reader.close()
-        self._connection.close()
-
-
-def _show(look: _Look, watch: bool, json: bool, stop: threading.Event) -> None:
+def _show(reader: Reader, watch: bool, json: bool, stop: threading.Event) -> None:
     # Where nothing says how wide it is, lines are as long as the widest table.
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    snapshot = look.snapshot()
+    snapshot = reader.snapshot()
     if watch and not json and console.is_terminal:
         with Live(screen(snapshot, console), console=console, auto_refresh=False, screen=True) as live:
             while not stop.wait(WATCH_SECONDS):
-                found = _tried(look)
+                found = _tried(reader)
                 live.update(found if isinstance(found, str) else screen(found, console), refresh=True)
         return
     _print(snapshot, console, json)
     while watch and not stop.wait(WATCH_SECONDS):
-        found = _tried(look)
+        found = _tried(reader)
         if isinstance(found, str):
             print(found, file=sys.stderr, flush=True)
         else:
             _print(found, console, json)
 
 
-def _tried(look: _Look) -> Snapshot | str:
+def _tried(reader: Reader) -> Snapshot | str:
     """The next snapshot; what does not answer, where something does not: who watches a restart wants to see its end."""
     try:
-        return look.snapshot()
+        return reader.snapshot()
     except Unreachable as error:
         return f"voucher-ledger status: {error}; looking again"
 

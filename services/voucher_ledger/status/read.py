@@ -11,6 +11,7 @@ from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.kafka import consumer_config
+from voucher_ledger.runtime.kept_connection import KeptConnection
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.tails import Tails
 from voucher_ledger.runtime.troubles import Troubles
@@ -37,11 +38,15 @@ class _Position(NamedTuple):
 
 
 class Reader:
-    """Takes snapshots; its clients stay connected between them. `close` it at the end."""
+    """Takes snapshots; its clients stay connected between them. `close` it at the end.
 
-    def __init__(self, settings: Settings, connection: psycopg.Connection) -> None:
+    Where Postgres had gone away it connects anew; the clients of Kafka find their brokers again by themselves.
+    """
+
+    def __init__(self, settings: Settings, *, application: str, role: str | None = None) -> None:
+        """Connects to nothing yet. `application` names it in Postgres, where it works with the rights of `role`."""
         self._kafka = settings.kafka
-        self._connection = connection
+        self.ledger = KeptConnection(settings.postgres, application=application, role=role)
         self._troubles = Troubles()
         self._groups = GroupOffsets(settings)
         self._consumer = open_client(
@@ -55,12 +60,9 @@ class Reader:
         )
         self._tails = Tails(settings)
 
-    def reconnect(self, connection: psycopg.Connection) -> None:
-        """Go on with another database connection; the clients of Kafka find it again by themselves."""
-        self._connection = connection
-
     def close(self) -> None:
-        """Leave Kafka; the database connection is the caller's."""
+        """Leave Kafka and Postgres."""
+        self.ledger.drop()
         self._groups.close()
         self._consumer.close()
         self._tails.close()
@@ -108,10 +110,11 @@ class Reader:
 
     def _ledger(self) -> tuple[dict[Place, _Position], list[Balance], list[CampaignStatus], int]:
         try:
-            with self._connection.transaction():
-                positions = {(row[0], row[1]): _Position(*row[2:]) for row in self._connection.execute(_POSITIONS)}
-                balances = [Balance(*row) for row in self._connection.execute(_BALANCES)]
-                campaigns, campaigns_more = read_campaigns(self._connection, balances)
+            connection = self.ledger.get()
+            with connection.transaction():
+                positions = {(row[0], row[1]): _Position(*row[2:]) for row in connection.execute(_POSITIONS)}
+                balances = [Balance(*row) for row in connection.execute(_BALANCES)]
+                campaigns, campaigns_more = read_campaigns(connection, balances)
         except psycopg.ProgrammingError as error:
             raise without_tables(error) from error
         except psycopg.OperationalError as error:
