@@ -8,7 +8,7 @@ from voucher_ledger.core.demand import OTHER
 from voucher_ledger.monitor import store as store_module
 from voucher_ledger.monitor.buckets import KEPT, NAMES_MAX, SECONDS_KEPT_MINUTES, count_of, empty, merged
 from voucher_ledger.monitor.demand import ROWS_MAX, MalformedDemand, decode
-from voucher_ledger.monitor.store import CAMPAIGNS_MAX, Store, key_of, place_of
+from voucher_ledger.monitor.store import Store, key_of, place_of
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,36 @@ def test_campaigns_are_bounded_and_the_oldest_goes(monkeypatch: pytest.MonkeyPat
     assert sorted(store.campaigns([0])) == ["new", "newest"]
     assert store.changes()["0/total/0/old"] is None
     assert store.campaigns([1]) == {}
-    assert CAMPAIGNS_MAX == 16
+
+
+def test_too_many_buckets_leave_the_campaign_of_the_oldest_demand_with_its_total(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_module, "BUCKETS_MAX", 8)
+    store = Store()
+    for number, campaign in enumerate(["old", "new"]):
+        store.count(0, decode(record([row(60 * number, count=3)], 1, campaign_id=campaign)))
+    # A minute, a quarter and a total each so far.
+    store.count(0, decode(record([row(120)], 2, campaign_id="new")))
+    store.count(1, decode(record([row(0)], 2, campaign_id="elsewhere")))
+    store.count(0, decode(record([row(180)], 3, campaign_id="new")))
+    assert sorted(store.campaigns([0])["old"]["minute"]) == [START]
+    store.count(0, decode(record([row(240)], 4, campaign_id="new")))
+    kept = store.campaigns([0])
+    assert (kept["old"]["minute"], kept["old"]["quarter"]) == ({}, {})
+    assert count_of(kept["old"]["total"][0], "voucher.granted") == 3
+    assert len(kept["new"]["minute"]) == 4
+    changes = store.changes()
+    assert [key for key, bucket in changes.items() if bucket is None] == [
+        f"0/minute/{START}/old", f"0/quarter/{START}/old"
+    ]  # fmt: skip
+    # What was counted before is added to, and a start from the changelog counts its buckets alike.
+    after = Store()
+    after.load([(key, bucket) for key, bucket in changes.items() if bucket is not None])
+    after.count(0, decode(record([row(300, count=2)], 2, campaign_id="old")))
+    assert count_of(after.campaigns([0])["old"]["total"][0], "voucher.granted") == 5
+    assert after.campaigns([0])["new"]["minute"] == {}
+    assert count_of(after.campaigns([0])["new"]["total"][0], "voucher.granted") == 6
 
 
 @pytest.mark.parametrize("campaign", ["grey", "a/b/c", "", "7/minute/0/x"])

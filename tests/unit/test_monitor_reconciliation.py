@@ -34,7 +34,7 @@ class CatchUp(Given):
         self.is_over = False
         self.alerts: list[tuple[str, str]] = []
         self._decided: list[dict[str, Any]] = []
-        self.watch._read = self.read
+        self.watch._read = lambda _: self.read()
 
     def advance(self, ticks: int) -> None:
         for _ in range(ticks):

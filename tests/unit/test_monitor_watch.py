@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +16,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
-from tests.unit.demand_given import START, demand, facts, row
-from voucher_ledger.monitor import command, view
+from tests.unit.demand_given import START, demand, facts, record, row
+from voucher_ledger.monitor import command, view, watch
 from voucher_ledger.monitor import web as monitor_web
 from voucher_ledger.monitor.alert_records import Record
 from voucher_ledger.monitor.alerts import CLEAR_SECONDS
+from voucher_ledger.monitor.demand import decode
 from voucher_ledger.monitor.facts import Facts, Lag, Reading
 from voucher_ledger.monitor.moments import STILL_SECONDS
 from voucher_ledger.monitor.store import Store
@@ -39,13 +40,14 @@ class Given:
         self.unpublished: int | None = 0
         self.lag: int | None = 0
         self.campaigns = {one.campaign_id: one for one in campaigns}
+        self.wanted: list[str] = []
         self.told: list[tuple[str, str, str, str]] = []
         self._batches = 0
         self.watch = self.started_again()
 
     def started_again(self) -> Watch:
         """A monitor that holds the same demand, and remembers nothing else."""
-        self.watch = Watch(self, lambda: self.reading(0), self._tell, {}, lambda _: {})
+        self.watch = Watch(self, self._read, self._tell, {}, lambda _: {})
         return self.watch
 
     def partitions(self) -> list[int]:
@@ -56,6 +58,10 @@ class Given:
 
     def reading(self, at: float) -> Reading:
         return Reading(START + at, self.campaigns, (Lag("claim.commands", 0, 0.0, self.unpublished),))
+
+    def _read(self, wanted: Collection[str]) -> Reading:
+        self.wanted = [*wanted]
+        return self.reading(0)
 
     def sees(self, *rows: dict[str, Any]) -> None:
         self._batches += 1
@@ -118,6 +124,19 @@ def test_what_fires_of_a_campaign_that_nobody_knows_any_more_is_over() -> None:
     assert len(given.round(300)) == 4
     given.campaigns, given.store = {}, Store()
     assert [change[3] for change in given.round(301 + CLEAR_SECONDS)] == ["resolved"] * 4
+
+
+def test_a_reading_leaves_out_no_campaign_with_demand_and_none_whose_alerts_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = sold_out()
+    given.store.count(0, decode(record([row(200, count=2), row(299)], 1, campaign_id="flash")))
+    given.store.count(0, decode(record([row(200), row(299)], 1, campaign_id="less")))
+    monkeypatch.setattr(watch, "WANTED_MAX", 2)
+    given.round(300)
+    # Alerts of `grey` stand; the ledger has told of neither of the others yet.
+    asyncio.run(given.watch.read())
+    assert given.wanted == ["grey", "flash"]
 
 
 class Recovering(Given):

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import psycopg
@@ -17,14 +17,14 @@ from voucher_ledger.status.snapshot import Balance, PartitionStatus
 READER_ROLE = "voucher_ledger_reader"
 CAMPAIGNS_MAX = 64
 
-_ALL = """
+# Those that are wanted first, then those that run now, then the latest to end: those that nobody looks at any more are
+# left out.
+_CAMPAIGNS = """
 SELECT campaign_id, name, state, currency, face_value_minor, extract(epoch FROM starts_at)::bigint,
        extract(epoch FROM ends_at)::bigint
-FROM ledger.campaign"""
-_ONE = f"{_ALL} WHERE campaign_id = %s"
-# Those that run now first, then the latest to end: those that nobody looks at any more are left out.
-_CAMPAIGNS = f"""{_ALL}
-ORDER BY (state <> 'closed' AND starts_at <= now() AND now() < ends_at) DESC, ends_at DESC, campaign_id LIMIT %s"""
+FROM ledger.campaign
+ORDER BY (campaign_id = ANY(%(wanted)s)) DESC, (state <> 'closed' AND starts_at <= now() AND now() < ends_at) DESC,
+    ends_at DESC, campaign_id LIMIT %(count_max)s"""
 _TRANCHES = "SELECT campaign_id, extract(epoch FROM at)::bigint, quota FROM ledger.tranche ORDER BY campaign_id, place"
 # A row a partition of a campaign, its head by primary key: nobody who waits is counted one by one.
 _WAITING = """
@@ -45,8 +45,8 @@ class LedgerReader:
     def __init__(self, settings: Settings) -> None:
         self._reader = Reader(settings, application="monitor", role=READER_ROLE)
 
-    def read(self, campaign_id: str | None = None) -> Reading:
-        """Read everything once: of campaigns CAMPAIGNS_MAX, or that one alone, however old it is.
+    def read(self, wanted: Collection[str] = ()) -> Reading:
+        """Read everything once: of campaigns CAMPAIGNS_MAX, the `wanted` first and all of these.
 
         Raises:
             Unreachable: Kafka or Postgres does not answer.
@@ -55,8 +55,8 @@ class LedgerReader:
         try:
             snapshot = self._reader.snapshot()
             connection = self._reader.ledger.get()
-            chosen = (_CAMPAIGNS, (CAMPAIGNS_MAX,)) if campaign_id is None else (_ONE, (campaign_id,))
-            campaigns = connection.execute(*chosen).fetchall()
+            bounds = {"wanted": [*wanted], "count_max": max(CAMPAIGNS_MAX, len(wanted))}
+            campaigns = connection.execute(_CAMPAIGNS, bounds).fetchall()
             tranches: defaultdict[str, list[Tranche]] = defaultdict(list)
             for paced, at, quota in connection.execute(_TRANCHES):
                 tranches[paced].append(Tranche(at, quota))

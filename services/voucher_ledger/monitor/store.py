@@ -3,14 +3,18 @@
 Keys name the partition of `ledger.demand` too: after a rebalance a process may still hold keys of others.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from voucher_ledger.monitor.buckets import KEPT, SECONDS_KEPT_MINUTES, Bucket, Level, Place, empty, fold, places
 from voucher_ledger.monitor.demand import Demand
 
-# Of one partition; the one whose demand is oldest goes first. A campaign's buckets take some 10 MB of memory.
-CAMPAIGNS_MAX = 16
+# Of one partition. Sixteen campaigns that have all their buckets take some 160 MB of memory, but most have few. Where
+# buckets are too many, the campaign whose demand is oldest is left with its total: so what was counted stays whole.
+BUCKETS_MAX = 16 * sum(KEPT.values())
+# Totals count too: of one campaign too many, that whose demand is oldest goes.
+CAMPAIGNS_MAX = 256
 
 Kept = dict[Level, dict[int, Bucket]]
 # A bucket as it is, or None where it was dropped.
@@ -47,16 +51,19 @@ class Store:
         """`bounds` says how many buckets of each level a campaign may have."""
         self._bounds = bounds
         self._kept: dict[tuple[int, str], Kept] = {}
+        self._buckets: Counter[int] = Counter()
         self._changes: Changes = {}
         self.counted = Counted()
 
     def load(self, buckets: Iterable[tuple[str, Bucket]]) -> None:
         """Hold these in place of what was held; changes not asked for are forgotten."""
         self._kept.clear()
+        self._buckets.clear()
         self._changes.clear()
         for key, bucket in buckets:
             partition, place = place_of(key)
             self._campaign(partition, place.campaign_id)[place.level][place.start] = bucket
+            self._buckets[partition] += 1
 
     def changes(self) -> Changes:
         """What has changed since the last call."""
@@ -83,6 +90,7 @@ class Store:
             buckets[place.start] = bucket
             self._changes[key_of(partition, place)] = bucket
             if not was_there:
+                self._buckets[partition] += 1
                 self._make_room(partition, place, buckets)
         self.counted.redelivered += not is_new
 
@@ -97,18 +105,39 @@ class Store:
     def _room_for(self, partition: int, campaign_id: str) -> Kept:
         here = [key for key in self._kept if key[0] == partition]
         if len(here) >= CAMPAIGNS_MAX:
-            oldest = min(here, key=lambda key: max(self._kept[key]["minute"], default=0))
-            for level, buckets in self._kept.pop(oldest).items():
-                for start in buckets:
-                    self._changes[key_of(partition, Place(level, start, oldest[1]))] = None
+            oldest = min(here, key=self._newest_minute)
+            self._drop(oldest, KEPT)
+            del self._kept[oldest]
         return self._campaign(partition, campaign_id)
 
+    def _newest_minute(self, key: tuple[int, str]) -> int:
+        return max(self._kept[key]["minute"], default=0)
+
+    def _drop(self, key: tuple[int, str], levels: Iterable[Level]) -> None:
+        partition, campaign_id = key
+        for level in levels:
+            buckets = self._kept[key][level]
+            for start in buckets:
+                self._changes[key_of(partition, Place(level, start, campaign_id))] = None
+            self._buckets[partition] -= len(buckets)
+            buckets.clear()
+
     def _make_room(self, partition: int, made: Place, buckets: dict[int, Bucket]) -> None:
-        """A new bucket takes the place of the oldest, and of the seconds of one that is no longer young."""
+        """A new bucket takes the place of the oldest, of the seconds of one that is no longer young, and where the
+        partition has too many, of another campaign's.
+        """
         if len(buckets) > self._bounds[made.level]:
             oldest = min(buckets)
             del buckets[oldest]
+            self._buckets[partition] -= 1
             self._changes[key_of(partition, made._replace(start=oldest))] = None
+        if self._buckets[partition] > BUCKETS_MAX:
+            others = [
+                key for key, kept in self._kept.items()
+                if key[0] == partition and key[1] != made.campaign_id and (kept["minute"] or kept["quarter"])
+            ]  # fmt: skip
+            if others:
+                self._drop(min(others, key=self._newest_minute), ("minute", "quarter"))
         if made.level != "minute" or len(buckets) <= SECONDS_KEPT_MINUTES:
             return
         for start in sorted(buckets)[:-SECONDS_KEPT_MINUTES]:

@@ -5,7 +5,7 @@ Reading the ledger goes on beside it in a thread: a slow database makes the figu
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -23,6 +23,8 @@ from voucher_ledger.monitor.store import Store
 from voucher_ledger.runtime.errors import Unreachable
 
 ROUND_SECONDS = 1.0
+# Campaigns, by their demand. Of the rest the ledger tells as many as fit (voucher_ledger.monitor.ledger).
+WANTED_MAX = 64
 READ_EVERY_SECONDS = 2.0
 READING_SECONDS_MAX = 30.0
 ROUND_SECONDS_MAX = 30.0
@@ -52,7 +54,7 @@ class Watch:
     def __init__(
         self,
         source: Source,
-        read: Callable[[], Reading],
+        read: Callable[[Collection[str]], Reading],
         tell: Callable[[Record], Awaitable[Any]],
         standing: dict[Key, Standing],
         count_crossing: Count,
@@ -100,7 +102,16 @@ class Watch:
         # Before that its consumer may not be asked, and demand is not whole.
         if self._source.ready:
             movements = {name: outlook.movements(buckets) for name, buckets in self.kept().items()}
-        self.reading = replace(await asyncio.to_thread(self._read), movements=movements)
+        self.reading = replace(await asyncio.to_thread(self._read, self._wanted()), movements=movements)
+
+    def _wanted(self) -> list[str]:
+        """The campaigns that a reading may not leave out, however many run: those whose alerts stand, to be told when
+        they are over, and as many with the most demand lately.
+        """
+        # Whether an earlier reading told of it must not matter: what came in this minute would never come in.
+        demanded = sorted(filter(_lately, self.outlooks.values()), key=_lately, reverse=True)[:WANTED_MAX]
+        named = [*(key.campaign_id for key in self.standing), *(one.campaign_id for one in demanded)]
+        return [*dict.fromkeys(named)]
 
     async def round(self, now: float) -> None:
         """Look once. `now` is in seconds since 1970."""
@@ -196,10 +207,13 @@ class Watch:
         }
 
     def by_interest(self) -> list[Outlook]:
-        """The campaigns: those that the ledger knows first, of them the one with the most demand lately."""
+        """The campaigns: those that the ledger told of first, of them the one with the most demand lately."""
 
         def place(one: Outlook) -> tuple[bool, int, str]:
-            lately = sum(cell[0] for cell in one.recent["types"].values())
-            return (one.facts is None, -lately, one.campaign_id)
+            return (one.facts is None, -_lately(one), one.campaign_id)
 
         return sorted(self.outlooks.values(), key=place)
+
+
+def _lately(one: Outlook) -> int:
+    return sum(cell[0] for cell in one.recent["types"].values())

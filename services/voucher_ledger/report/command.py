@@ -42,7 +42,7 @@ def run(settings: Settings, campaign_id: str, out: Path, png: Path | None = None
         return _fail(str(error))
     reader = LedgerReader(settings)
     try:
-        reading = reader.read(campaign_id)
+        reading = reader.read([campaign_id])
     finally:
         reader.close()
     facts = reading.campaigns.get(campaign_id)
