@@ -84,6 +84,30 @@ def test_no_statement_reads_a_whole_table_though_it_was_planned_while_that_was_e
         assert scans_of_everything(plan)
 
 
+def test_vouchers_are_found_by_their_users_in_one_campaign_and_in_several(database: str) -> None:
+    """One campaign's are looked up by another statement than those of several: neither finds another pair's."""
+    books = Books(database)
+    for campaign_id in ("grey", "autumn"):
+        open_campaign(books, campaign_id)
+        books.claim(0, "u-1", "u-2", campaign_id=campaign_id)
+    found = {
+        keys: sorted((one.campaign_id, one.user_id) for one in vouchers.load_by_user(books.connection, keys))
+        for keys in (
+            (),
+            (("grey", "u-1"), ("grey", "u-3")),
+            (("grey", "u-2"), ("grey", "u-1")),
+            (("grey", "u-1"), ("autumn", "u-2")),
+        )
+    }
+    assert found == {
+        (): [],
+        (("grey", "u-1"), ("grey", "u-3")): [("grey", "u-1")],
+        (("grey", "u-2"), ("grey", "u-1")): [("grey", "u-1"), ("grey", "u-2")],
+        (("grey", "u-1"), ("autumn", "u-2")): [("autumn", "u-2"), ("grey", "u-1")],
+    }
+    books.connection.close()
+
+
 def written(books: Books, kind: str) -> tuple[Callable[[psycopg.Connection, list[Any]], None], Any]:
     """How a kind is written, and one that was loaded."""
     (voucher_id,) = books.claim(0, "u-1")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from voucher_ledger.core.records import Command
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal, Movement
 from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Place, Voucher
@@ -50,6 +51,22 @@ class Queue:
 
 
 @dataclass(slots=True)
+class Survey:
+    """What a batch asks for. `wanted` and `leads` are of claims and admissions, by campaign: how many, and the first of
+    the lowest partition. `owners` are the (campaign_id, user_id) of all commands.
+    """
+
+    wanted: dict[str, int] = field(default_factory=dict)
+    leads: dict[str, Command] = field(default_factory=dict)
+    owners: set[tuple[str, str]] = field(default_factory=set)
+    expiries: list[Command] = field(default_factory=list)
+
+    def expiring(self) -> set[str]:
+        """The campaigns of the expiries."""
+        return {command.data["campaign_id"] for command in self.expiries}
+
+
+@dataclass(slots=True)
 class Claims:
     """The working set: loaded by the store, changed by `evolve`, written back by the store.
 
@@ -68,3 +85,4 @@ class Claims:
     queued: list[Place] = field(default_factory=list)
     limit_counts: dict[LimitKey, int] = field(default_factory=dict)
     limit_added: dict[LimitKey, int] = field(default_factory=dict)
+    asked: Survey = field(default_factory=Survey)

@@ -1,6 +1,5 @@
 """The claims room's part of the books."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import psycopg
@@ -8,25 +7,14 @@ import psycopg
 from voucher_ledger.claims import limits
 from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.evolve import evolve
-from voucher_ledger.claims.state import Claims, Lease, Queue
+from voucher_ledger.claims.state import Claims, Lease, Queue, Survey
+from voucher_ledger.claims.survey import grantable, survey
 from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import accounts, campaigns, leases, limit_counts, vouchers, waiting
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
 from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Role
 from voucher_ledger.ledger.release import split_at_tranche, unreleased
-
-
-def _grantable(campaign: Campaign, queue: Queue | None, commands: Sequence[Command]) -> int:
-    """How many claims and admissions of a batch the campaign's state and hours let through to its lease."""
-    if campaign.state != "open":
-        return 0
-    own = [command for command in commands if command.data["campaign_id"] == campaign.campaign_id]
-    by_type = Counter(command.type for command in own if campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms)
-    if queue is not None and queue.waiting > sum(command.type == "voucher.admit" for command in own):
-        return by_type["voucher.admit"]
-    # The batch may let all go who wait, by whatever answer (some at the campaign's end): claims then come to the lease.
-    return by_type["voucher.admit"] + by_type["voucher.claim"]
 
 
 def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
@@ -38,10 +26,9 @@ def _apply_draw(lease: Lease, drawn: leases.Drawn) -> None:
         lease.refusal = drawn.outcome
 
 
-def _lock_vouchers(connection: psycopg.Connection, commands: Sequence[Command]) -> None:
-    owners = {(command.data["campaign_id"], command.data["user_id"]) for command in commands}
-    due = {command.data["voucher_id"] for command in commands if command.type == "voucher.expire"}
-    due.update(voucher.voucher_id for voucher in vouchers.load_by_user(connection, owners))
+def _lock_vouchers(connection: psycopg.Connection, asked: Survey) -> None:
+    due = {command.data["voucher_id"] for command in asked.expiries}
+    due.update(voucher.voucher_id for voucher in vouchers.load_by_user(connection, asked.owners))
     vouchers.load_by_id(connection, due, lock=True)
 
 
@@ -71,11 +58,10 @@ def _find_places(connection: psycopg.Connection, state: Claims, owners: Iterable
             queue.places[place.user_id] = place
 
 
-def _lock_leases(connection: psycopg.Connection, state: Claims, commands: Sequence[Command]) -> None:
+def _lock_leases(connection: psycopg.Connection, state: Claims) -> None:
     """The leases, and before them the pools that the batch returns to: who gathers from leases holds the pool."""
     keys: set[AccountKey] = {(campaign_id, Role.LEASE, lease.shard) for campaign_id, lease in state.leases.items()}
-    expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
-    keys.update((campaign_id, Role.POOL, 0) for campaign_id in expiring & state.leases.keys())
+    keys.update((campaign_id, Role.POOL, 0) for campaign_id in state.asked.expiring() & state.leases.keys())
     accounts.lock(connection, keys)
 
 
@@ -104,15 +90,16 @@ def _limited(state: Claims, commands: Sequence[Command]) -> dict[LimitKey, int]:
     return found
 
 
-def _lock_counts(connection: psycopg.Connection, state: Claims, claims: Sequence[Command]) -> None:
+def _lock_counts(connection: psycopg.Connection, state: Claims, commands: Sequence[Command]) -> None:
     """Hold what bounds the claims of a batch before it draws anything, for accounts are the last that it locks."""
     if all(campaign.limits is None for campaign in state.campaigns.values()):
         return
-    _find_places(connection, state, {(command.data["campaign_id"], command.data["user_id"]) for command in claims})
-    state.limit_counts = limit_counts.lock(connection, _limited(state, claims))
+    _find_places(connection, state, state.asked.owners)
+    state.limit_counts = limit_counts.lock(connection, _limited(state, commands))
 
 
-def _part_at_tranches(campaign: Campaign, claims: Sequence[Command]) -> None:
+def _part_at_tranches(campaign: Campaign, commands: Sequence[Command]) -> None:
+    claims = [command for command in commands if command.type != "voucher.expire"]
     own = [command for command in claims if command.data["campaign_id"] == campaign.campaign_id]
     place = split_at_tranche(campaign, [command.time_ms for command in own])
     if place is not None:
@@ -139,28 +126,23 @@ class ClaimsRoom:
         process, so a lease for each of its partitions would only strand vouchers in them. Raises Straddles where a
         tranche is released in the midst of a campaign's claims: each part then knows what it may draw on.
         """
+        asked = survey(commands)
         if lock:
             # A statement that waits for a row does not see the rows that came to be meanwhile, such as the user's next
             # voucher by another partition: the locks are taken first, and `load` reads what they hold.
-            _lock_vouchers(connection, commands)
-        state = Claims(Journal(self.command_topic))
-        claims = [command for command in commands if command.type != "voucher.expire"]
-        wanted = Counter([command.data["campaign_id"] for command in claims])
+            _lock_vouchers(connection, asked)
+        state = Claims(Journal(self.command_topic), asked=asked)
+        # A draw's cause is a claim of the lease's own partition, so that no other draw can have the same id.
+        wanted, leads, expiring = asked.wanted, asked.leads, asked.expiring()
         if not wanted:
             return state
-        # A draw's cause is a claim of the lease's own partition, so that no other draw can have the same id.
-        leads: dict[str, Command] = {}
-        for command in claims:
-            if command.partition < leads.setdefault(command.data["campaign_id"], command).partition:
-                leads[command.data["campaign_id"]] = command
-        expiring = {command.data["campaign_id"] for command in commands if command.type == "voucher.expire"}
         state.campaigns = campaigns.load(connection, wanted)
         _open_queues(connection, state)
         if lock:
-            _lock_counts(connection, state, claims)
+            _lock_counts(connection, state, commands)
         for campaign_id, campaign in state.campaigns.items():
             if campaign.tranches:
-                _part_at_tranches(campaign, claims)
+                _part_at_tranches(campaign, commands)
             lead = leads[campaign_id]
             state.leases[campaign_id] = Lease(lead.partition, 0, 0, held_back=unreleased(campaign, lead.time_ms))
         self._read_leases(connection, state)
@@ -168,7 +150,7 @@ class ClaimsRoom:
         for campaign_id, campaign in sorted(state.campaigns.items()):
             lease, count = state.leases[campaign_id], wanted[campaign_id]
             if lease.vouchers < count or lease.amount_minor < count * campaign.face_value_minor:
-                count = _grantable(campaign, state.queues.get(campaign_id), commands)
+                count = grantable(campaign, state.queues.get(campaign_id), commands)
                 if count:
                     returns, lead = campaign_id in expiring, leads[campaign_id]
                     needs.append(
@@ -210,20 +192,16 @@ class ClaimsRoom:
         """
         if state.leases:
             if lock:
-                _lock_leases(connection, state, commands)
+                _lock_leases(connection, state)
             self._read_leases_again(connection, state)
-        owners = {(c.data["campaign_id"], c.data["user_id"]) for c in commands}
+        owners = state.asked.owners
         for voucher in vouchers.load_by_user(connection, owners):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)
             state.by_id[voucher.voucher_id] = voucher
         _find_places(connection, state, owners)
         if not lock:  # else `prepare` holds them
             state.limit_counts = limit_counts.load(connection, _limited(state, commands))
-        missing = {
-            command.data["voucher_id"]
-            for command in commands
-            if command.type == "voucher.expire" and command.data["voucher_id"] not in state.by_id
-        }
+        missing = {command.data["voucher_id"] for command in state.asked.expiries} - state.by_id.keys()
         if missing:
             for voucher in vouchers.load_by_id(connection, missing, lock=False):
                 state.by_id[voucher.voucher_id] = voucher
