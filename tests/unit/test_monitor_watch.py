@@ -93,13 +93,17 @@ def sold_out() -> Given:
 def test_what_a_campaign_was_alarming_for_is_over_with_it_for_good() -> None:
     given = sold_out()
     assert ("grey", "ends_before_plan", "cards", "firing") in given.round(ENDS / 2)
-    assert given.rounds([ENDS - 2, ENDS, ENDS + CLEAR_SECONDS - 3]) == [
-        # Sold out five minutes before its end is no news any more.
-        ("grey", "ends_before_plan", "budget", "resolved"),
-        ("grey", "ends_before_plan", "cards", "resolved"),
-    ]
+    # Gone is gone until the end: five minutes before it nothing is better than it was.
+    assert given.rounds([ENDS - 2, ENDS, ENDS + CLEAR_SECONDS - 3]) == []
     ended = given.rounds([ENDS + CLEAR_SECONDS])
-    assert ended == [("grey", "budget", "80", "resolved"), ("grey", "budget", "95", "resolved")]
+    assert ended == [
+        ("grey", alert, subject, "resolved")
+        for alert, subject in (
+            ("budget", "80"),
+            ("budget", "95"),
+            *(("ends_before_plan", name) for name in ("budget", "cards")),
+        )
+    ]
     assert given.rounds(range(ENDS + 100, ENDS + 3_000, 60)) == []
     given.started_again()
     assert given.rounds(range(ENDS + 3_000, ENDS + 6_000, 60)) == [], "nor to one that starts after the end"

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.unit.demand_given import facts, row
 from tests.unit.picture_given import busy_day, empty_day, state_of
+from voucher_ledger.core.currency import money, short
 from voucher_ledger.report.picture import curves, fonts, rows, sheet, words
 from voucher_ledger.report.picture.draw import draw
 
@@ -167,7 +168,7 @@ def test_ticks_are_few_and_at_whole_steps(seconds: int) -> None:
 
 
 def test_figures_are_written_short() -> None:
-    assert [words.short(amount) for amount in (0, 2.5, 999, 999.7, 1_000, 1_234_567, 2.5e9)] == [
+    assert [short(amount) for amount in (0, 2.5, 999, 999.7, 1_000, 1_234_567, 2.5e9)] == [
         "0", "2.5", "999", "1000", "1 k", "1.23 M", "2.5 bn",
     ]  # fmt: skip
     assert [words.percent(share) for share in (0, 0.015, 0.5, 1.02)] == ["0 %", "1.5 %", "50 %", "102 %"]
@@ -175,7 +176,7 @@ def test_figures_are_written_short() -> None:
 
 
 @pytest.mark.parametrize(
-    ("currency", "text"), [("CNY", "12.3 k CNY"), ("JPY", "1.23 M JPY"), ("KRW", "1.23 M KRW"), ("KWD", "1.23 k KWD")]
+    ("code", "text"), [("CNY", "12.3 k CNY"), ("JPY", "1.23 M JPY"), ("KRW", "1.23 M KRW"), ("KWD", "1.23 k KWD")]
 )
-def test_money_is_divided_by_what_the_currency_has(currency: str, text: str) -> None:
-    assert words.money(1_230_000, currency) == text
+def test_money_is_divided_by_what_the_currency_has(code: str, text: str) -> None:
+    assert money(1_230_000, code) == text

@@ -1,11 +1,12 @@
 """Which alerts hold, and when one begins and ends. Pure: `conditions` looks, `step` remembers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.core.currency import money
 from voucher_ledger.monitor.outlook import Outlook
 
 Severity = Literal["warning", "critical"]
@@ -35,7 +36,9 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that holds now. `value` and `threshold` are in `unit`. What is certain is told at once."""
+    """Something that holds now. `value` and `threshold` are in `unit`. What is certain is told at once; what only
+    `goes_on` does not begin, but what was told of it is not over.
+    """
 
     key: Key
     severity: Severity
@@ -44,6 +47,7 @@ class Condition:
     threshold: float
     unit: str
     is_certain: bool = False
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +106,23 @@ def _ends_before_plan(outlook: Outlook) -> Iterator[Condition]:
         ("cards", facts.cards_left, outlook.cards_end),
         ("budget", facts.affordable, outlook.budget_end),
     ):
-        moment = float(outlook.as_of) if left == 0 else end.middle if end is not None else None
-        if moment is None or facts.ends_at - moment <= slack:
+        is_gone = left == 0
+        # From when it went, not from now: it would get the less early the longer nobody does anything.
+        since = outlook.as_of if outlook.gone_at is None else outlook.gone_at
+        moment = float(since) if is_gone else end.middle if end is not None else None
+        if moment is None:
             continue
         early = facts.ends_at - moment
+        is_early = early > slack
+        if not is_early and not is_gone:
+            continue
         away = moment - outlook.as_of
-        gone = "gone" if left == 0 else f"gone in {_span(away)}, at {rfc3339(int(moment) * 1000)[:19]}Z"
+        gone = "gone" if is_gone else f"gone in {_span(away)}, at {rfc3339(int(moment) * 1000)[:19]}Z"
         summary = f"{subject} {gone}: {_span(early)} before the plan"
-        severity: Severity = "critical" if away < SOON_SECONDS else "warning"
+        severity: Severity = "critical" if away < SOON_SECONDS and is_early else "warning"
         found = _condition(outlook, "ends_before_plan", subject, severity, summary, early, slack, "seconds")
-        yield replace(found, is_certain=left == 0)
+        # Gone so late is no news; but nothing got better where it was told.
+        yield replace(found, is_certain=is_gone, goes_on=not is_early)
 
 
 def _budget(outlook: Outlook) -> Iterator[Condition]:
@@ -121,7 +132,7 @@ def _budget(outlook: Outlook) -> Iterator[Condition]:
     for subject, (share, severity) in BUDGET_SHARES.items():
         used = facts.budget_used_share
         if used >= share:
-            summary = f"{used:.1%} of the budget is used: {facts.budget_left_minor:,} {facts.currency} minor units left"
+            summary = f"{used:.1%} of the budget is used: {money(facts.budget_left_minor, facts.currency)} left"
             yield _condition(outlook, "budget", subject, severity, summary, used, share, "share")
 
 
@@ -158,7 +169,10 @@ def step(
     after: dict[Key, Standing] = {}
     changes: list[Change] = []
     for condition in holding:
-        stands, is_news = _held(standing.get(condition.key), condition, now)
+        before = standing.get(condition.key)
+        if condition.goes_on and (before is None or not before.told):
+            continue
+        stands, is_news = _held(before, condition, now)
         if is_news:
             changes.append(Change("firing", condition, stands.since))
         after[condition.key] = stands
@@ -171,6 +185,15 @@ def step(
         elif stands.told:
             changes.append(Change("resolved", stands.condition, stands.since))
     return after, changes
+
+
+def as_they_are(standing: Iterable[Standing], holding: Iterable[Condition]) -> list[Standing]:
+    """Alerts with the figures of now, where they hold: those on the topic are of when they were told."""
+    now = {condition.key: condition for condition in holding}
+    return [
+        replace(one, condition=replace(now.get(one.condition.key, one.condition), severity=one.condition.severity))
+        for one in standing
+    ]
 
 
 def _held(before: Standing | None, condition: Condition, now: float) -> tuple[Standing, bool]:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from voucher_ledger.monitor.forecast import Plan, Supply, Tranche
 
+# A reading comes each two seconds and takes a moment: so old a one still tells of now.
+READING_SECONDS_YOUNG = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -101,3 +104,8 @@ class Reading:
                 return None
             longest = max(longest, lag.seconds)
         return longest
+
+    def lag_seconds_at(self, now: float) -> float | None:
+        """`lag_seconds`, and by an old reading so much more as it is too old to tell of `now`."""
+        lag = self.lag_seconds
+        return None if lag is None else lag + max(0.0, now - self.read_at - READING_SECONDS_YOUNG)

@@ -1,5 +1,6 @@
 """All that is worked out of one campaign at one moment: windows, forecast, growth, differences. Pure."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,11 +8,14 @@ from voucher_ledger.monitor import forecast, windows
 from voucher_ledger.monitor.buckets import Bucket, Level, count_of, empty
 from voucher_ledger.monitor.facts import Facts
 from voucher_ledger.monitor.forecast import EXPIRED, GRANTED, Ends, Rates
+from voucher_ledger.monitor.gone import gone_at
 from voucher_ledger.monitor.windows import Growth
 
 RECENT_SECONDS = 300
 # Where it is not known what was counted when the ledger was read: it was at most so much demand ago, by record time.
 READING_SECONDS = 10
+# Cards and budget that end within so long of one another both end: which one is first is chance.
+TOGETHER_SECONDS = 60
 REFUSED_BY_ROOM = {"claims": "voucher.rejected", "orders": "order.rejected", "payments": "payment.rejected"}
 ANSWERED_BY_ROOM = {
     "claims": ("voucher.granted", "voucher.queued", "voucher.rejected"),
@@ -63,7 +67,10 @@ class Reconciliation:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """One campaign as of `as_of` (seconds since 1970, record time)."""
+    """One campaign as of `as_of` (seconds since 1970, record time).
+
+    `gone_at` is since when there are no cards, or no money for one; None where there are both, or it is not known.
+    """
 
     campaign_id: str
     as_of: int
@@ -72,6 +79,7 @@ class Outlook:
     rates: Rates | None
     cards_end: Ends | None
     budget_end: Ends | None
+    gone_at: int | None
     planned_granted: float | None
     recent: Bucket
     total: Bucket
@@ -80,6 +88,11 @@ class Outlook:
     by_tier: tuple[Growth, ...]
     high_ticket_share: float
     reconciliation: Reconciliation | None
+
+    @property
+    def lately(self) -> int:
+        """Outcomes of the last RECENT_SECONDS, of all types."""
+        return sum(cell[0] for cell in self.recent["types"].values())
 
 
 def as_of(buckets: Buckets, facts: Facts | None, now: float, lag_seconds: float | None, *, caught_up: bool) -> int:
@@ -115,24 +128,26 @@ def movements(buckets: Buckets) -> int:
 
 def look(
     campaign_id: str, buckets: Buckets, facts: Facts | None, moment: int, unpublished: int | None,
-    movements_read: int | None = None,
+    movements_read: int | None = None, *, foretell: bool = True,
 ) -> Outlook:  # fmt: skip
     """Everything of one campaign at `moment`, as `as_of` gives it; `unpublished` as `Reading.unpublished`, and
-    `movements_read` what `movements` was when the reading of the ledger began (None where that is not known).
+    `movements_read` what `movements` was when the reading of the ledger began (None where that is not known). Without
+    `foretell` there is neither trend nor forecast: demand of one time says nothing of the balances of another.
     """
     minutes, quarters = buckets.get("minute", {}), buckets.get("quarter", {})
     total = _total(buckets)
     first = min(minutes, default=moment)
     # Who asks before the start is refused: those seconds without grants would make the trend too slow.
     begins_at = max(_first_second(minutes, first), 0 if facts is None else facts.starts_at)
-    trend = forecast.rates(minutes, moment, begins_at)
+    trend = forecast.rates(minutes, moment, begins_at) if foretell else None
     recent = windows.last(minutes, RECENT_SECONDS, moment - 1).bucket
     by_category, by_tier = windows.growth(quarters, moment, RESERVED, 0 if facts is None else facts.starts_at)
-    orders = recent["types"].get(RESERVED, [0, 0, 0])
-    cards_end = budget_end = planned = reconciliation = None
+    cards_end = budget_end = gone = planned = reconciliation = None
     if facts is not None:
         if trend is not None:
             cards_end, budget_end = _ends(facts, trend, moment)
+        if not facts.cards_left or not facts.affordable:
+            gone = gone_at(minutes, quarters, moment)
         planned = facts.plan().granted(moment)
         if movements_read is None:
             since_read = sum(windows.per_second(minutes, (GRANTED, EXPIRED), moment - READING_SECONDS, moment))
@@ -140,18 +155,26 @@ def look(
             since_read = max(0, movements(buckets) - movements_read)
         reconciliation = reconcile(total, facts, since_read, unpublished)
     return Outlook(
-        campaign_id, moment, first, facts, trend, cards_end, budget_end, planned, recent, total, refusals(recent),
-        tuple(by_category), tuple(by_tier),
-        orders[2] / orders[0] if orders[0] else 0.0, reconciliation,
+        campaign_id, moment, first, facts, trend, cards_end, budget_end, gone, planned, recent, total,
+        refusals(recent), tuple(by_category), tuple(by_tier),
+        high_ticket_share(recent), reconciliation,
     )  # fmt: skip
 
 
 def _ends(facts: Facts, trend: Rates, moment: int) -> tuple[Ends | None, Ends | None]:
-    """When cards and when the budget end. Once the one is gone nothing is granted, and so the other does not end."""
+    """When cards and when the budget end. Once the one is gone nothing is granted, and so the other does not end: nor
+    does the one that the trend uses up later.
+    """
     affordable, supply = facts.affordable, facts.supply(moment)
-    cards_end = forecast.ends(facts.cards_left, trend, moment, supply) if affordable or not facts.cards_left else None
-    budget_end = forecast.ends(affordable, trend, moment, supply) if facts.cards_left or not affordable else None
-    return cards_end, budget_end
+    cards = forecast.ends(facts.cards_left, trend, moment, supply)
+    budget = forecast.ends(affordable, trend, moment, supply)
+    if not facts.cards_left or not affordable:
+        return (None if facts.cards_left else cards), (None if affordable else budget)
+    cards_at, budget_at = (math.inf if end.middle is None else end.middle for end in (cards, budget))
+    return (
+        None if cards_at > budget_at + TOGETHER_SECONDS else cards,
+        None if budget_at > cards_at + TOGETHER_SECONDS else budget,
+    )
 
 
 def refusals(recent: Bucket) -> tuple[Refusals, ...]:
@@ -165,6 +188,12 @@ def refusals(recent: Bucket) -> tuple[Refusals, ...]:
         answered, refused = count_of(recent, *ANSWERED_BY_ROOM[room]), count_of(recent, type_)
         found.append(Refusals(room, answered - early, refused - early, top, early))
     return tuple(found)
+
+
+def high_ticket_share(bucket: Bucket) -> float:
+    """High-ticket orders of all orders, 0 where there were none."""
+    orders = bucket["types"].get(RESERVED, [0, 0, 0])
+    return orders[2] / orders[0] if orders[0] else 0.0
 
 
 def _total(buckets: Buckets) -> Bucket:

@@ -9,8 +9,8 @@ from voucher_ledger.monitor.alerts import Standing
 from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of, empty
 from voucher_ledger.monitor.burn_down import burn_down, minute_starts
 from voucher_ledger.monitor.facts import Facts
-from voucher_ledger.monitor.forecast import GRANTED
-from voucher_ledger.monitor.outlook import RESERVED, Buckets, Outlook
+from voucher_ledger.monitor.forecast import EXPIRED, GRANTED
+from voucher_ledger.monitor.outlook import RESERVED, Buckets, Outlook, Refusals, high_ticket_share, refusals
 from voucher_ledger.monitor.windows import per_second
 
 CURVES = {
@@ -21,6 +21,8 @@ CURVES = {
 }
 RECENT_CURVE_SECONDS = 600
 RECENT_STEP_SECONDS = 5
+# The rate that is told as the present one: the trend still tells of ten minutes when nothing is granted any more.
+NET_SECONDS = 10
 
 Json = dict[str, Any]
 
@@ -49,23 +51,60 @@ def in_full(outlook: Outlook, buckets: Buckets, *, with_running: bool = False) -
         "currency_digits": None if outlook.facts is None else minor_digits(outlook.facts.currency),
         "release": None if outlook.facts is None else release(outlook.facts, outlook.as_of),
         "first_demand": outlook.first_demand,
+        "net_recent": net_recent(buckets, outlook.as_of),
         "rates": None if outlook.rates is None else outlook.rates._asdict(),
         "cards_end": None if outlook.cards_end is None else outlook.cards_end._asdict(),
         "budget_end": None if outlook.budget_end is None else outlook.budget_end._asdict(),
+        "gone_at": outlook.gone_at,
         "planned_granted": outlook.planned_granted,
         "recent": recent_curve(buckets, outlook.as_of, outlook.first_demand, with_running=with_running),
         "minutes": minute_curve(buckets, outlook.as_of, with_running=with_running),
         "burn_down": burn_down(buckets, outlook),
         "outcomes": {type_: cell[0] for type_, cell in outlook.total["types"].items()},
-        "refusals": [{**asdict(one), "share": one.share} for one in outlook.refusals],
+        "refusals": _refusals(outlook.refusals),
         "reasons": reasons(outlook.recent, outlook.total),
         "categories": shares(outlook.recent, outlook.total, "categories", outlook.by_category),
         "tiers": shares(outlook.recent, outlook.total, "tiers", outlook.by_tier),
         "high_ticket_share": outlook.high_ticket_share,
+        # Of all time: for a report, whose newest demand may be from hours after the rush.
+        "day": {
+            "refusals": _refusals(refusals(outlook.total)),
+            "high_ticket_share": high_ticket_share(outlook.total),
+        },
         "reconciliation": None
         if outlook.reconciliation is None
         else {**asdict(outlook.reconciliation), "difference": outlook.reconciliation.difference},
     }
+
+
+def by_interest(outlooks: Iterable[Outlook], standing: Iterable[Standing], now: float) -> list[Outlook]:
+    """The campaigns in the order in which somebody wants to see them: those that run, those to come, those that the
+    ledger told nothing of, those that are over; of each first those with alerts and demand, the most demand lately.
+    """
+    alarming = {one.condition.key.campaign_id for one in standing if one.told}
+
+    def place(one: Outlook) -> tuple[int, int, int, str]:
+        facts = one.facts
+        if facts is None:
+            rank = 2
+        elif facts.state == "closed" or now >= facts.ends_at:
+            rank = 3
+        else:
+            rank = int(now < facts.starts_at)
+        return rank, -(one.campaign_id in alarming) - bool(one.lately), -one.lately, one.campaign_id
+
+    return sorted(outlooks, key=place)
+
+
+def net_recent(buckets: Buckets, moment: int) -> float:
+    """Grants less expiries a second in the last NET_SECONDS."""
+    minutes, start = buckets.get("minute", {}), moment - NET_SECONDS
+    net = sum(per_second(minutes, (GRANTED,), start, moment)) - sum(per_second(minutes, (EXPIRED,), start, moment))
+    return net / NET_SECONDS
+
+
+def _refusals(found: Iterable[Refusals]) -> list[Json]:
+    return [{**asdict(one), "share": one.share} for one in found]
 
 
 def facts_json(facts: Facts) -> Json:

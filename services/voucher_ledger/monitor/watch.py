@@ -109,8 +109,8 @@ class Watch:
         they are over, and as many with the most demand lately.
         """
         # Whether an earlier reading told of it must not matter: what came in this minute would never come in.
-        demanded = sorted(filter(_lately, self.outlooks.values()), key=_lately, reverse=True)[:WANTED_MAX]
-        named = [*(key.campaign_id for key in self.standing), *(one.campaign_id for one in demanded)]
+        demanded = sorted((one for one in self.outlooks.values() if one.lately), key=lambda one: -one.lately)
+        named = [*(key.campaign_id for key in self.standing), *(one.campaign_id for one in demanded[:WANTED_MAX])]
         return [*dict.fromkeys(named)]
 
     async def round(self, now: float) -> None:
@@ -120,6 +120,7 @@ class Watch:
             return
         self.lag_records = self._source.lag_records()
         caught_up = self._why_behind() is None
+        lag_seconds = self.reading.lag_seconds_at(now)
         kept = self.kept()
         outlooks = {}
         # Without demand here, a campaign may be another monitor's, whose partition is not read here.
@@ -128,11 +129,11 @@ class Watch:
         for campaign_id in [*kept, *others]:
             facts = self.reading.campaigns.get(campaign_id)
             buckets = kept.get(campaign_id, {})
-            moment = self._moments.of(campaign_id, buckets, facts, now, self.reading.lag_seconds, caught_up=caught_up)
+            moment = self._moments.of(campaign_id, buckets, facts, now, lag_seconds, caught_up=caught_up)
             read = self.reading.movements
             outlooks[campaign_id] = outlook.look(
                 campaign_id, buckets, facts, moment, self.reading.unpublished,
-                None if read is None else read.get(campaign_id, 0),
+                None if read is None else read.get(campaign_id, 0), foretell=self.why_frozen(now) is None,
             )  # fmt: skip
         self._moments.keep(outlooks)
         self.outlooks = outlooks
@@ -196,6 +197,8 @@ class Watch:
         now = time.time()
         return {
             "at": now,
+            "recovering": not self._source.ready,
+            "whole_day": False,
             "not_ready": self.why_not_ready(),
             "problem": self.problem,
             "alerts_frozen": self.why_frozen(now),
@@ -203,17 +206,7 @@ class Watch:
             "demand_lag_records": self.lag_records,
             "lags": [] if self.reading is None else [lag.as_json() for lag in self.reading.lags],
             "alerts": view.alert_lines(self.standing.values()),
-            "campaigns": [view.in_short(one) for one in self.by_interest()],
+            "campaigns": [
+                view.in_short(one) for one in view.by_interest(self.outlooks.values(), self.standing.values(), now)
+            ],
         }
-
-    def by_interest(self) -> list[Outlook]:
-        """The campaigns: those that the ledger told of first, of them the one with the most demand lately."""
-
-        def place(one: Outlook) -> tuple[bool, int, str]:
-            return (one.facts is None, -_lately(one), one.campaign_id)
-
-        return sorted(self.outlooks.values(), key=place)
-
-
-def _lately(one: Outlook) -> int:
-    return sum(cell[0] for cell in one.recent["types"].values())

@@ -55,16 +55,19 @@ def run(settings: Settings, campaign_id: str, out: Path, png: Path | None = None
     # A report is of what happened: the newest demand ends it, not the clock.
     moment = outlook.as_of(kept, facts, now, None, caught_up=False)
     one = outlook.look(campaign_id, kept, facts, moment, reading.unpublished)
-    standing = {key: stands for key, stands in read_standing(settings).items() if key.campaign_id == campaign_id}
+    holding = alerts.conditions(one)
+    standing = [stands for key, stands in read_standing(settings).items() if key.campaign_id == campaign_id]
     state = {
         "at": now,
+        "recovering": False,
+        "whole_day": True,
         "not_ready": None,
         "problem": None,
         "alerts_frozen": None,
         "reading_at": reading.read_at,
         "demand_lag_records": 0,
         "lags": [lag.as_json() for lag in reading.lags],
-        "alerts": view.alert_lines(standing.values()),
+        "alerts": view.alert_lines(alerts.as_they_are(standing, holding)),
         "campaigns": [view.in_short(one)],
         "campaign": view.in_full(one, kept, with_running=True),
         "crossing": _crossing(settings, campaign_id),
@@ -76,7 +79,7 @@ def run(settings: Settings, campaign_id: str, out: Path, png: Path | None = None
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror or error}")
     written = out if png is None else f"{out}, {png}"
-    found = len(alerts.conditions(one))
+    found = sum(not condition.goes_on for condition in holding)
     print(f"{written}: {campaign_id}, {count_of(one.total, 'voucher.granted'):,} grants, {found} alerts hold")
     return ExitCode.DONE
 

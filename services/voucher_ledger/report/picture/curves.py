@@ -6,13 +6,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from voucher_ledger.core.currency import money, short
 from voucher_ledger.monitor.buckets import MINUTE_SECONDS
 from voucher_ledger.monitor.burn_down import MINUTES_SHOWN_MAX
 from voucher_ledger.monitor.facts import Facts
 from voucher_ledger.monitor.view import RECENT_STEP_SECONDS
 from voucher_ledger.report.picture.rows import Place, card
 from voucher_ledger.report.picture.sheet import CRITICAL, GRANTED, LINE, ORDERS, PLAN, REFUSED, SOFT, Sheet
-from voucher_ledger.report.picture.words import moment, money, percent, short
+from voucher_ledger.report.picture.words import moment, percent
 
 _TICKS_MAX = 7
 _STEPS_SECONDS = (5, 10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400)

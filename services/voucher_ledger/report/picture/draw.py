@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from voucher_ledger.core.currency import money
 from voucher_ledger.core.demand import DUPLICATE
 from voucher_ledger.monitor.facts import Facts
 from voucher_ledger.monitor.outlook import ANSWERED_BY_ROOM, REFUNDED, REFUSED_BY_ROOM, RESERVED
@@ -20,7 +21,7 @@ from voucher_ledger.report.picture.sheet import (
     WIDTH_PIXELS,
     Sheet,
 )
-from voucher_ledger.report.picture.words import TIMES, UNKNOWN, moment, money, one_line, percent, span, whole
+from voucher_ledger.report.picture.words import TIMES, UNKNOWN, moment, one_line, percent, span, whole
 
 _MARGIN, _GAP = 28, 16
 _TILES_TOP, _TILE_HEIGHT = 104, 112
@@ -89,7 +90,9 @@ def _tiles(campaign: Json) -> list[tuple[str, str, str]]:
     facts = None if campaign["facts"] is None else Facts(**campaign["facts"])
     answered = {room: sum(outcomes.get(type_, 0) for type_ in types) for room, types in ANSWERED_BY_ROOM.items()}
     refused = {room: outcomes.get(type_, 0) for room, type_ in REFUSED_BY_ROOM.items()}
-    claims = refused["claims"] / answered["claims"] if answered["claims"] else 0.0
+    # As the report's page has it: who came too early is told apart.
+    claims = next(one for one in campaign["day"]["refusals"] if one["room"] == "claims")
+    early = f", {whole(claims['early'])} too early" if claims["early"] else ""
     cards, budget = (UNKNOWN, ""), (UNKNOWN, "")
     if facts is not None:
         cards = (
@@ -98,7 +101,7 @@ def _tiles(campaign: Json) -> list[tuple[str, str, str]]:
         )
         budget = percent(facts.budget_used_share), f"{money(facts.budget_left_minor, facts.currency)} left"
     return [
-        ("Claims", whole(answered["claims"]), f"{percent(claims)} refused"),
+        ("Claims", whole(answered["claims"]), f"{percent(claims['share'])} refused{early}"),
         (
             "Vouchers granted",
             whole(outcomes.get("voucher.granted", 0)),

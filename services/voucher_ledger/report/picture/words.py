@@ -1,33 +1,17 @@
-"""Figures, times and names as the picture writes them. Pure."""
+"""Counts, times and names as the picture writes them. Pure."""
 
 from datetime import UTC, datetime
-
-from voucher_ledger.core.currency import minor_digits
 
 # What is measured before it is cut to its place; no campaign's name needs as much.
 CHARACTERS_MAX = 200
 ELLIPSIS = "…"
 UNKNOWN = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
-_UNITS = ((1e9, " bn"), (1e6, " M"), (1e3, " k"))
 
 
 def whole(count: float | None) -> str:
     """A count with its thousands apart; a dash where it is not known."""
     return UNKNOWN if count is None else f"{count:,.0f}"
-
-
-def short(amount: float) -> str:
-    """Three digits and a unit, for axes and money."""
-    for size, unit in _UNITS:
-        if abs(amount) >= size:
-            return f"{_three_digits(amount / size)}{unit}"
-    return _three_digits(amount)
-
-
-def money(minor: int, currency: str) -> str:
-    """Minor units as the page shows them: in whole units of the currency."""
-    return f"{short(minor / 10 ** minor_digits(currency))} {currency}"
 
 
 def percent(share: float) -> str:
@@ -51,8 +35,3 @@ def one_line(text: str) -> str:
     shown = "".join(character if character.isprintable() else " " for character in text[: CHARACTERS_MAX + 1])
     joined = " ".join(shown.split())
     return joined if len(text) <= CHARACTERS_MAX else joined[:CHARACTERS_MAX] + ELLIPSIS
-
-
-def _three_digits(amount: float) -> str:
-    text = f"{amount:.3g}"
-    return f"{float(text):.0f}" if "e" in text else text
