@@ -86,3 +86,30 @@ def test_money_is_divided_by_what_the_currency_has(tmp_path: Path, currency: str
     with Browser(out.as_uri()) as browser:
         browser.wait("document.querySelector('#tiles .tile')")
         assert text in browser.evaluate("document.querySelector('#tiles').textContent")
+
+
+def test_the_tiles_of_a_report_are_of_the_whole_day(tmp_path: Path) -> None:
+    rush = [
+        row(0, count=30),
+        row(1, "voucher.rejected", 70, reason="sold_out"),
+        row(2, "order.reserved", 20, high_ticket=5),
+    ]
+    rows = [*rush, row(3_600, "voucher.expired", 2)]
+    one = seen(*rows, facts=facts(cards_left=972, cards_out=28), at=3_601)
+    shown = view.in_full(one, kept_after(*rows), with_running=True)
+    out = tmp_path / "report.html"
+    state = {**state_of(), "campaigns": [view.in_short(one)], "campaign": shown, "whole_day": True}
+    out.write_text(page(state, "Report"), encoding="utf-8")
+    with Browser(out.as_uri()) as browser:
+        browser.wait("document.querySelector('#tiles .tile')")
+        tiles = browser.evaluate("document.querySelector('#tiles').textContent")
+        heads = browser.evaluate(
+            "[...document.querySelectorAll('#reasons th, #categories th')].map((one) => one.textContent)"
+        )
+    for text in (
+        "Claims refused70 %in all, most: sold_out",
+        "High-ticket orders25 %of all orders",
+        "Cards granted302 expired",
+    ):
+        assert text in tiles
+    assert "5 min" not in heads

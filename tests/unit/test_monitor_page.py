@@ -28,7 +28,7 @@ def test_the_page_loads_what_is_served_and_nothing_from_elsewhere() -> None:
 def test_the_page_has_no_code_that_its_policy_forbids() -> None:
     page = (PAGE / "index.html").read_text(encoding="utf-8")
     assert re.findall(r"<script(?! src=)|\bon\w+=|<style|\sstyle=", page) == []
-    ours = [(PAGE / name).read_text(encoding="utf-8") for name in ("page.js", "charts.js")]
+    ours = [(PAGE / name).read_text(encoding="utf-8") for name in ("page.js", "figures.js", "charts.js")]
     forbidden = re.compile(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b")
     assert [word for text in ours for word in forbidden.findall(text)] == []
 
@@ -37,7 +37,7 @@ def test_a_report_is_one_file_whatever_a_campaign_is_called() -> None:
     state = {"campaign": {"campaign_id": "</script><script>alert(1)</script><!--"}}
     text = page(state, "<b>&")
     assert re.findall(r'<(?:script|link)[^>]*(?:src|href)="(?!data:)', text) == []
-    assert text.count("<script") == 4, "the state, the library, the charts, the page"
+    assert text.count("<script") == 5, "the state, the library, the charts, the figures, the page"
     assert "<h1>&lt;b>&amp;</h1>" in text
     data = text.partition('id="state">')[2].partition("</script>")[0]
     assert orjson.loads(data) == state

@@ -95,6 +95,13 @@ def test_key_numbers_are_those_of_the_state(written: list[tuple[str, float | Non
     assert "2 alerts fire: ends before plan, budget" in said
 
 
+def test_refusals_are_those_of_the_reports_page(written: list[tuple[str, float | None]]) -> None:
+    rush = [row(0, count=30), row(1, "voucher.rejected", 70, reason="sold_out")]
+    early = row(0, "voucher.rejected", 100, reason="not_started")
+    draw(state_of(*rush, early, row(3_600, "voucher.expired", 1), facts=facts(cards_left=971), at=3_601))
+    assert "70 % refused, 100 too early" in {text for text, _ in written}
+
+
 def test_dollars_and_chinese_are_drawn_as_they_are_and_at_most_one_line_is_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -21,6 +21,7 @@ ASSETS = {
     "": ("index.html", "text/html"),
     "page.css": ("page.css", "text/css"),
     "page.js": ("page.js", "text/javascript"),
+    "figures.js": ("figures.js", "text/javascript"),
     "charts.js": ("charts.js", "text/javascript"),
     "uplot.js": ("uplot/uPlot.iife.min.js", "text/javascript"),
     "uplot.css": ("uplot/uPlot.min.css", "text/css"),
@@ -108,7 +109,7 @@ def _asset(body: bytes, content_type: str) -> Handler:
 
 
 async def _state(request: web.Request) -> web.Response:
-    """All campaigns in short and one in full: `?campaign=ID`, without it the one with the latest demand."""
+    """All campaigns in short and one in full: `?campaign=ID`, without it the first of the list."""
     watch = request.app[_WATCH]
     state = watch.overview()
     wanted = request.query.get("campaign")

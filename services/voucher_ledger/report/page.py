@@ -11,6 +11,7 @@ _FILES = {
     "/page.css": "page.css",
     "/uplot.css": "uplot/uPlot.min.css",
     "/uplot.js": "uplot/uPlot.iife.min.js",
+    "/figures.js": "figures.js",
     "/charts.js": "charts.js",
     "/page.js": "page.js",
 }
