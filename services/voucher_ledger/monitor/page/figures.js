@@ -91,11 +91,13 @@ const lagTile = (state) => {
   const waiting = state.lags.reduce((sum, topic) => sum + topic.records, 0);
   return tile("Lag", lag === null ? "?" : duration(lag), `${whole(waiting)} commands wait`, lag === null || lag > 10 ? "warning" : "");
 };
-const lags = (state) => table(["topic", "commands", "behind"], state.lags.map((lag) => {
+const lags = (state) => {
+  if (!state.lags.length) return element("p", "nothing", "not read yet");
   const isKnown = readingAge(state) === null;
-  return element("tr", "", element("th", "", lag.topic.replace(".commands", "")), element("td", "", isKnown ? whole(lag.records) : "?"),
-    element("td", "", !isKnown || lag.seconds === null ? "?" : duration(lag.seconds)));
-}));
+  return table(["topic", "commands", "behind"], state.lags.map((lag) => element("tr", "",
+    element("th", "", lag.topic.replace(".commands", "")), element("td", "", isKnown ? whole(lag.records) : "?"),
+    element("td", "", !isKnown || lag.seconds === null ? "?" : duration(lag.seconds)))));
+};
 
 const tiles = (one, state) => {
   const facts = one.facts;
