@@ -39,6 +39,11 @@ def _processes() -> list[Any]:
             runbook="Ledger not read", none="nobody reads it",
         ),
         figure(
+            "Campaigns unnamed", "short", 4, promql_now("max(voucher_ledger_running_campaigns_unnamed)"),
+            about="Campaigns that run and are among `other` in the metrics of the ledger.",
+            steps=((None, "green"), (1, "orange")), runbook="Campaigns unnamed",
+        ),
+        figure(
             "Commands decided", "short", 4, promql_now("sum(voucher_ledger_ledger_decided_total)"),
             about="Since the ledger was made.",
         ),
@@ -46,7 +51,7 @@ def _processes() -> list[Any]:
             "Dead letters", "short", 4, promql_now("sum(voucher_ledger_ledger_dead_lettered_total)"),
             about="Since the ledger was made.", steps=((None, "green"), (1, "orange")), runbook="Dead letters",
         ),
-        rows("Versions", 8, promql_now("count by (version, python) (voucher_ledger_build_info)"), height=4),
+        rows("Versions", 4, promql_now("count by (version, python) (voucher_ledger_build_info)"), height=4),
     ]  # fmt: skip
 
 

@@ -50,13 +50,13 @@ def recorded_of(expression: str) -> set[str]:
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run it; a test that needs it is skipped where it is not installed."""
     command = [_promtool(), *(str(argument) for argument in arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def lint_metrics(exposed: bytes) -> str:
     """What promtool has against an answer of /metrics, a complaint a line: nothing where all is well."""
     command = [_promtool(), "check", "metrics"]
-    checked = subprocess.run(command, input=exposed, capture_output=True, timeout=60, check=False)
+    checked = subprocess.run(command, input=exposed, capture_output=True, timeout=300, check=False)
     told = (checked.stdout + checked.stderr).decode()
     assert bool(told) == (checked.returncode != 0), told
     return told

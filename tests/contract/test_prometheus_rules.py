@@ -55,6 +55,28 @@ def test_each_alert_is_tested_firing_and_not_firing_in_each_severity() -> None:
         assert [] in cases or rule["expr"] == "vector(1)", f"{rule['alert']}: no test of its silence"
 
 
+def test_an_alert_that_a_gap_would_end_is_kept_and_tested_over_one() -> None:
+    """A gauge is missing while its process starts: who was woken would be told "resolved", and be woken again."""
+    kept = {rule["alert"] for rule in ALERTS if "keep_firing_for" in rule}
+    assert kept >= {rule["alert"] for rule in ALERTS if "voucher_ledger_monitor_alert_firing" in rule["expr"]}
+    assert kept >= {
+        "BudgetUsed",
+        "CampaignOverspends",
+        "WaitingRoomTooOld",
+        "LedgerAuditFailed",
+        "OutboxGrowing",
+        "CampaignsUnnamed",
+    }
+    assert {rule.get("keep_firing_for") for rule in ALERTS if rule["alert"] in kept} == {"5m"}
+    gaps = yaml.safe_load((DEPLOY / "prometheus" / "tests" / "gaps.test.yml").read_text(encoding="utf-8"))["tests"]
+    assert {case["alertname"] for one in gaps for case in one["alert_rule_test"]} == kept
+
+
+@pytest.mark.parametrize("alert", ["ProcessDown", "ProcessNotReady", "LedgerNotRead", "MonitorBehind"])
+def test_what_tells_of_the_gap_itself_is_over_with_it(alert: str) -> None:
+    assert ["keep_firing_for" in rule for rule in ALERTS if rule["alert"] == alert] == [False]
+
+
 def test_each_alert_leads_to_its_runbook_and_each_runbook_to_an_alert() -> None:
     addresses = {rule["annotations"]["runbook_url"] for rule in ALERTS}
     written = {f"docs/{RUNBOOKS.name}#{anchor(title)}": text for title, text in sections().items()}

@@ -12,7 +12,7 @@ from tests.property.deciding import Ledger
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.metrics import catalogue, ledger_books
 from voucher_ledger.metrics import ledger as ledger_metrics
-from voucher_ledger.metrics.labels import CAMPAIGNS_MAX
+from voucher_ledger.metrics.labels import LEDGER_CAMPAIGNS_MAX
 from voucher_ledger.metrics.ledger import LedgerCollector
 from voucher_ledger.metrics.ledger_books import Position
 from voucher_ledger.metrics.metric import Metric
@@ -28,18 +28,27 @@ def told(families: list[Family]) -> Read:
     return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
 
 
+def read_campaigns(ledger: Ledger) -> Read:
+    connection = ledger.connection
+    named = ledger_books.name_campaigns(connection)
+    families = [ledger_books.unnamed(named)]
+    for read in (ledger_books.campaigns, ledger_books.balances, ledger_books.waiting):
+        families += read(connection, named)
+    return told(families)
+
+
 def figure(read: Read, metric: Metric, *labels: str) -> float:
     return read[metric.name, *labels]
 
 
 def test_campaigns_past_the_bound_are_one_and_nothing_is_lost(ledger: Ledger) -> None:
-    count = CAMPAIGNS_MAX + 4
+    count = LEDGER_CAMPAIGNS_MAX + 4
     later = [rfc3339(START_MS + 3_600_000 * (number + 1)) for number in range(count)]
     opened = [
         campaign_open(campaign_id=f"c{number:02}", quota=number + 1, ends_at=later[number]) for number in range(count)
     ]
     ledger.begin().play([[step(0, "campaigns", one, offset=number) for number, one in enumerate(opened)]])
-    read = told([*ledger_books.campaigns(ledger.connection), *ledger_books.balances(ledger.connection)])
+    read = read_campaigns(ledger)
     named = {key[1] for key in read if key[0] == catalogue.QUOTA.name}
     # Those that end last have their names; the first four are together.
     assert named == {f"c{number:02}" for number in range(4, count)} | {"other"}
@@ -65,8 +74,7 @@ def test_a_campaign_that_runs_is_named_however_many_are_to_come(ledger: Ledger) 
     ]
     opened = [step(0, "campaigns", one, offset=number) for number, one in enumerate([today, *to_come])]
     ledger.begin().play([opened])
-    read = told(ledger_books.campaigns(ledger.connection))
-    read |= told([*ledger_books.balances(ledger.connection), *ledger_books.waiting(ledger.connection)])
+    read = read_campaigns(ledger)
     for metric in (catalogue.QUOTA, catalogue.ENDS, catalogue.WAITING):
         assert (metric.name, "today") in read
         assert (metric.name, "c00") not in read
@@ -74,6 +82,40 @@ def test_a_campaign_that_runs_is_named_however_many_are_to_come(ledger: Ledger) 
     monitored = ledger.connection.execute(monitor_ledger._CAMPAIGNS, (monitor_ledger.CAMPAIGNS_MAX,)).fetchall()
     assert monitored[0][0] == "today"
     assert "c00" not in {row[0] for row in monitored}
+
+
+def test_of_many_that_run_those_with_the_least_left_are_named(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flash sale that ends first was sold out, and had no series: so nobody was told that its budget was used."""
+    monkeypatch.setattr(ledger_books, "LEDGER_CAMPAIGNS_MAX", 2)
+    now_ms, hour_ms = int(time.time() * 1_000), 3_600_000
+    opened = [
+        campaign_open(
+            campaign_id=name, quota=10, budget_minor=vouchers_paid * FACE_MINOR,
+            ends_at=rfc3339(now_ms + hours * hour_ms),
+        )
+        for name, vouchers_paid, hours in (("flash", 10, 1), ("poor", 3, 2), ("long", 10, 9), ("longer", 10, 99))
+    ]  # fmt: skip
+    took = [("flash", "u-1"), ("flash", "u-2"), ("flash", "u-3"), ("poor", "u-4"), ("long", "u-5"), ("longer", "u-6")]
+    ledger.begin().play(
+        [
+            [step(0, "campaigns", one, offset=number) for number, one in enumerate(opened)],
+            [
+                step(0, "claims", claim(f"c-{number}", user, campaign_id=name), offset=number)
+                for number, (name, user) in enumerate(took)
+            ],
+        ]
+    )
+    read = read_campaigns(ledger)
+    assert {key[1] for key in read if key[0] == catalogue.QUOTA.name} == {"flash", "poor", "other"}
+    assert figure(read, catalogue.UNNAMED) == 2
+
+
+def test_a_campaign_that_does_not_run_is_not_missed(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_books, "LEDGER_CAMPAIGNS_MAX", 1)
+    assert figure(read_campaigns(ledger.begin()), catalogue.UNNAMED) == 0
+    over = [campaign_open(campaign_id=f"c{number}", ends_at=rfc3339(START_MS + 3_600_000)) for number in range(3)]
+    ledger.begin().play([[step(0, "campaigns", one, offset=number) for number, one in enumerate(over)]])
+    assert figure(read_campaigns(ledger), catalogue.UNNAMED) == 0
 
 
 @pytest.mark.parametrize(
@@ -92,7 +134,7 @@ def test_a_wait_can_be_counted_from_the_latest_release(
         **({"release": release} if release else {}),
     )
     ledger.begin().play([[step(0, "campaigns", opening)]])
-    read = told(ledger_books.campaigns(ledger.connection))
+    read = read_campaigns(ledger)
     expected = (now_ms + released_hours * hour_ms) / 1_000
     assert figure(read, catalogue.RELEASED, "spring-1") == pytest.approx(expected, abs=0.002)
     to_come = [(now_ms + hours * hour_ms) / 1_000 for hours in tranche_hours if hours > 0][:1]
@@ -107,11 +149,11 @@ def test_who_waits_is_told_and_nobody_is_zero(ledger: Ledger) -> None:
             [step(0, "claims", claim(f"c-{number}", f"u-{number}"), offset=number) for number in range(4)],
         ]
     )
-    read = told(ledger_books.waiting(ledger.connection))
+    read = read_campaigns(ledger)
     assert figure(read, catalogue.WAITING, "spring-1") == 3
     assert figure(read, catalogue.WAITING_AGE, "spring-1") >= time.time() - START_MS / 1000 - 60
     ledger.begin().play([[step(0, "campaigns", campaign_open())]])
-    read = told(ledger_books.waiting(ledger.connection))
+    read = read_campaigns(ledger)
     assert figure(read, catalogue.WAITING, "spring-1") == figure(read, catalogue.WAITING_AGE, "spring-1") == 0
 
 
@@ -132,7 +174,7 @@ def test_lag_is_the_shorter_of_two_bounds(monkeypatch: pytest.MonkeyPatch) -> No
     now_seconds = [1_000.0]
     clock = SimpleNamespace(monotonic=lambda: now_seconds[0], time=lambda: now_seconds[0])
     monkeypatch.setattr(ledger_metrics, "time", clock)
-    collector = LedgerCollector(cast("Any", None))
+    collector = LedgerCollector(cast("Any", SimpleNamespace(postgres="")))
     monkeypatch.setattr(collector, "_first_records_ms", lambda *_: {})
 
     def lag(next_offset: int, end: int, record_time_seconds: float | None) -> tuple[float | None, float | None]:
@@ -154,7 +196,7 @@ def test_lag_is_the_shorter_of_two_bounds(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_a_transaction_leaves_behind_is_no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked only of a partition that has not moved between two looks, and once for each of its ends."""
-    collector = LedgerCollector(cast("Any", None))
+    collector = LedgerCollector(cast("Any", SimpleNamespace(postgres="")))
     asked: list[tuple[int, int]] = []
     left: dict[ledger_books.Place, int | None] = {PLACE: None}
 

@@ -36,6 +36,26 @@ def test_a_wrong_setting_is_told_by_name(
 
 
 @pytest.mark.parametrize(
+    "address", ["127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:99999", "127.0.0.1:", "8081", "a b:1"]
+)
+@pytest.mark.parametrize("process", ["monitor", "all"])
+def test_an_address_without_a_port_that_can_be_found_is_refused_at_once(
+    address: str, process: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable, held in {**SOUND, "VOUCHER_LEDGER_MONITOR_ADDRESS": address}.items():
+        monkeypatch.setenv(variable, held)
+    assert cli.main(["run", process]) == ExitCode.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "VOUCHER_LEDGER_MONITOR_ADDRESS: " in line
+    assert "a port from 1 to 65535" in line
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:1", "[::1]:8081", "monitor:65535"])
+def test_an_address_with_a_port_is_taken(address: str) -> None:
+    assert settings.load({**SOUND, "VOUCHER_LEDGER_MONITOR_ADDRESS": address}).monitor_address == address
+
+
+@pytest.mark.parametrize(
     ("name", "nearest"),
     [
         ("VOUCHER_LEDGER_BATCH_RECORD_MAX", "VOUCHER_LEDGER_BATCH_RECORDS_MAX"),

@@ -1,17 +1,20 @@
 """`run all` with a monitor that cannot run: the rooms go on, and it comes back when it can."""
 
+import os
+import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from voucher_ledger import cli
 from voucher_ledger.run import supervisor
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.single import Stopping, stop_on_signals
 from voucher_ledger.run.supervisor import MONITOR, RESTARTS_MAX, Worker, supervise
 
 FOREVER = "import time; time.sleep(600)"
@@ -21,7 +24,7 @@ class Given(Worker):
     """A worker that ends with each of these codes in turn, and stops all once it is started for the last time."""
 
     codes: list[int]
-    stopping: threading.Event
+    stopping: Stopping
 
     def start(self) -> None:
         code = self.codes.pop(0) if self.codes else None
@@ -33,7 +36,7 @@ class Given(Worker):
             self.stopping.set()
 
 
-def given(room: str, codes: Iterable[int], stopping: threading.Event) -> Given:
+def given(room: str, codes: Iterable[int], stopping: Stopping) -> Given:
     made = Given(room, None)
     made.codes, made.stopping = [*codes], stopping
     return made
@@ -42,7 +45,7 @@ def given(room: str, codes: Iterable[int], stopping: threading.Event) -> Given:
 @pytest.mark.parametrize("codes", [[ExitCode.INSTANCE_TAKEN] * 2, [ExitCode.UNREACHABLE] * (RESTARTS_MAX + 2)])
 def test_a_monitor_that_cannot_run_now_rests_and_comes_back(codes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "RESTART_WINDOW_SECONDS", 0.3)
-    stopping = threading.Event()
+    stopping = Stopping()
     crew: list[Worker] = [given("claims", [], stopping), given(MONITOR, codes, stopping)]
     assert supervise(crew, stopping) == ExitCode.DONE
     assert crew[0].process is not None
@@ -50,7 +53,7 @@ def test_a_monitor_that_cannot_run_now_rests_and_comes_back(codes: list[int], mo
 
 
 def test_a_monitor_with_wrong_settings_is_left_out_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    stopping = threading.Event()
+    stopping = Stopping()
     monitor = given(MONITOR, [ExitCode.USAGE], stopping)
     left_out = monkeypatch.setattr
     spared: list[bool] = []
@@ -67,7 +70,7 @@ def test_a_monitor_with_wrong_settings_is_left_out_for_good(monkeypatch: pytest.
 
 
 def test_a_room_with_wrong_settings_still_ends_all() -> None:
-    stopping = threading.Event()
+    stopping = Stopping()
     assert supervise([given("claims", [ExitCode.USAGE], stopping)], stopping) == ExitCode.USAGE
 
 
@@ -97,3 +100,18 @@ def test_the_monitor_takes_no_port_of_the_metrics() -> None:
     assert [
         worker.metrics_port for worker in supervisor._with_ports([Worker("a", None), Worker(MONITOR, None)], 65_535)
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_log_says_which_signal_ended_all(number: signal.Signals) -> None:
+    """An end that nobody meant could not be told from one that was sent."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        stopping = stop_on_signals()
+        os.kill(os.getpid(), number)
+        with capture_logs() as told:
+            assert supervise([given("claims", [], stopping)], stopping) == ExitCode.DONE
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert [(line["event"], line["signal"]) for line in told] == [("told to stop, ending all", number.name)]

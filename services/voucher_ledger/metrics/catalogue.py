@@ -137,6 +137,10 @@ LEDGER_UP = Metric(
     "gauge",
     "1 where this process reads the metrics of the ledger and could; 0 where it could not. Absent where another reads.",
 )
+UNNAMED = Metric(
+    f"{PREFIX}running_campaigns_unnamed", "gauge",
+    "Campaigns that run now and are among `other` in the metrics of the ledger: there are more than are named.",
+)  # fmt: skip
 QUOTA = Metric(
     f"{PREFIX}campaign_quota_vouchers", "gauge", "Vouchers that a campaign may grant, top-ups included.", ("campaign",)
 )
@@ -171,18 +175,14 @@ MONEY = Metric(
     ("campaign", "currency", "role"),
 )
 POSITION = Metric(
-    f"{PREFIX}position_offset",
-    "gauge",
-    "The first offset that is not decided: the ledger's own position.",
-    ("topic", "partition"),
-)
+    f"{PREFIX}position_offset", "gauge",
+    "The first offset that is not decided: the ledger's own position.", ("topic", "partition"),
+)  # fmt: skip
 EPOCH = Metric(f"{PREFIX}position_epoch", "gauge", "How often the partition was taken over.", ("topic", "partition"))
 LAG_RECORDS = Metric(
-    f"{PREFIX}lag_records",
-    "gauge",
-    "Records between the ledger's position and the end of the topic.",
-    ("topic", "partition"),
-)
+    f"{PREFIX}lag_records", "gauge",
+    "Records between the ledger's position and the end of the topic.", ("topic", "partition"),
+)  # fmt: skip
 LAG_SECONDS = Metric(
     f"{PREFIX}lag_seconds",
     "gauge",
@@ -242,7 +242,7 @@ ROOM = (
     DECIDED_AGAIN, TAKEOVERS, REPUBLISHED, PRODUCERS,
 )  # fmt: skip
 LEDGER = (
-    LEDGER_UP, QUOTA, BUDGET, OPEN, STARTS, ENDS, RELEASED, NEXT_RELEASE, VOUCHERS, MONEY, POSITION, EPOCH,
+    LEDGER_UP, UNNAMED, QUOTA, BUDGET, OPEN, STARTS, ENDS, RELEASED, NEXT_RELEASE, VOUCHERS, MONEY, POSITION, EPOCH,
     LAG_RECORDS, LAG_SECONDS, DECIDED, DEAD_LETTERED, WAITING, WAITING_AGE, OUTBOX_BATCHES, OUTBOX_RECORDS,
 )  # fmt: skip
 AUDIT = (AUDIT_CHECKS, AUDIT_ROWS, AUDIT_AT, AUDIT_SECONDS)

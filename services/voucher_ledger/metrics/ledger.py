@@ -91,10 +91,12 @@ class LedgerCollector(Collector):
                 self._is_reader = self._is_reader or postgres.try_lock(connection, LOCK_NAME)
                 if not self._is_reader:
                     return []
+                named = books.name_campaigns(connection)
                 families = [
-                    *books.campaigns(connection),
-                    *books.balances(connection),
-                    *books.waiting(connection),
+                    books.unnamed(named),
+                    *books.campaigns(connection, named),
+                    *books.balances(connection, named),
+                    *books.waiting(connection, named),
                     *books.outbox(connection),
                 ]
                 # Positions are read before the ends, so that a lag may look a moment too large, never below 0.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from voucher_ledger.core.clock import rfc3339
@@ -22,6 +23,10 @@ BUDGET_SHARES: Mapping[str, tuple[float, Severity]] = {"80": (0.80, "warning"), 
 # Not told before it held so long: rollups come a moment after the ledger's balances, and a young trend leaps.
 PENDING_SECONDS: Mapping[str, float] = {"reconciliation": 30.0, "ends_before_plan": 60.0}
 SEVERITIES: tuple[Severity, ...] = ("warning", "critical")
+# Where all is gone sooner, an end is held for this share of the time until then, and so long at least: by then the
+# trend has one more window. Held for a minute, it would be told when nothing is left to do.
+PENDING_SHARE = 0.25
+PENDING_SECONDS_MIN = 10.0
 # Over only once it did not hold for so long, or an alert at its threshold would come and go with every batch.
 CLEAR_SECONDS = 60.0
 
@@ -36,8 +41,8 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that holds now. `value` and `threshold` are in `unit`. What is certain is told at once; what only
-    `goes_on` does not begin, but what was told of it is not over.
+    """Something that holds now. `value` and `threshold` are in `unit`. What is certain is told at once; what is
+    foretold comes in `ends_in` seconds; what only `goes_on` does not begin, but what was told of it is not over.
     """
 
     key: Key
@@ -48,6 +53,7 @@ class Condition:
     unit: str
     is_certain: bool = False
     goes_on: bool = False
+    ends_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ def _ends_before_plan(outlook: Outlook) -> Iterator[Condition]:
         severity: Severity = "critical" if away < SOON_SECONDS and is_early else "warning"
         found = _condition(outlook, "ends_before_plan", subject, severity, summary, early, slack, "seconds")
         # Gone so late is no news; but nothing got better where it was told.
-        yield replace(found, is_certain=is_gone, goes_on=not is_early)
+        yield replace(found, is_certain=is_gone, goes_on=not is_early, ends_in=away)
 
 
 def _budget(outlook: Outlook) -> Iterator[Condition]:
@@ -156,6 +162,7 @@ def step(
     looked_at: AbstractSet[str],
     now: float,
     unknown: AbstractSet[Key] = frozenset(),
+    held_before: Mapping[Key, float] = MappingProxyType({}),
 ) -> tuple[dict[Key, Standing], list[Change]]:
     """One look further: the alerts that stand now, and what is to be told, each beginning, rise and end once.
 
@@ -165,6 +172,7 @@ def step(
         looked_at: the campaigns that were looked at; alerts of others stay as they are.
         now: seconds since 1970.
         unknown: of these nothing could be told now: they stay as they are, also those that are not told yet.
+        held_before: for how many seconds what was never judged before had held by then.
     """
     after: dict[Key, Standing] = {}
     changes: list[Change] = []
@@ -172,7 +180,7 @@ def step(
         before = standing.get(condition.key)
         if condition.goes_on and (before is None or not before.told):
             continue
-        stands, is_news = _held(before, condition, now)
+        stands, is_news = _held(before, condition, now, held_before.get(condition.key, 0.0))
         if is_news:
             changes.append(Change("firing", condition, stands.since))
         after[condition.key] = stands
@@ -196,23 +204,33 @@ def as_they_are(standing: Iterable[Standing], holding: Iterable[Condition]) -> l
     ]
 
 
-def _held(before: Standing | None, condition: Condition, now: float) -> tuple[Standing, bool]:
+def pending_seconds(condition: Condition) -> float:
+    """How long it has to hold before it is told."""
+    if condition.is_certain:
+        return 0.0
+    longest = PENDING_SECONDS.get(condition.key.alert, 0.0)
+    if condition.ends_in is None:
+        return longest
+    return min(longest, max(PENDING_SECONDS_MIN, PENDING_SHARE * condition.ends_in))
+
+
+def _held(before: Standing | None, condition: Condition, now: float, held_before: float) -> tuple[Standing, bool]:
     """What stands of a condition that holds now, and whether that is to be told: that it began, or became worse.
 
     Of an alert that was told the severity only rises, until it is over: one at the threshold between two would be told
     with every batch, and topic, page and metrics would not agree on it. A rise waits as long as a beginning does.
     """
-    pending_seconds = 0.0 if condition.is_certain else PENDING_SECONDS.get(condition.key.alert, 0.0)
+    pending = pending_seconds(condition)
     if before is None or not before.told:
-        since = now if before is None else before.since
-        told = now - since >= pending_seconds
+        since = now - held_before if before is None else before.since
+        told = now - since >= pending
         return Standing(condition, since, held_at=now, told=told), told
     severity_told = before.condition.severity
     if SEVERITIES.index(condition.severity) <= SEVERITIES.index(severity_told):
         kept = replace(condition, severity=severity_told)
         return replace(before, condition=kept, held_at=now, worse_since=None), False
-    worse_since = now if before.worse_since is None else before.worse_since
-    if now - worse_since >= pending_seconds:
+    worse_since = now - held_before if before.worse_since is None else before.worse_since
+    if now - worse_since >= pending:
         return replace(before, condition=condition, held_at=now, worse_since=None), True
     kept = replace(condition, severity=severity_told)
     return replace(before, condition=kept, held_at=now, worse_since=worse_since), False

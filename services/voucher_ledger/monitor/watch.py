@@ -17,6 +17,7 @@ from voucher_ledger.monitor.alerts import Key, Standing
 from voucher_ledger.monitor.buckets import count_of
 from voucher_ledger.monitor.crossing_watch import Count, CrossingWatch
 from voucher_ledger.monitor.facts import Reading
+from voucher_ledger.monitor.held_before import held_before
 from voucher_ledger.monitor.moments import Moments
 from voucher_ledger.monitor.outlook import RESERVED, Outlook
 from voucher_ledger.monitor.store import Store
@@ -69,6 +70,7 @@ class Watch:
         self.round_at = time.monotonic()
         self.lag_records: int | None = None
         self._moments = Moments()
+        self._judged: set[str] = set()
         self.crossing = CrossingWatch(count_crossing, self._with_orders)
 
     async def rounds(self) -> None:
@@ -137,9 +139,9 @@ class Watch:
             )  # fmt: skip
         self._moments.keep(outlooks)
         self.outlooks = outlooks
-        await self._step(now)
+        await self._step(now, kept)
 
-    async def _step(self, now: float) -> None:
+    async def _step(self, now: float, kept: dict[str, Any]) -> None:
         # By old figures nothing begins and nothing ends: they would be compared with demand of another time.
         if self.reading is None or self.why_frozen(now) is not None:
             return
@@ -149,7 +151,13 @@ class Watch:
         # How much is on its way may be unknown most of the time under load: that is no end of a difference.
         is_unknown = self.reading.unpublished is None
         unknown = {key for key in self.standing if is_unknown and key.alert == "reconciliation"}
-        after, changes = alerts.step(self.standing, holding, {*self.outlooks, *gone}, now, unknown)
+        # Of these nothing is remembered: this process was started again, or they are new.
+        never_judged = self.outlooks.keys() - self._judged
+        held: dict[Key, float] = {}
+        for name in never_judged:
+            held |= held_before(self.outlooks[name], kept.get(name, {}), self.standing)
+        self._judged = set(self.outlooks)
+        after, changes = alerts.step(self.standing, holding, {*self.outlooks, *gone}, now, unknown, held)
         for change in changes:
             await self._tell(encode(change, now))
             told = change.condition

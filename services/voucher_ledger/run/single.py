@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from types import FrameType
 
 from voucher_ledger.metrics.serving import serving
 from voucher_ledger.run.rooms import ROOMS
@@ -9,11 +10,23 @@ from voucher_ledger.runtime import processor
 from voucher_ledger.runtime.settings import Settings
 
 
-def stop_on_signals() -> threading.Event:
+class Stopping(threading.Event):
+    """Set where work is to end; `told_by` names the signal that said so first."""
+
+    told_by: str | None = None
+
+
+def stop_on_signals() -> Stopping:
     """An event that SIGTERM and SIGINT set: work then ends with the batch in hand."""
-    stopping = threading.Event()
+    stopping = Stopping()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        # Told to the log by whoever waits: it may be writing just now.
+        stopping.told_by = stopping.told_by or signal.Signals(number).name
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stopping.set())
+        signal.signal(number, stop)
     return stopping
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.single import Stopping
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.processor import INSTANCES_MAX, instance_lock
 from voucher_ledger.runtime.settings import METRICS_PORT, Settings, SettingsError
@@ -96,7 +96,7 @@ def _with_ports(crew: list[Worker], base_port: int) -> list[Worker]:
     return crew
 
 
-def supervise(crew: list[Worker], stopping: threading.Event) -> int:
+def supervise(crew: list[Worker], stopping: Stopping) -> int:
     """Run the crew until `stopping` is set; the exit code. A worker that dies is started again; one that dies more
     than RESTARTS_MAX times within a minute, or with a code that a restart cannot change (a wrong setting, no topics or
     tables, its name taken), ends all with that code. The monitor ends nobody: see _spare.
@@ -116,6 +116,7 @@ def supervise(crew: list[Worker], stopping: threading.Event) -> int:
                     return code if code > 0 else ExitCode.FAILED
                 log.warning("worker died, starting it again", room=worker.room, exit_code=code)
                 worker.start()
+        log.info("told to stop, ending all", signal=stopping.told_by)
         return ExitCode.DONE
     finally:
         _stop(crew)

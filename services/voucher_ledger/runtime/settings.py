@@ -9,7 +9,7 @@ import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PREFIX = "VOUCHER_LEDGER_"
 KAFKA_PREFIX = f"{PREFIX}KAFKA_"
@@ -21,6 +21,8 @@ CACHE = f"{PREFIX}CACHE"  # where the embedded Kafka's jars are kept: no process
 # Nobody wrote them, so they are neither settings nor misspellings. Of the settings one is named so: a Service named
 # voucher-ledger-metrics makes it an address, tcp://10.0.0.1:9100, which is no port.
 _OF_A_SERVICE = re.compile(r"(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?")
+
+_PORT_MAX = 65_535
 
 
 class SettingsError(Exception):
@@ -52,13 +54,20 @@ class Settings(BaseModel):
     )
     attempts_max: int = Field(default=8, ge=1, description="failed sessions in a row before the process gives up")
     # Not ..._PORT: Kubernetes sets a variable of that name for a Service called voucher-ledger-monitor.
-    monitor_address: str = Field(
-        default="127.0.0.1:8081", pattern=r"^\S+:\d{1,5}$", description="host:port of the monitor's page and metrics"
-    )
+    monitor_address: str = Field(default="127.0.0.1:8081", description="host:port of the monitor's page and metrics")
     decide_attempts_max: int = Field(default=10, ge=3, description="tries of one batch against contention")
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="/metrics, /healthz, /readyz; 0: none. `run all`: it and those after it"
     )
+
+    @field_validator("monitor_address")
+    @classmethod
+    def _has_a_port(cls, address: str) -> str:
+        """Refused here: 0 would be a port that nobody knows, and one above the last is noticed after minutes."""
+        found = re.fullmatch(r"\S+:(\d{1,5})", address)
+        if found is None or not 1 <= int(found[1]) <= _PORT_MAX:
+            raise ValueError(f"not host:port with a port from 1 to {_PORT_MAX}")
+        return address
 
 
 def known_names() -> list[str]:
