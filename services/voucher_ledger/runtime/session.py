@@ -32,8 +32,7 @@ from voucher_ledger.runtime.troubles import Troubles
 from voucher_ledger.runtime.windows import Windows
 
 DRAIN_SECONDS_MAX = 20.0
-# librdkafka gives its requests 10 s, and waits for all of its threads.
-CLOSE_SECONDS_MAX = 30.0
+CLOSE_SECONDS_MAX = 30.0  # beyond the session timeout, for which librdkafka may wait
 # A batch costs Postgres and Kafka much the same whatever is in it. At 5,000 claims a second and two processes on two
 # cores, this wait for company brought the median latency from 80 to 47 ms, the 99th percentile from 200 to 100.
 GATHER_SECONDS = 0.02
@@ -128,7 +127,8 @@ class Session:
                 log.info("closing", instance=self._instance, cause=str(error))
 
     def _close_consumer(self) -> None:
-        with must_end_within(CLOSE_SECONDS_MAX, f"the consumer of {self._instance}, while it is closed"):
+        seconds_max = self._settings.session_timeout_ms / 1000 + CLOSE_SECONDS_MAX
+        with must_end_within(seconds_max, f"the consumer of {self._instance}"):
             self._consumer.close()
 
     def _consume(self, stopping: threading.Event) -> list[Record]:
