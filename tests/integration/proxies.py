@@ -7,7 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _CHUNK = 65_536
-END_TRANSACTION = 26  # EndTxn in the Kafka protocol guide
+# Api keys of the Kafka protocol guide: EndTxn, TxnOffsetCommit.
+END_TRANSACTION = 26
+OFFSETS_TO_TRANSACTION = 28
 
 
 class Proxy:
@@ -80,8 +82,33 @@ class CommitAnswerLost(Proxy):
         client.sendall(part)
 
 
-class TransactionEndHeld(Proxy):
-    """Kafka: the `nth` EndTxn is held back until `release` is set; the broker's address in answers becomes this one's.
+class BeforeKafka(Proxy):
+    """Kafka: the broker's address in answers becomes this one's; requests are seen one by one, by their api key."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._buffers: dict[int, bytes] = {}
+        self._real = target[0].encode() + struct.pack(">i", target[1])
+        super().__init__(target)
+        self._own = target[0].encode() + struct.pack(">i", self.port)
+
+    def request(self, api_key: int, client: socket.socket) -> None:
+        """Called with each request, before it is forwarded."""
+
+    def to_server(self, client: socket.socket, server: socket.socket, part: bytes) -> None:
+        buffer = self._buffers.get(id(client), b"") + part
+        while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack_from(">i", buffer)[0]:
+            size = 4 + struct.unpack_from(">i", buffer)[0]
+            frame, buffer = buffer[:size], buffer[size:]
+            self.request(struct.unpack_from(">h", frame, 4)[0], client)
+            server.sendall(frame)
+        self._buffers[id(client)] = buffer
+
+    def to_client(self, server: socket.socket, client: socket.socket, part: bytes) -> None:
+        client.sendall(part.replace(self._real, self._own))
+
+
+class TransactionEndHeld(BeforeKafka):
+    """Kafka: the `nth` EndTxn is held back until `release` is set.
 
     The connection that carries the held request is cut towards the client, so that librdkafka sends it again on a new
     one while the old one is still on its way to the broker.
@@ -91,24 +118,30 @@ class TransactionEndHeld(Proxy):
         self._left = nth
         self.held = threading.Event()
         self.release = threading.Event()
-        self._buffers: dict[int, bytes] = {}
-        self._real = target[0].encode() + struct.pack(">i", target[1])
         super().__init__(target)
-        self._own = target[0].encode() + struct.pack(">i", self.port)
 
-    def to_server(self, client: socket.socket, server: socket.socket, part: bytes) -> None:
-        buffer = self._buffers.get(id(client), b"") + part
-        while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack_from(">i", buffer)[0]:
-            size = 4 + struct.unpack_from(">i", buffer)[0]
-            frame, buffer = buffer[:size], buffer[size:]
-            if struct.unpack_from(">h", frame, 4)[0] == END_TRANSACTION:
-                self._left -= 1
-                if self._left == 0:
-                    self.held.set()
-                    client.shutdown(socket.SHUT_WR)
-                    self.release.wait(60)
-            server.sendall(frame)
-        self._buffers[id(client)] = buffer
+    def request(self, api_key: int, client: socket.socket) -> None:
+        if api_key == END_TRANSACTION:
+            self._left -= 1
+            if self._left == 0:
+                self.held.set()
+                client.shutdown(socket.SHUT_WR)
+                self.release.wait(60)
 
-    def to_client(self, server: socket.socket, client: socket.socket, part: bytes) -> None:
-        client.sendall(part.replace(self._real, self._own))
+
+class GoneAtOffsets(BeforeKafka):
+    """Kafka: gone for good, without an answer, at the first request that sends offsets to a transaction."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.gone = threading.Event()
+        super().__init__(target)
+
+    def request(self, api_key: int, client: socket.socket) -> None:
+        if api_key == OFFSETS_TO_TRANSACTION:
+            self.gone.set()
+            for one in [self._listener, *self._open]:
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)  # close alone would not wake the threads that read
+            self.close()
+        if self.gone.is_set():
+            raise ConnectionResetError

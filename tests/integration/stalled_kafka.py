@@ -1,7 +1,6 @@
 """A Kafka whose transactions do not end: every EndTxn waits in a proxy until the test lets it through."""
 
 import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -22,16 +21,10 @@ class TransactionEndStalled(TransactionEndHeld):
     def __init__(self, target: tuple[str, int]) -> None:
         super().__init__(target, nth=0)
 
-    def to_server(self, client: socket.socket, server: socket.socket, part: bytes) -> None:
-        buffer = self._buffers.get(id(client), b"") + part
-        while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack_from(">i", buffer)[0]:
-            size = 4 + struct.unpack_from(">i", buffer)[0]
-            frame, buffer = buffer[:size], buffer[size:]
-            if struct.unpack_from(">h", frame, 4)[0] == END_TRANSACTION:
-                self.held.set()
-                self.release.wait(WAIT_SECONDS_MAX)
-            server.sendall(frame)
-        self._buffers[id(client)] = buffer
+    def request(self, api_key: int, client: socket.socket) -> None:
+        if api_key == END_TRANSACTION:
+            self.held.set()
+            self.release.wait(WAIT_SECONDS_MAX)
 
     def close(self) -> None:
         """End all connections; what is held back is lost."""

@@ -56,6 +56,16 @@ def test_a_process_is_ready_while_it_turns_and_publishes(at: Callable[[float], N
     assert state.verdict() == (False, "not ready: no partitions: lost")
 
 
+def test_a_process_whose_loop_hangs_for_good_does_not_live(at: Callable[[float], None]) -> None:
+    state = Readiness()
+    at(readiness.DEAD_SECONDS)
+    assert state.alive() == (True, "alive")
+    at(readiness.DEAD_SECONDS + 1)
+    assert state.alive() == (False, "hangs: the loop has not turned for 331 s: start the process again")
+    state.turned()
+    assert state.alive()[0]
+
+
 @pytest.fixture
 def served() -> Iterator[tuple[MetricsServer, Readiness]]:
     """A server of a room's metrics on a port that was free."""
@@ -75,9 +85,14 @@ def get(server: MetricsServer, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_the_port_tells_health_readiness_and_metrics(served: tuple[MetricsServer, Readiness]) -> None:
+def test_the_port_tells_health_readiness_and_metrics(
+    served: tuple[MetricsServer, Readiness], monkeypatch: pytest.MonkeyPatch
+) -> None:
     server, state = served
     assert get(server, "/healthz") == (200, "alive\n")
+    monkeypatch.setattr(readiness, "DEAD_SECONDS", -1.0)
+    status, why = get(server, "/healthz")
+    assert (status, why.split(":")[0]) == (503, "hangs")
     assert get(server, "/readyz") == (503, "not ready: starting\n")
     state.ready("order.commands [1]")
     assert get(server, "/readyz") == (200, "ready: order.commands [1]\n")

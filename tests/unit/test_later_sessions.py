@@ -57,7 +57,7 @@ class Starts:
 
     batches = 0
 
-    def run(self, _stopping: threading.Event) -> None:
+    def run(self, _stopping: threading.Event, *_turned: Any) -> None:
         if self.begun == 1:
             raise SessionLost("the broker went away")
 

@@ -1,10 +1,14 @@
-"""Whether a process does its work: what /readyz answers."""
+"""Whether a process does its work, and whether it lives at all: what /readyz and /healthz answer."""
 
 import threading
 import time
 
+from voucher_ledger.runtime.hangs import TURN_SECONDS_MAX
+
 # A batch may wait so long for a lock or a broker before it counts as stuck: Postgres ends a statement after 30 s.
 STUCK_SECONDS = 30.0
+# A room's process ends itself a little earlier. Where it does not, whoever watches it is to start it again.
+DEAD_SECONDS = TURN_SECONDS_MAX + 30.0
 
 
 class Readiness:
@@ -52,6 +56,13 @@ class Readiness:
         """The publisher was stopped."""
         with self._lock:
             self._waiting_batches = 0
+
+    def alive(self) -> tuple[bool, str]:
+        """Whether the process is to be left alone, and a line for people: it is not where its loop hangs for good."""
+        turned_seconds = time.monotonic() - self._turned_seconds
+        if turned_seconds > DEAD_SECONDS:
+            return False, f"hangs: the loop has not turned for {turned_seconds:.0f} s: start the process again"
+        return True, "alive"
 
     def verdict(self) -> tuple[bool, str]:
         """Whether the process is ready, and a line for people: what it holds, or why it is not."""

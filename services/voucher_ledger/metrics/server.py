@@ -53,16 +53,18 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/metrics":
             self._answer(200, generate_latest(self.registry), CONTENT_TYPE_LATEST)
         elif path == "/healthz":
-            self._answer(200, b"alive\n")
+            self._answer_verdict(*self.readiness.alive())
         elif path == "/readyz":
-            is_ready, text = self.readiness.verdict()
-            self._answer(200 if is_ready else 503, f"{text}\n".encode())
+            self._answer_verdict(*self.readiness.verdict())
         else:
             self._answer(404, b"/metrics, /healthz, /readyz\n")
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the base class's name)
         """A scrape every few seconds is no news."""
         log.debug("metrics request", request=format % arguments)
+
+    def _answer_verdict(self, is_good: bool, text: str) -> None:
+        self._answer(200 if is_good else 503, f"{text}\n".encode())
 
     def _answer(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
         self.send_response(status)

@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 3
     FAILED = 4
     INSTANCE_TAKEN = 5
+    HUNG = 6
 
 
 # 128 and the signal's number, as shells tell it.
@@ -26,6 +27,7 @@ MEANINGS: dict[int, str] = {
     ExitCode.UNREACHABLE: "Kafka or Postgres cannot be reached, falls silent, refuses the login, or did not start",
     ExitCode.FAILED: "a processor stopped loudly: out of attempts, or contradicting positions",
     ExitCode.INSTANCE_TAKEN: "another live process has this instance name, or is the ledger's monitor",
+    ExitCode.HUNG: "a call in a processor hung and could not be ended; the next start recovers as from a kill",
     INTERRUPTED: "interrupted (Ctrl-C): the demo stops all that it had started, `replay` says what it leaves",
     TERMINATED: "a `replay` command was terminated (SIGTERM)",
 }

@@ -6,6 +6,8 @@ from typing import Any
 from voucher_ledger.runtime.settings import Settings
 
 REQUEST_SECONDS_MAX = 10.0
+# When the client must have answered for a request, if by its failure.
+ANSWER_SECONDS_MAX = REQUEST_SECONDS_MAX + 5.0
 MESSAGE_BYTES_MAX = 2_097_152
 # The most that librdkafka knows. A broker bounds what a batch takes compressed, librdkafka what a record takes before
 # that: what came through the one must not be stopped by the other on its way to the dead letters.

@@ -25,7 +25,8 @@ def leave_group(settings: Settings, group: str, instance: str) -> bool:
         return False
     try:
         admin = AdminClient(admin_config(settings))
-        described = admin.describe_consumer_groups([group], request_timeout=LEAVE_SECONDS_MAX)[group].result()
+        answer = admin.describe_consumer_groups([group], request_timeout=LEAVE_SECONDS_MAX)[group]
+        described = answer.result(LEAVE_SECONDS_MAX + 1)  # its TimeoutError is an OSError
         if described.coordinator is None:
             return False
         address = (described.coordinator.host, described.coordinator.port)

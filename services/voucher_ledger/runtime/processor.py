@@ -13,6 +13,7 @@ from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, SessionLost, Unreachable
+from voucher_ledger.runtime.hangs import TurnWatch
 from voucher_ledger.runtime.room import Room
 from voucher_ledger.runtime.session import Session
 from voucher_ledger.runtime.settings import Settings
@@ -113,33 +114,36 @@ def run(
     who = log.bind(room=room.name, instance=held.name)
     who.info("started")
     attempt = 0
-    # A first start that can't reach anything fails.
-    session = Session(settings, room, held.name, decoder, windows, observer)
-    try:
-        while True:
-            try:
-                session.run(stopping)
-                return
-            except SessionLost as error:
-                observer.session_lost(error)
-                attempt = 0 if session.batches else attempt
-                attempt = _again(who, error, attempt, settings, stopping)
-            finally:
-                session.close()
-            while not stopping.is_set():
+    with TurnWatch() as watch:
+        # A first start that can't reach anything fails.
+        session = Session(settings, room, held.name, decoder, windows, observer)
+        try:
+            while True:
                 try:
-                    held = held.renewed(settings, room.name)
-                    session = Session(settings, room, held.name, decoder, windows, observer)
-                    break
-                except NotSetUp as error:
-                    attempt = _again(who, lost_setup(error), attempt, settings, stopping)
-                except (Unreachable, SessionLost) as error:
+                    session.run(stopping, watch.turned)
+                    return
+                except SessionLost as error:
+                    observer.session_lost(error)
+                    attempt = 0 if session.batches else attempt
                     attempt = _again(who, error, attempt, settings, stopping)
-            if stopping.is_set():
-                return
-    finally:
-        held.close()
-        who.info("stopped")
+                finally:
+                    session.close()
+                while not stopping.is_set():
+                    watch.turned()  # an attempt has its bounds, and all of them together may take longer than a turn
+                    observer.turned()
+                    try:
+                        held = held.renewed(settings, room.name)
+                        session = Session(settings, room, held.name, decoder, windows, observer)
+                        break
+                    except NotSetUp as error:
+                        attempt = _again(who, lost_setup(error), attempt, settings, stopping)
+                    except (Unreachable, SessionLost) as error:
+                        attempt = _again(who, error, attempt, settings, stopping)
+                if stopping.is_set():
+                    return
+        finally:
+            held.close()
+            who.info("stopped")
 
 
 def lost_setup(error: NotSetUp) -> SessionLost:

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.runtime.errors import SessionLost
 from voucher_ledger.runtime.incoming import readable_headers
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
+from voucher_ledger.runtime.kafka import ANSWER_SECONDS_MAX, REQUEST_SECONDS_MAX, admin_config, consumer_config
 from voucher_ledger.runtime.outbox import Share
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
@@ -83,7 +83,10 @@ def _settled_range(settings: Settings, topic: str, partition: int) -> tuple[int,
 
     def offset(spec: OffsetSpec, isolation: IsolationLevel) -> int:
         future = admin.list_offsets({place: spec}, isolation_level=isolation, request_timeout=REQUEST_SECONDS_MAX)
-        return int(future[place].result().offset)
+        try:
+            return int(future[place].result(ANSWER_SECONDS_MAX).offset)
+        except TimeoutError as error:
+            raise SessionLost(f"offsets of {topic}/{partition}: no answer") from error
 
     while True:
         end = offset(OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)

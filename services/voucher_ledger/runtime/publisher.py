@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime.errors import Fenced, SessionLost
+from voucher_ledger.runtime.hangs import must_end_within
 from voucher_ledger.runtime.kafka import transactional_config
 from voucher_ledger.runtime.outbox import Share
 from voucher_ledger.runtime.settings import Settings
@@ -24,6 +25,9 @@ DEAD_LETTER_TOPIC = "ledger.dead-letters"
 INIT_SECONDS_MAX = 30.0
 RECORDS_A_TRANSACTION_MAX = 20_000
 _QUEUE_FULL_WAIT_SECONDS = 0.05
+# Beyond what the calls of one transaction are given by their own timeouts, which librdkafka does not always keep.
+STOP_MARGIN_SECONDS = 10.0
+PUBLISH_SECONDS_MAX = 60.0
 _FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 
 log = structlog.get_logger()
@@ -48,6 +52,7 @@ class Publisher:
 
         Raises SessionLost where Kafka does not answer, Fenced where another process has this name.
         """
+        self._instance = instance
         self._command_topic = command_topic
         self._event_topic = event_topic
         self._dead_partitions = dead_partitions
@@ -59,6 +64,7 @@ class Publisher:
         self._queue: queue.Queue[Batch] = queue.Queue(settings.publish_batches_max)
         self._stopping = threading.Event()
         self._failure: Exception | None = None
+        self._transaction_began_seconds: float | None = None
         self._metadata: object = None
         self._thread = threading.Thread(target=self._run, name=f"publish-{instance}", daemon=True)
         self.published: dict[int, int] = {}
@@ -73,7 +79,7 @@ class Publisher:
         self._metadata = metadata
         self._thread.start()
 
-    def submit(self, batch: Batch, wait_seconds_max: float = 60.0) -> None:
+    def submit(self, batch: Batch, wait_seconds_max: float = PUBLISH_SECONDS_MAX) -> None:
         """Queue a decided batch; waits where as many are queued as may be.
 
         Raises SessionLost or Fenced once publishing has failed.
@@ -90,9 +96,12 @@ class Publisher:
                     raise SessionLost(f"nothing was published for {wait_seconds_max:.0f} s") from None
 
     def check(self) -> None:
-        """Raise the failure that ended publishing, if one did."""
+        """Raise the failure that ended publishing, if one did; SessionLost where a transaction hangs."""
         if self._failure is not None:
             raise self._failure
+        began, seconds_max = self._transaction_began_seconds, max(PUBLISH_SECONDS_MAX, 3 * self._request_seconds)
+        if began is not None and time.monotonic() - began > seconds_max:
+            raise SessionLost(f"a transaction has not ended for {seconds_max:.0f} s")
 
     def drain(self, seconds_max: float) -> bool:
         """Wait until everything submitted is published; False where it is not within `seconds_max` or failed."""
@@ -106,11 +115,17 @@ class Publisher:
         return self._failure is None
 
     def stop(self) -> None:
-        """Stop the thread and drop what is queued (the outbox has it); the producer is not used again."""
+        """Stop the thread and drop what is queued (the outbox has it); the producer is not used again.
+
+        Where that hangs the process ends: going on beside a thread that may still publish would break rule 1.
+        """
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._producer.purge()
+        seconds_max = 2 * self._request_seconds + STOP_MARGIN_SECONDS
+        with must_end_within(seconds_max, f"the publisher of {self._instance}"):
+            if self._thread.is_alive():
+                self._thread.join()
+            self._producer.purge(blocking=False)
+            del self._producer  # its destructor waits for librdkafka's threads
         self._observer.publisher_stopped()
 
     def _run(self) -> None:
@@ -127,7 +142,9 @@ class Publisher:
                     batches.append(self._queue.get_nowait())
                     records += _records_in(batches[-1])
                 shares, began_seconds = [share for batch in batches for share in batch], time.perf_counter()
+                self._transaction_began_seconds = time.monotonic()
                 self._publish(shares)
+                self._transaction_began_seconds = None
                 self._observer.published(len(batches), shares, time.perf_counter() - began_seconds)
                 for _ in batches:
                     self._queue.task_done()
@@ -181,7 +198,7 @@ class Publisher:
             try:
                 return produce()
             except BufferError:
-                if time.monotonic() > deadline:
+                if self._stopping.is_set() or time.monotonic() > deadline:
                     raise SessionLost(f"Kafka took no records for {self._request_seconds:.0f} s") from None
                 self._producer.poll(_QUEUE_FULL_WAIT_SECONDS)
 

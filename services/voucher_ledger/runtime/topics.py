@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, 
 
 from voucher_ledger.core.schema_files import schema_root
 from voucher_ledger.runtime.errors import Unreachable, without_topics
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
+from voucher_ledger.runtime.kafka import ANSWER_SECONDS_MAX, REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
 
@@ -136,8 +136,11 @@ def describe(settings: Settings, name: str) -> Topic:
     deadline = time.monotonic() + _NEW_TOPIC_SECONDS_MAX
     while True:
         try:
-            found = admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_SECONDS_MAX)[name].result()
+            answer = admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_SECONDS_MAX)[name]
+            found = answer.result(ANSWER_SECONDS_MAX)
             return Topic(name, str(found.topic_id), len(found.partitions))
+        except TimeoutError as error:
+            raise Unreachable(f"Kafka at {settings.kafka}: topic {name}: no answer") from error
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 text = f"Kafka at {settings.kafka}: topic {name}: {troubles.explain(admin, error)}"

@@ -1,0 +1,58 @@
+"""Kafka's client does not return from a call: the process ends loudly, and its successor goes on exactly once."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import orjson
+import pytest
+
+from tests.integration.broker import WAIT_SECONDS_MAX
+from tests.integration.commands import claim
+from tests.integration.proxies import GoneAtOffsets
+from tests.integration.world import CHILD, World
+from voucher_ledger.run.exit_codes import ExitCode
+
+pytestmark = pytest.mark.integration
+
+CLAIMS = 500
+
+
+def left_alone(_process: subprocess.Popen[bytes]) -> None:
+    """Nobody stops it."""
+
+
+def terminated(process: subprocess.Popen[bytes]) -> None:
+    """Somebody stops it, as run all does."""
+    process.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("after_that", [left_alone, terminated])
+def test_a_publisher_that_hangs_ends_its_process(
+    world: World, after_that: Callable[[subprocess.Popen[bytes]], None]
+) -> None:
+    """The broker goes away between the two requests that send a transaction's offsets: librdkafka keeps no timeout."""
+    world.open_campaign()
+    world.send("claim.commands", [claim(number) for number in range(CLAIMS)])
+    host, port = world.settings.kafka.split(":")
+    proxy = GoneAtOffsets((host, int(port)))
+    through = {"VOUCHER_LEDGER_KAFKA": f"127.0.0.1:{proxy.port}", "VOUCHER_LEDGER_TRANSACTION_TIMEOUT_MS": "2000"}
+    process = subprocess.Popen(
+        [sys.executable, str(CHILD), "claims", "--instance=claims-0"],
+        env={**os.environ, **world.variables(), **through},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    world.children.append(process)
+    assert proxy.gone.wait(WAIT_SECONDS_MAX)
+    after_that(process)
+    _, told = process.communicate(timeout=WAIT_SECONDS_MAX)
+    assert process.returncode == ExitCode.HUNG
+    last = orjson.loads(told.splitlines()[-1])
+    assert (last["level"], last["what"]) == ("critical", "the publisher of claims-0")
+    assert "_publish publisher.py" in last["threads"]["publish-claims-0"]
+    world.spawn("claims", instance="claims-0")
+    world.outcomes("claim", CLAIMS)
+    assert world.faults() == []
