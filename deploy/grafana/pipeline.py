@@ -39,7 +39,7 @@ def _processes() -> list[Any]:
             runbook="Ledger not read", none="nobody reads it",
         ),
         figure(
-            "Campaigns unnamed", "short", 4, promql_now("max(voucher_ledger_running_campaigns_unnamed)"),
+            "Campaigns unnamed", "short", 4, promql_now("max(voucher_ledger_unnamed_campaigns)"),
             about="Campaigns that run and are among `other` in the metrics of the ledger.",
             steps=((None, "green"), (1, "orange")), runbook="Campaigns unnamed",
         ),

@@ -39,7 +39,7 @@ def an_alarming_day() -> list[Sample]:
 
 def an_audit() -> list[Sample]:
     """What the audit exports after a run that passed one check and failed one."""
-    made = LedgerAudit(cast("Any", None))
+    made = LedgerAudit(cast("Any", SimpleNamespace(postgres="")))
     passed, failed = SimpleNamespace(passed=True, offending_count=0), SimpleNamespace(passed=False, offending_count=1)
     made._results = cast("Any", {"no_cause_twice": passed, "campaigns_sum_to_zero": failed})
     made._last_run = (0.0, 0.0)

@@ -16,7 +16,7 @@ from voucher_ledger.metrics import catalogue, latency, ledger, ledger_books, roo
 from voucher_ledger.metrics.labels import CAMPAIGNS_MAX
 from voucher_ledger.metrics.ledger import LedgerCollector
 from voucher_ledger.metrics.ledger_audit import LedgerAudit
-from voucher_ledger.metrics.ledger_books import Position
+from voucher_ledger.metrics.ledger_books import Named, Position
 from voucher_ledger.metrics.metric import Metric
 from voucher_ledger.metrics.observer import Laps
 from voucher_ledger.metrics.readiness import Readiness
@@ -26,7 +26,7 @@ from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Fenced, SessionLost, TakenOver
 from voucher_ledger.runtime.outbox import DeadLetter, Share
 
-UNITS = ("_seconds", "_minor", "_records", "_vouchers", "_batches", "_users", "_checks", "_rows")
+UNITS = ("_seconds", "_minor", "_records", "_vouchers", "_batches", "_users", "_checks", "_rows", "_campaigns")
 UNITLESS = (
     catalogue.BUILD, catalogue.READY, catalogue.LEDGER_UP, catalogue.OPEN, catalogue.POSITION, catalogue.EPOCH,
 )  # fmt: skip
@@ -88,7 +88,7 @@ def test_names_are_prometheus_and_labels_are_bounded() -> None:
 def test_a_room_and_the_ledgers_reader_serve_the_catalogue_and_nothing_else() -> None:
     registry = process_registry("orders", Readiness())
     RoomMetrics("orders", registry, Readiness())
-    nobody = cast("Any", None)
+    nobody = cast("Any", SimpleNamespace(postgres=""))
     served = [*registry.collect(), *LedgerCollector(nobody).describe(), *LedgerAudit(nobody).describe()]
     names = {family.name for family in served}
     known = {name for name in names if name.startswith(catalogue.PREFIX)}
@@ -97,16 +97,17 @@ def test_a_room_and_the_ledgers_reader_serve_the_catalogue_and_nothing_else() ->
 
 
 def test_without_kafka_the_ledgers_reader_still_tells_what_postgres_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    collector = LedgerCollector(cast("Any", None))
+    collector = LedgerCollector(cast("Any", SimpleNamespace(postgres="")))
     balance = ledger_books.family(catalogue.VOUCHERS)
     balance.add_metric(("spring", "pool"), 7)
+    monkeypatch.setattr(ledger_books, "name_campaigns", lambda _: Named([], 0))
     for name in ("campaigns", "waiting", "outbox"):
-        monkeypatch.setattr(ledger_books, name, lambda _: [])
-    monkeypatch.setattr(ledger_books, "balances", lambda _: [balance])
+        monkeypatch.setattr(ledger_books, name, lambda *_: [])
+    monkeypatch.setattr(ledger_books, "balances", lambda *_: [balance])
     place = ("claim.commands", 0)
     monkeypatch.setattr(ledger_books, "read_positions", lambda _: {place: Position(3, 1, 3, 0, None)})
     monkeypatch.setattr(postgres, "try_lock", lambda *_: True)
-    monkeypatch.setattr(collector, "_connected", object)
+    monkeypatch.setattr(collector._connection, "get", object)
     monkeypatch.setattr(collector, "_ends", lambda: {place: 5})
     monkeypatch.setattr(collector, "_first_records_ms", lambda *_: {})
     now_seconds = [0.0]

@@ -59,6 +59,16 @@ def test_what_held_while_no_monitor_ran_is_told_at_once() -> None:
     assert stands.since == START + 151 - PENDING_SECONDS["ends_before_plan"]
 
 
+def test_what_no_reading_told_of_before_has_a_past_too() -> None:
+    """A reading tells of so many campaigns; of one with demand from the next one on."""
+    rush = Rush(2)
+    rush.passes(150)
+    known, rush.campaigns = rush.campaigns, {}
+    assert rush.round(150) == []
+    rush.campaigns = known
+    assert CARDS in rush.round(151)
+
+
 def test_a_young_trend_is_not_told_because_the_monitor_is_young() -> None:
     rush = Rush(2)
     rush.passes(50)

@@ -138,7 +138,7 @@ LEDGER_UP = Metric(
     "1 where this process reads the metrics of the ledger and could; 0 where it could not. Absent where another reads.",
 )
 UNNAMED = Metric(
-    f"{PREFIX}running_campaigns_unnamed", "gauge",
+    f"{PREFIX}unnamed_campaigns", "gauge",
     "Campaigns that run now and are among `other` in the metrics of the ledger: there are more than are named.",
 )  # fmt: skip
 QUOTA = Metric(

@@ -7,7 +7,7 @@ OTHER = "other"
 NONE = ""
 # Campaigns that a room's process names: each has a series for every category and city tier that it is asked in.
 CAMPAIGNS_MAX = 20
-# Campaigns that the metrics of the ledger name, as many as the monitor looks at: each has 23 series at most.
+# Campaigns that the metrics of the ledger name: each has 23 series at most.
 LEDGER_CAMPAIGNS_MAX = 64
 CATEGORIES_MAX = 40
 # Of campaigns and categories that nothing was decided of for so long, one gives its place up where another needs it.

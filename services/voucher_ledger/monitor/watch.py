@@ -151,12 +151,12 @@ class Watch:
         # How much is on its way may be unknown most of the time under load: that is no end of a difference.
         is_unknown = self.reading.unpublished is None
         unknown = {key for key in self.standing if is_unknown and key.alert == "reconciliation"}
-        # Of these nothing is remembered: this process was started again, or they are new.
-        never_judged = self.outlooks.keys() - self._judged
+        judged = {name for name, one in self.outlooks.items() if one.facts is not None}
         held: dict[Key, float] = {}
-        for name in never_judged:
+        # Of these nothing is remembered: this process was started again, or no reading told of them before.
+        for name in judged - self._judged:
             held |= held_before(self.outlooks[name], kept.get(name, {}), self.standing)
-        self._judged = set(self.outlooks)
+        self._judged = judged
         after, changes = alerts.step(self.standing, holding, {*self.outlooks, *gone}, now, unknown, held)
         for change in changes:
             await self._tell(encode(change, now))
