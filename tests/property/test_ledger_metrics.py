@@ -79,7 +79,8 @@ def test_a_campaign_that_runs_is_named_however_many_are_to_come(ledger: Ledger) 
         assert (metric.name, "today") in read
         assert (metric.name, "c00") not in read
     assert (catalogue.VOUCHERS.name, "today", "pool") in read
-    monitored = ledger.connection.execute(monitor_ledger._CAMPAIGNS, (monitor_ledger.CAMPAIGNS_MAX,)).fetchall()
+    bounds = {"wanted": [], "count_max": monitor_ledger.CAMPAIGNS_MAX}
+    monitored = ledger.connection.execute(monitor_ledger._CAMPAIGNS, bounds).fetchall()
     assert monitored[0][0] == "today"
     assert "c00" not in {row[0] for row in monitored}
 
