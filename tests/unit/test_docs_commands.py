@@ -13,6 +13,7 @@ import confluent_kafka.admin
 import orjson
 import pytest
 import yaml
+from confluent_kafka import KafkaError, KafkaException
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC
 from voucher_ledger.core.validation import CommandDecoder
@@ -58,21 +59,36 @@ def test_the_runbook_of_the_waiting_room_names_the_views_that_tell_who_waits() -
     assert "FROM ledger.waiting " in section
 
 
+GROUP_AND_CHANGELOG = [APP_ID, f"{APP_ID}-buckets-changelog"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "deletes"),
+    [
+        (None, GROUP_AND_CHANGELOG),
+        (KafkaError.GROUP_ID_NOT_FOUND, GROUP_AND_CHANGELOG),
+        # Without its changelog a monitor that runs would lose its counts, and read none of them again.
+        (KafkaError.NON_EMPTY_GROUP, GROUP_AND_CHANGELOG[:1]),
+    ],
+)
 def test_the_lines_that_let_the_monitor_count_again_delete_what_it_keeps(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trouble: int | None, deletes: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Embedded or in a container, Kafka's own tools are not at hand."""
+    error = None if trouble is None else KafkaException(KafkaError(trouble))
     deleted: list[str] = []
 
     class Admin:
         def __init__(self, config: dict[str, Any]) -> None:
             assert config["bootstrap.servers"] == "127.0.0.1:1"
 
-        def delete(self, names: list[str]) -> dict[str, Any]:
+        def delete_consumer_groups(self, names: list[str]) -> dict[str, Any]:
+            deleted.extend(names)
+            return {name: SimpleNamespace(exception=lambda: error) for name in names}
+
+        def delete_topics(self, names: list[str]) -> dict[str, Any]:
             deleted.extend(names)
             return {name: SimpleNamespace(exception=lambda: None) for name in names}
-
-        delete_consumer_groups = delete_topics = delete
 
     monkeypatch.setattr(confluent_kafka.admin, "AdminClient", Admin)
     monkeypatch.setenv("VOUCHER_LEDGER_KAFKA", "127.0.0.1:1")
@@ -80,8 +96,8 @@ def test_the_lines_that_let_the_monitor_count_again_delete_what_it_keeps(
     section = (ROOT / "docs/RUNBOOKS.md").read_text(encoding="utf-8").partition("## Demand differs from ledger")[2]
     (program,) = re.findall(r"<<'END'\n(.*?)^END$", section.partition("\n## ")[0], flags=re.MULTILINE | re.DOTALL)
     exec(program, {})
-    assert deleted == [APP_ID, f"{APP_ID}-buckets-changelog"]
-    assert capsys.readouterr().out.splitlines() == [f"{name} is deleted" for name in deleted]
+    assert deleted == deletes
+    assert capsys.readouterr().out.splitlines()[0] == f"{APP_ID} {error or 'is deleted'}"
 
 
 def test_the_line_that_silences_a_campaign_silences_its_alerts_alone() -> None:
