@@ -11,6 +11,16 @@ from voucher_ledger.dev.cluster import Endpoints
 from voucher_ledger.runtime.settings import Settings
 
 
+@pytest.fixture(scope="session", autouse=True)
+def light_java() -> Iterator[None]:
+    """For Kafka, wherever a test starts one: the optimising compiler takes half the CPU time of its start, and no
+    broker here lives long enough for it to pay.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+        yield
+
+
 @pytest.fixture(scope="session")
 def cluster_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An embedded Kafka and Postgres for the whole run."""

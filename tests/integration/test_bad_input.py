@@ -13,7 +13,8 @@ from tests.integration.commands import claim
 from tests.integration.guards import FAULTS_OF_ONE, STRUCK_USER
 from tests.integration.odd_records import OWN_HEADERS, Batch, Header, Sent, records
 from tests.integration.raw_producer import produce_with_header_name
-from tests.integration.world import COMMAND_TOPICS, DEAD_LETTERS, World
+from tests.integration.reading import DEAD_LETTERS
+from tests.integration.world import COMMAND_TOPICS, World
 from voucher_ledger.runtime.kafka import producer_config
 
 pytestmark = pytest.mark.integration

@@ -9,6 +9,7 @@ a user's vouchers refuses), but it is dead-lettered instead of answered alike.
 """
 
 import signal
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -31,6 +32,16 @@ LONG_TRANSACTIONS = {"VOUCHER_LEDGER_TRANSACTION_TIMEOUT_MS": "120000"}
 
 
 @pytest.fixture
+def nothing_comes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Said where a guard is out and its events never come: the proof by the seals does not wait a minute for them."""
+
+    def no_wait() -> None:
+        monkeypatch.setattr("voucher_ledger.replay.seals.verify.PUBLISHED_SECONDS_MAX", 0.0)
+
+    return no_wait
+
+
+@pytest.fixture
 def loaded(world: World) -> World:
     """A campaign of 1,000 cards for two claims a user, and the claims of 600 users waiting."""
     world.open_campaign(per_user_limit=2)
@@ -39,7 +50,7 @@ def loaded(world: World) -> World:
 
 
 @pytest.mark.parametrize("guard", ["", "fence"], ids=["with", "without"])
-def test_fence(loaded: World, guard: str) -> None:
+def test_fence(loaded: World, nothing_comes: Callable[[], None], guard: str) -> None:
     """A zombie with a batch in hand wakes after its partitions were decided by another."""
     zombie = loaded.spawn(
         "claims", instance="claims-0", window="before_decide", signal="SIGSTOP", guard=guard, environment=SMALL_BATCHES
@@ -57,6 +68,7 @@ def test_fence(loaded: World, guard: str) -> None:
     wait_ended(successor)
     wait_ended(zombie)
     loaded.send("claim.commands", [claim(CLAIMS)])
+    nothing_comes()
     assert any("not answered" in fault for fault in loaded.faults())
 
 
@@ -69,7 +81,7 @@ def test_each_condition_of_the_fence(world: World, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("guard", ["", "republish"], ids=["with", "without"])
-def test_republish(loaded: World, guard: str) -> None:
+def test_republish(loaded: World, nothing_comes: Callable[[], None], guard: str) -> None:
     """A processor dies between COMMIT and publishing."""
     killed = loaded.spawn("claims", instance="claims-0", window="after_commit", environment=SMALL_BATCHES)
     assert killed.wait(WAIT_SECONDS_MAX) == -signal.SIGKILL
@@ -77,6 +89,8 @@ def test_republish(loaded: World, guard: str) -> None:
     wait_decided(loaded, "claim.commands", CLAIMS)
     successor.terminate()  # it publishes what it has before it ends
     assert successor.wait(WAIT_SECONDS_MAX) == 0
+    if guard:
+        nothing_comes()
     lost = [fault for fault in loaded.faults() if "not answered" in fault]
     assert (lost == []) == (not guard)
 

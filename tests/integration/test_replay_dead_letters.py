@@ -8,8 +8,9 @@ import pytest
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
+from tests.integration.reading import DEAD_LETTERS
 from tests.integration.tools import Tool
-from tests.integration.world import DEAD_LETTERS, World
+from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
 

@@ -13,9 +13,10 @@ from confluent_kafka.admin import AdminClient
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
+from tests.integration.reading import DEAD_LETTERS
 from tests.integration.replay_days import rewrite_topic, tampered_copy
 from tests.integration.tools import KILLED, Tool
-from tests.integration.world import DEAD_LETTERS, World
+from tests.integration.world import World
 from voucher_ledger.replay.seals import unsealed
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.verify import verify_seals

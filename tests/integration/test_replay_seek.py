@@ -9,8 +9,9 @@ from tests.integration import broker
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
 from tests.integration.guards import STRUCK_USER
+from tests.integration.reading import DEAD_LETTERS
 from tests.integration.tools import KILLED, SHORT_TRANSACTIONS, Tool
-from tests.integration.world import DEAD_LETTERS, World
+from tests.integration.world import World
 from voucher_ledger.replay.seek import standing
 
 pytestmark = pytest.mark.integration

@@ -13,9 +13,10 @@ from confluent_kafka.admin import AdminClient
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim, envelope
+from tests.integration.reading import DEAD_LETTERS
 from tests.integration.replay_days import Program
 from tests.integration.waits import wait_decided
-from tests.integration.world import DEAD_LETTERS, World
+from tests.integration.world import World
 from voucher_ledger import cli
 from voucher_ledger.replay.errors import Unread
 from voucher_ledger.replay.topic_reader import Progress

@@ -12,9 +12,10 @@ from confluent_kafka.admin import AdminClient
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
+from tests.integration.reading import DEAD_LETTERS
 from tests.integration.replay_days import new_database, one, stop_all, tampered_copy
 from tests.integration.tools import Tool
-from tests.integration.world import DEAD_LETTERS, World
+from tests.integration.world import World
 from voucher_ledger.replay.seals import verify as module
 from voucher_ledger.replay.seals.chain import Chains
 from voucher_ledger.replay.seals.report import Fault

@@ -7,9 +7,10 @@ import pytest
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
+from tests.integration.reading import DEAD_LETTERS
 from tests.integration.tools import KILLED
 from tests.integration.waits import decided
-from tests.integration.world import DEAD_LETTERS, World
+from tests.integration.world import World
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.verify import verify_seals
 from voucher_ledger.runtime import postgres

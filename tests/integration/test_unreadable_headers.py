@@ -5,9 +5,10 @@ import pytest
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
 from tests.integration.raw_producer import produce_with_header_name
+from tests.integration.reading import DEAD_LETTERS
 from tests.integration.replay_days import new_database, stop_all
 from tests.integration.tools import Tool
-from tests.integration.world import DEAD_LETTERS, World
+from tests.integration.world import World
 from voucher_ledger.replay.dead_letters.letters import UNREADABLE
 
 pytestmark = pytest.mark.integration

@@ -1,5 +1,6 @@
 """One clean world a test: fresh topics and groups on the shared broker, a fresh database, and processors to kill."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -14,21 +17,24 @@ from typing import Any
 
 import orjson
 import psycopg
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Message, Producer
+from structlog.testing import capture_logs
 
+from tests.integration import reading
 from tests.integration.broker import WAIT_SECONDS_MAX, reset_broker
 from tests.integration.commands import campaign_open
+from tests.integration.reading import DEAD_LETTERS
 from tests.integration.rollups import rollup_faults
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.ledger.audit import audit
 from voucher_ledger.replay.seals.verify import verify_seals
-from voucher_ledger.runtime import kafka, migrations, postgres, topics
+from voucher_ledger.run.rooms import ROOMS
+from voucher_ledger.runtime import kafka, migrations, postgres, processor, topics
 from voucher_ledger.runtime.settings import Settings
 
 CHILD = Path(__file__).with_name("processor_child.py")
 COMMAND_TOPICS = ("campaign.commands", "claim.commands", "order.commands", "payment.commands")
-DEAD_LETTERS = "ledger.dead-letters"
 # A killed static member keeps its group alive for as long.
 SESSION_TIMEOUT_MS = 3_000
 
@@ -82,29 +88,7 @@ class World:
 
     def read(self, topic: str, count: int | None = None) -> list[Message]:
         """The committed records of a topic: waits for `count` of them, or (None) reads to the end as it is now."""
-        consumer = Consumer(
-            kafka.consumer_config(
-                self.settings, f"test-{uuid.uuid4()}", auto_offset_reset="earliest", enable_partition_eof=True
-            )
-        )
-        try:
-            numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-            consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
-            found: list[Message] = []
-            ended: set[int | None] = set()
-            deadline = time.monotonic() + WAIT_SECONDS_MAX
-            while (len(found) < count) if count is not None else (len(ended) < len(numbers)):
-                assert time.monotonic() < deadline, (
-                    f"{topic}: {len(found)} of {count} records within {WAIT_SECONDS_MAX} s"
-                )
-                for record in consumer.consume(10_000, 0.2):
-                    if record.error() is None:
-                        found.append(record)
-                    else:
-                        ended.add(record.partition())
-            return found
-        finally:
-            consumer.close()
+        return reading.read(self.settings, topic, count)
 
     def outcomes(self, room: str, count: int | None = None) -> list[dict[str, Any]]:
         """The events of a room's topic, decoded."""
@@ -174,16 +158,17 @@ class World:
     def wait_answered(self, topic: str, count: int) -> None:
         """Wait until `count` commands of `topic` are answered: published events and dead letters together."""
         deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while True:
-            answered = len(self.read(topic.replace("commands", "events"))) + len(self._dead_letters(topic))
-            if answered >= count:
-                return
-            for child in self.children:
-                assert child.poll() in (None, -9, -15, 0), f"a processor ended with {child.returncode}"
-            assert time.monotonic() < deadline, f"{topic}: {answered} of {count} answered within {WAIT_SECONDS_MAX} s"
-
-    def _dead_letters(self, topic: str) -> list[Message]:
-        return [r for r in self.read(DEAD_LETTERS) if dict(r.headers() or [])["dlq_topic"] == topic.encode()]
+        answered = 0
+        with closing(reading.Reading(self.settings, [topic.replace("commands", "events"), DEAD_LETTERS])) as answers:
+            while answered < count:
+                answered += sum(reading.command_topic_of(record) == topic for record in answers.more())
+                if answered >= count:
+                    return
+                for child in self.children:
+                    assert child.poll() in (None, -9, -15, 0), f"a processor ended with {child.returncode}"
+                assert time.monotonic() < deadline, (
+                    f"{topic}: {answered} of {count} answered within {WAIT_SECONDS_MAX} s"
+                )
 
     def faults(self) -> list[str]:
         """What is wrong, in words: commands without exactly one outcome or dead letter, what the audit finds, and what
@@ -191,13 +176,12 @@ class World:
         """
         found: list[str] = []
         told: Counter[tuple[str, str, int]] = Counter()
+        dead = [reading.cause_of(record) for record in self.read(DEAD_LETTERS)]
         for topic in COMMAND_TOPICS:
             events = self.outcomes(topic.removesuffix(".commands"))
             told.update((topic, event["type"], milliseconds(event["time"]) // 1000) for event in events)
             causes = Counter("/".join(event["id"].split("/")[:3]) for event in events)
-            for record in self._dead_letters(topic):
-                headers = dict(record.headers() or [])
-                causes[f"{topic}/{int(headers['dlq_partition'] or -1)}/{int(headers['dlq_offset'] or -1)}"] += 1
+            causes.update(cause for cause in dead if cause.startswith(f"{topic}/"))
             commands = {f"{topic}/{record.partition()}/{record.offset()}" for record in self.read(topic)}
             found += [f"{cause} answered {count} times" for cause, count in causes.items() if count > 1]
             found += [f"{command} not answered" for command in sorted(commands - causes.keys())]
@@ -209,13 +193,23 @@ class World:
         return found + [f"{fault}: {text}" for fault, texts in sealed.shown.items() for text in texts]
 
     def open_campaign(self, campaign_id: str = "grey", **changes: Any) -> None:
-        """Send `campaign.open`, decide it by a campaigns processor, and wait for the event."""
+        """Send `campaign.open`, decide it by a campaigns processor, and wait for the event.
+
+        The processor works in this process: one of its own would start for a second of CPU time.
+        """
         before = len(self.read("campaign.events"))
         self.send("campaign.commands", [campaign_open(campaign_id, **changes)])
-        process = self.spawn("campaigns")
-        self.read("campaign.events", before + 1)
-        process.terminate()
-        assert process.wait(WAIT_SECONDS_MAX) == 0
+        stopping, thresholds = Event(), gc.get_threshold()
+        with capture_logs(), ThreadPoolExecutor(1) as pool:
+            ended = pool.submit(processor.run, self.settings, ROOMS["campaigns"](self.settings), stopping)
+            try:
+                self.read("campaign.events", before + 1)
+            finally:
+                stopping.set()
+                ended.result(WAIT_SECONDS_MAX)
+                # What a processor sets for its own good is not for the tests.
+                gc.unfreeze()
+                gc.set_threshold(*thresholds)
 
     def balances(self, campaign_id: str = "grey") -> dict[tuple[str, str], int]:
         """Balance by (role, unit)."""
