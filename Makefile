@@ -13,8 +13,8 @@ READY := $(ENVIRONMENT)/.ready
 BIN := $(ENVIRONMENT)/bin
 SOURCES := services tests deploy $(wildcard benchmarks)
 
-# Most of a test is waiting, for a session to end or a broker to start: two at once keep two cores half busy.
-WORKERS ?= 2
+# Most of a test is waiting, for a session to end or a broker to start: a worker takes under half a core, and a GB.
+WORKERS ?= 3
 
 # Pinned by hand, since it makes the pins of everything else.
 LOCK_TOOL := pip-tools==7.6.2

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.unflushed import never_flush
 from tests.integration.world import World, fresh_world, kill
 from voucher_ledger.dev import cluster, kafka_server, postgres_server, processes
 from voucher_ledger.dev.cluster import Endpoints
@@ -25,7 +26,7 @@ def light_java() -> Iterator[None]:
 def cluster_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An embedded Kafka and Postgres for the whole run."""
     directory = tmp_path_factory.mktemp("cluster")
-    cluster.up(directory)
+    never_flush(cluster.up(directory).postgres)
     yield directory
     cluster.down(directory)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.unflushed import never_flush
 from tests.property.deciding import Ledger
 from voucher_ledger.dev import ports, postgres_home, postgres_server
 from voucher_ledger.runtime import migrations, postgres
@@ -23,6 +24,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     try:
         postgres_server.start(directory, chosen, _quiet)
         dsn = postgres_server.dsn(chosen.postgres)
+        never_flush(dsn)
         with postgres.connect(dsn, application="test") as connection:
             migrations.migrate(connection)
             # Deciders at once do lock each other out, and are meant to try again: not after a whole second each time.
