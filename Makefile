@@ -13,7 +13,7 @@ READY := $(ENVIRONMENT)/.ready
 BIN := $(ENVIRONMENT)/bin
 SOURCES := services tests deploy $(wildcard benchmarks)
 
-# Most of a test is waiting, for a session to end or a broker to start: a worker takes 0.4 of a core, and a GB.
+# Most of a test is waiting, for a session to end or a broker to start: a worker takes under half a core, and a GB.
 WORKERS ?= 3
 
 # Pinned by hand, since it makes the pins of everything else.
