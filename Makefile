@@ -14,7 +14,8 @@ BIN := $(ENVIRONMENT)/bin
 SOURCES := services tests deploy $(wildcard benchmarks)
 
 # Most of a test is waiting, for a session to end or a broker to start: a worker takes under half a core, and a GB.
-WORKERS ?= 3
+# With three, a machine of two cores has moments in which a broker does not answer within its ten seconds.
+WORKERS ?= 2
 
 # Pinned by hand, since it makes the pins of everything else.
 LOCK_TOOL := pip-tools==7.6.2

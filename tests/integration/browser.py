@@ -16,6 +16,15 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0")
 
 
+# What the protocol says where the page went elsewhere while a promise of it was awaited.
+LEFT = ("Inspected target navigated or closed", "Execution context was destroyed.")
+LEFT_TIMES_MAX = 5
+
+
+class PageLeft(Exception):
+    """The page that was asked is gone, and another is in its place."""
+
+
 class Browser:
     """Opens `url`; ends the browser when left."""
 
@@ -51,9 +60,15 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, condition: str) -> None:
-        """Wait until a JavaScript condition holds in the page."""
+        """Wait until a JavaScript condition holds in the page, or in the one that comes after it."""
         look = f"if ({condition}) {{ clearInterval(timer); resolve(); }}"
-        self.evaluate(f"new Promise((resolve) => {{ const timer = setInterval(() => {{ {look} }}, 50); }})")
+        for _ in range(LEFT_TIMES_MAX):
+            try:
+                self.evaluate(f"new Promise((resolve) => {{ const timer = setInterval(() => {{ {look} }}, 50); }})")
+                return
+            except PageLeft:
+                continue
+        raise AssertionError(f"the page was left {LEFT_TIMES_MAX} times before {condition}")
 
     def call(self, method: str, **parameters: Any) -> Any:
         """The result of a method of the protocol."""
@@ -74,5 +89,7 @@ class Browser:
         await self._socket.send_json({"id": self._sent, "method": method, "params": parameters})
         while (answer := await self._socket.receive_json()).get("id") != self._sent:
             pass  # an event
+        if answer.get("error", {}).get("message") in LEFT:
+            raise PageLeft
         assert "error" not in answer, answer
         return answer["result"]

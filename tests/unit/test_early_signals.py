@@ -11,7 +11,10 @@ from voucher_ledger.run.exit_codes import INTERRUPTED, TERMINATED
 
 # A finder that is asked for a module sends the signal at just that moment of the program's way.
 CHILD = """
-import importlib.abc, os, runpy, sys
+import importlib.abc, os, runpy, signal, sys
+
+# Who is started in the background of a shell ignores it, and so would this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Sends(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
