@@ -204,7 +204,7 @@ def test_a_sweeper_without_a_ledger_names_the_command_that_makes_it(world: World
 def test_vouchers_and_holds_expire_through_the_topics(world: World, start: Callable[[], Callable[[], None]]) -> None:
     """Hold first, then the voucher that it gave back; the rooms decide, and the books are right afterwards."""
     # Long enough that the order comes before the voucher expires, on a busy machine too.
-    world.open_campaign(voucher_ttl_s=6, hold_ttl_s=1)
+    world.open_campaign(voucher_ttl_s=20, hold_ttl_s=1)
     for room in ("orders", "claims"):
         world.spawn(room)
     wait_assigned(world, "order.commands", 8)
