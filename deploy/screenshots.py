@@ -16,7 +16,10 @@ from pathlib import Path
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 # The flags that a container without a display, a GPU and user namespaces needs.
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+# By the page's own clock, which stands still while it waits for an answer.
 DRAWN_MS = 6_000
+# A page without its figures takes 40 to 50 kB.
+PICTURE_BYTES_MIN = 100_000
 READY_SECONDS_MAX = 90.0
 PAGE = "http://127.0.0.1:8081"
 LEDGER = (sys.executable, "-m", "voucher_ledger")
@@ -31,14 +34,18 @@ VIEWS = {
 
 
 def photograph(browser: str, url: str, target: Path, width: int, height: int, *more: str) -> None:
-    """Write a picture of `url`. Raises CalledProcessError where the browser fails, RuntimeError where it drew none."""
+    """Write a picture of `url`. Raises CalledProcessError where the browser fails, RuntimeError where it drew none or
+    none of its figures.
+    """
     with tempfile.TemporaryDirectory() as profile:
         size = f"--window-size={width},{height}"
-        drawn = (f"--timeout={DRAWN_MS}", f"--screenshot={target}")
+        drawn = (f"--virtual-time-budget={DRAWN_MS}", f"--screenshot={target}")
         command = [browser, *FLAGS, f"--user-data-dir={profile}", size, *more, *drawn, url]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
     if not target.exists():
         raise RuntimeError(f"{browser} wrote no {target}")
+    if target.stat().st_size < PICTURE_BYTES_MIN:
+        raise RuntimeError(f"{target} is a picture of a page without its figures: try again")
 
 
 def await_ready() -> None:
