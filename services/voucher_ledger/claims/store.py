@@ -99,8 +99,10 @@ def _lock_counts(connection: psycopg.Connection, state: Claims, commands: Sequen
 
 
 def _part_at_tranches(campaign: Campaign, commands: Sequence[Command]) -> None:
-    claims = [command for command in commands if command.type != "voucher.expire"]
-    own = [command for command in claims if command.data["campaign_id"] == campaign.campaign_id]
+    own = [
+        command for command in commands
+        if command.type != "voucher.expire" and command.data["campaign_id"] == campaign.campaign_id
+    ]  # fmt: skip
     place = split_at_tranche(campaign, [command.time_ms for command in own])
     if place is not None:
         raise Straddles(own[place])

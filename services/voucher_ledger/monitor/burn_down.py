@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of
+from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket
 from voucher_ledger.monitor.facts import Facts
-from voucher_ledger.monitor.forecast import EXPIRED, GRANTED, granted_by
+from voucher_ledger.monitor.forecast import granted_by, net_grants
 from voucher_ledger.monitor.outlook import Buckets, Outlook
 
 STEPS_AHEAD = 48
@@ -59,7 +59,7 @@ def _past(minutes: Mapping[int, Bucket], moment: int, facts: Facts) -> tuple[lis
     edges = [at for at in edges if at < moment]
     left = [facts.cards_left]
     for at in reversed(edges):
-        left.append(left[-1] + (_net(minutes[at]) if at in minutes else 0))
+        left.append(left[-1] + (net_grants(minutes[at]) if at in minutes else 0))
     # While rollups are behind the balances, what is reckoned would leave the possible.
     return [*edges, moment], [min(max(0, cards), max(facts.quota, facts.cards_left)) for cards in reversed(left)]
 
@@ -75,7 +75,3 @@ def _ahead(outlook: Outlook, facts: Facts, first: int) -> list[int]:
         return []
     step = math.ceil(seconds / STEPS_AHEAD)
     return [outlook.as_of + step * number for number in range(1, STEPS_AHEAD + 1)]
-
-
-def _net(bucket: Bucket) -> int:
-    return count_of(bucket, GRANTED) - count_of(bucket, EXPIRED)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from voucher_ledger.monitor.buckets import Bucket, count_of
 from voucher_ledger.monitor.windows import Buckets, hopping, per_second
 
 GRANTED, EXPIRED = "voucher.granted", "voucher.expired"
@@ -53,6 +54,17 @@ class Supply(NamedTuple):
     coming: tuple[Tranche, ...]
 
 
+def net_grants(bucket: Bucket) -> int:
+    """Grants less expiries: the cards that went out in the bucket's span."""
+    return count_of(bucket, GRANTED) - count_of(bucket, EXPIRED)
+
+
+def net_per_second(minutes: Buckets, start: int, end: int) -> list[int]:
+    """Grants less expiries in each second from `start` until `end` (exclusive); 0 where seconds are no longer kept."""
+    granted, returned = (per_second(minutes, (type_,), start, end) for type_ in (GRANTED, EXPIRED))
+    return [out - back for out, back in zip(granted, returned, strict=True)]
+
+
 def rates(minutes: Buckets, as_of: int, begins_at: int) -> Rates | None:
     """The trend at `as_of` of what is granted from `begins_at` on; None before there are WINDOWS_MIN windows of it.
 
@@ -63,9 +75,7 @@ def rates(minutes: Buckets, as_of: int, begins_at: int) -> Rates | None:
         return None
     quarter = (as_of - start) // 4
     width = min(WIDTH_SECONDS, max(HOP_SECONDS, quarter - quarter % HOP_SECONDS))
-    granted = per_second(minutes, (GRANTED,), start, as_of)
-    returned = per_second(minutes, (EXPIRED,), start, as_of)
-    net = [out - back for out, back in zip(granted, returned, strict=True)]
+    net = net_per_second(minutes, start, as_of)
     samples = sorted(count / width for count in hopping(net, width, HOP_SECONDS))
     return Rates(quantile(samples, LOW), quantile(samples, MIDDLE), quantile(samples, HIGH))
 

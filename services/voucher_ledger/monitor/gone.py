@@ -1,7 +1,7 @@
 """Since when nothing is left of a campaign, told by the demand that used it up. Pure."""
 
-from voucher_ledger.monitor.buckets import MINUTE_SECONDS, QUARTER_SECONDS, Bucket, count_of
-from voucher_ledger.monitor.forecast import EXPIRED, GRANTED
+from voucher_ledger.monitor.buckets import MINUTE_SECONDS, QUARTER_SECONDS, Bucket
+from voucher_ledger.monitor.forecast import GRANTED, net_grants
 from voucher_ledger.monitor.windows import Buckets
 
 
@@ -14,7 +14,7 @@ def gone_at(minutes: Buckets, quarters: Buckets, moment: int) -> int | None:
     """
     out = 0
     for start in sorted(minutes, reverse=True):
-        out += count_of(minutes[start], GRANTED) - count_of(minutes[start], EXPIRED)
+        out += net_grants(minutes[start])
         if out > 0:
             return min(moment, start + _last_second(minutes[start]) + 1)
     if not minutes:
@@ -22,7 +22,7 @@ def gone_at(minutes: Buckets, quarters: Buckets, moment: int) -> int | None:
     first = min(minutes)
     out = 0
     for start in sorted(quarters, reverse=True):
-        out += count_of(quarters[start], GRANTED) - count_of(quarters[start], EXPIRED)
+        out += net_grants(quarters[start])
         if out > 0:
             # What its minutes tell, as far as they are held, was looked at: it was before them.
             return min(first, start + QUARTER_SECONDS)

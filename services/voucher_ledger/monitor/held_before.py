@@ -10,9 +10,8 @@ from dataclasses import replace
 from voucher_ledger.monitor import outlook
 from voucher_ledger.monitor.alerts import PENDING_SECONDS, SEVERITIES, Key, Standing, conditions
 from voucher_ledger.monitor.facts import Facts
-from voucher_ledger.monitor.forecast import EXPIRED, GRANTED
+from voucher_ledger.monitor.forecast import net_per_second
 from voucher_ledger.monitor.outlook import Buckets, Outlook
-from voucher_ledger.monitor.windows import per_second
 
 ALERT = "ends_before_plan"
 # Each is a look of its own, all of them in the first round after a start; a trend moves by windows of ten seconds.
@@ -48,8 +47,7 @@ def facts_at(then: int, now: int, facts: Facts, buckets: Buckets) -> Facts:
     A top-up since then counts as if it had been there: it makes the forecast of then milder, never more alarming.
     """
     minutes = buckets.get("minute", {})
-    granted, returned = (sum(per_second(minutes, (type_,), then, now)) for type_ in (GRANTED, EXPIRED))
-    net = granted - returned
+    net = sum(net_per_second(minutes, then, now))
     return replace(
         facts,
         cards_left=max(0, facts.cards_left + net),

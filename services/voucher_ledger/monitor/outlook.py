@@ -210,7 +210,7 @@ def reconcile(total: Bucket, facts: Facts, since_read: int, unpublished: int | N
     """
     if unpublished is None or not total["types"]:
         return None
-    counted = count_of(total, GRANTED) - count_of(total, EXPIRED)
+    counted = forecast.net_grants(total)
     on_the_way = since_read + unpublished
     return Reconciliation(
         counted=counted,

@@ -9,7 +9,7 @@ from voucher_ledger.monitor.alerts import Standing
 from voucher_ledger.monitor.buckets import MINUTE_SECONDS, Bucket, count_of, empty
 from voucher_ledger.monitor.burn_down import burn_down, minute_starts
 from voucher_ledger.monitor.facts import Facts
-from voucher_ledger.monitor.forecast import EXPIRED, GRANTED
+from voucher_ledger.monitor.forecast import GRANTED, net_per_second
 from voucher_ledger.monitor.outlook import RESERVED, Buckets, Outlook, Refusals, high_ticket_share, refusals
 from voucher_ledger.monitor.windows import per_second
 
@@ -99,8 +99,7 @@ def by_interest(outlooks: Iterable[Outlook], standing: Iterable[Standing], now: 
 def net_recent(buckets: Buckets, moment: int) -> float:
     """Grants less expiries a second in the last NET_SECONDS."""
     minutes, start = buckets.get("minute", {}), moment - NET_SECONDS
-    net = sum(per_second(minutes, (GRANTED,), start, moment)) - sum(per_second(minutes, (EXPIRED,), start, moment))
-    return net / NET_SECONDS
+    return sum(net_per_second(minutes, start, moment)) / NET_SECONDS
 
 
 def _refusals(found: Iterable[Refusals]) -> list[Json]:

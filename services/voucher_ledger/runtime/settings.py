@@ -57,7 +57,10 @@ class Settings(BaseModel):
     monitor_address: str = Field(default="127.0.0.1:8081", description="host:port of the monitor's page and metrics")
     decide_attempts_max: int = Field(default=10, ge=3, description="tries of one batch against contention")
     metrics_port: int = Field(
-        default=0, ge=0, le=65_535, description="/metrics, /healthz, /readyz; 0: none. `run all`: it and those after it"
+        default=0,
+        ge=0,
+        le=_PORT_MAX,
+        description="/metrics, /healthz, /readyz; 0: none. `run all`: it and those after it",
     )
 
     @field_validator("monitor_address")
