@@ -1,5 +1,5 @@
 # Every target sets up what it needs; the second run of any is fast.
-#   make PYTHON=python3.13 ...   another interpreter than the first fit one on the PATH
+#   make PYTHON=python3.13 ...   another interpreter than requirements/choose_python finds on the PATH
 #   make demo SCENARIO=NAME      another scenario than the demo's own
 #   make bench QUICK=1           the benchmark in under five minutes
 #   make test WORKERS=4          tests side by side, each worker with a Kafka and a Postgres of its own
@@ -22,9 +22,10 @@ LOCK_TOOL := pip-tools==7.6.2
 COMPILE := build/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-# The first Python on the PATH that is new enough; empty when there is none.
-PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13; do \
-	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; break; fi; done)
+# Looked for once, and only by the targets that make an environment; empty when there is none.
+ifeq ($(origin PYTHON),undefined)
+PYTHON = $(eval PYTHON := $(shell requirements/choose_python))$(PYTHON)
+endif
 
 .PHONY: help setup demo test lint format bench dashboards screenshots lock stop clean
 
@@ -79,12 +80,12 @@ clean: stop ## Stop the clusters and remove all that was built (clusters' data a
 
 # The stamp is written last: a set-up that was cut short is done again from the start.
 $(READY): pyproject.toml requirements/dev.txt $(wildcard services/voucher_ledger/dev/kafka/pom.xml)
-	@$(call need,$(PYTHON),Python 3.11 or newer,python3 python3-venv)
+	@$(call need,$(PYTHON),Python 3.11 or newer with venv,python3 python3-venv)
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "make: $(PYTHON) cannot make virtual environments: install it (Debian: apt-get install python3-venv)" >&2; exit 2; }
 	@$(call need,$(shell java -version 2>&1 | awk -F'[".]' '/version/ && $$2 >= 17 { print $$2; exit }'),Java 17 or newer,default-jre-headless)
 	@$(call need,$(shell mvn -v 2>&1 | awk '/Apache Maven 3\.[6-9]|Apache Maven [4-9]/ { print "fit"; exit }'),Maven 3.6 or newer,maven)
-	@echo "make: setting up $(ENVIRONMENT) with $$("$(PYTHON)" --version)"
+	@echo "make: setting up $(ENVIRONMENT) with $$("$(PYTHON)" --version) ($(PYTHON))"
 	@"$(PYTHON)" -m venv --clear $(ENVIRONMENT)
 	@echo "make: installing the pinned packages, about a minute"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
