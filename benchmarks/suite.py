@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from benchmarks import latency, steps, traffic
 from benchmarks.contestants import Contestant, KafkaStreams, Ledger, RowAtATime
-from benchmarks.plan import MANY_CAMPAIGNS, ROW_AT_A_TIME_CLAIMS_MAX, Plan
+from benchmarks.plan import MANY_CAMPAIGNS, Plan
 from benchmarks.steps import Step
 from benchmarks.throughput import Round, audited, measure
 from benchmarks.world import Servers, World, fresh_world
@@ -56,7 +56,7 @@ class Suite:
         beside = number < plan.side_rounds
         if any(plan.wants(part) for part in ("claims", "orders", "payments", "rules")):
             yield lambda: self._chain(with_orders=beside)
-        if plan.wants("rules"):
+        if plan.wants("rules") and beside:
             yield self._many_campaigns
         if plan.wants("peers"):
             yield lambda: self._peer("kafka_streams_rocksdb", KafkaStreams("rocksdb"), plan.claims)
@@ -66,7 +66,7 @@ class Suite:
         if plan.wants("peers") and not plan.quick:
             yield lambda: self._peer("kafka_streams_memory", KafkaStreams("memory"), plan.claims)
         if plan.wants("peers") and beside:
-            yield lambda: self._peer("row_at_a_time", RowAtATime(), min(plan.claims, ROW_AT_A_TIME_CLAIMS_MAX))
+            yield lambda: self._peer("row_at_a_time", RowAtATime(), plan.row_at_a_time_claims)
 
     def _warm_up(self) -> None:
         self.report("warming up")

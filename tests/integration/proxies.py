@@ -15,9 +15,9 @@ OFFSETS_TO_TRANSACTION = 28
 class Proxy:
     """Forwards connections to `target`; subclasses see the bytes of each direction and may change or withhold them."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], port: int = 0) -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -85,10 +85,10 @@ class CommitAnswerLost(Proxy):
 class BeforeKafka(Proxy):
     """Kafka: the broker's address in answers becomes this one's; requests are seen one by one, by their api key."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], port: int = 0) -> None:
         self._buffers: dict[int, bytes] = {}
         self._real = target[0].encode() + struct.pack(">i", target[1])
-        super().__init__(target)
+        super().__init__(target, port)
         self._own = target[0].encode() + struct.pack(">i", self.port)
 
     def request(self, api_key: int, client: socket.socket) -> None:

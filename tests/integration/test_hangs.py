@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
-from tests.integration.proxies import GoneAtOffsets
+from tests.integration.proxies import BeforeKafka, GoneAtOffsets
 from tests.integration.world import CHILD, World
 from voucher_ledger.run.exit_codes import ExitCode
 
@@ -55,4 +55,35 @@ def test_a_publisher_that_hangs_ends_its_process(
     assert "_publish publisher.py" in last["threads"]["publish-claims-0"]
     world.spawn("claims", instance="claims-0")
     world.outcomes("claim", CLAIMS)
+    assert world.faults() == []
+
+
+def test_run_all_starts_again_what_hung(world: World) -> None:
+    """The whole of it: the claims processor ends by itself, run all tells of it and starts it again, and it goes on."""
+    world.open_campaign()
+    world.send("claim.commands", [claim(number) for number in range(CLAIMS)])
+    host, port = world.settings.kafka.split(":")
+    proxy = GoneAtOffsets((host, int(port)))
+    through = {"VOUCHER_LEDGER_KAFKA": f"127.0.0.1:{proxy.port}", "VOUCHER_LEDGER_TRANSACTION_TIMEOUT_MS": "2000"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "voucher_ledger", "run", "all", "--no-monitor"],
+        env={**os.environ, **world.variables(), **through},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    world.children.append(process)
+    assert process.stderr is not None
+    assert proxy.gone.wait(WAIT_SECONDS_MAX)
+    died = next(
+        orjson.loads(line) for line in process.stderr if b"worker died" in line or b"worker keeps dying" in line
+    )
+    assert (died["event"], died["room"], died["exit_code"]) == (
+        "worker died, starting it again", "claims", ExitCode.HUNG,
+    )  # fmt: skip
+    back = BeforeKafka((host, int(port)), proxy.port)
+    world.outcomes("claim", CLAIMS)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=WAIT_SECONDS_MAX)
+    assert process.returncode == ExitCode.DONE
+    back.close()
     assert world.faults() == []
