@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.unit.given import HOUR_MS, NOW_MS, campaign
 from voucher_ledger.claims.state import Queue
-from voucher_ledger.claims.survey import grantable, survey
+from voucher_ledger.claims.survey import grantable, of_campaigns, survey
 from voucher_ledger.core.records import Command
 
 
@@ -39,10 +39,17 @@ def test_nothing_asked_is_nothing_found() -> None:
     assert (found.wanted, found.leads, found.owners, found.expiries) == ({}, {}, set(), [])
 
 
+def test_claims_and_admissions_are_told_apart_by_campaign_in_one_pass() -> None:
+    own = of_campaigns(BATCH, ["spring", "winter"])
+    assert own == {"spring": [*BATCH[:3], BATCH[6]], "winter": []}
+    assert of_campaigns(BATCH, []) == {}
+
+
 def test_a_draw_is_for_what_state_and_hours_let_through() -> None:
     rules = campaign()  # begins an hour ago
-    assert grantable(rules, None, BATCH) == 3
-    assert grantable(replace(rules, state="paused"), None, BATCH) == 0
+    own = of_campaigns(BATCH, ["spring"])["spring"]
+    assert grantable(rules, None, own) == 3
+    assert grantable(replace(rules, state="paused"), None, own) == 0
     # One waits and one is admitted: the claims after it may come to the lease. Two wait: they go behind them.
-    assert grantable(rules, Queue(waiting=1), BATCH) == 3
-    assert grantable(rules, Queue(waiting=2), BATCH) == 1
+    assert grantable(rules, Queue(waiting=1), own) == 3
+    assert grantable(rules, Queue(waiting=2), own) == 1

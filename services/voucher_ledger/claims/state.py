@@ -33,6 +33,10 @@ class Lease:
     held_back: int = 0
     grants: Movement | None = field(default=None, compare=False)
 
+    def covers(self, vouchers: int, face_minor: int) -> bool:
+        """Whether it pays for so many vouchers of this value."""
+        return self.vouchers >= vouchers and self.amount_minor >= vouchers * face_minor
+
     def pays_with_returns(self, face_minor: int) -> bool:
         """Whether lease and what the batch has returned pay for a voucher of this value together."""
         return self.vouchers + self.returned_vouchers >= 1 and self.amount_minor + self.returned_minor >= face_minor

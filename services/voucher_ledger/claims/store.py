@@ -8,12 +8,12 @@ from voucher_ledger.claims import limits
 from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.evolve import evolve
 from voucher_ledger.claims.state import Claims, Lease, Queue, Survey
-from voucher_ledger.claims.survey import grantable, survey
+from voucher_ledger.claims.survey import grantable, of_campaigns, survey
 from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import accounts, campaigns, leases, limit_counts, vouchers, waiting
 from voucher_ledger.ledger.errors import Straddles
 from voucher_ledger.ledger.journal import AccountKey, Journal
-from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Role
+from voucher_ledger.ledger.model import LimitKey, Line, Role
 from voucher_ledger.ledger.release import split_at_tranche, unreleased
 
 
@@ -98,14 +98,12 @@ def _lock_counts(connection: psycopg.Connection, state: Claims, commands: Sequen
     state.limit_counts = limit_counts.lock(connection, _limited(state, commands))
 
 
-def _part_at_tranches(campaign: Campaign, commands: Sequence[Command]) -> None:
-    own = [
-        command for command in commands
-        if command.type != "voucher.expire" and command.data["campaign_id"] == campaign.campaign_id
-    ]  # fmt: skip
-    place = split_at_tranche(campaign, [command.time_ms for command in own])
-    if place is not None:
-        raise Straddles(own[place])
+def _part_at_tranches(state: Claims, commands: Sequence[Command]) -> None:
+    paced = [campaign_id for campaign_id, campaign in state.campaigns.items() if campaign.tranches]
+    for campaign_id, own in of_campaigns(commands, paced).items():
+        place = split_at_tranche(state.campaigns[campaign_id], [command.time_ms for command in own])
+        if place is not None:
+            raise Straddles(own[place])
 
 
 class ClaimsRoom:
@@ -134,32 +132,38 @@ class ClaimsRoom:
             # voucher by another partition: the locks are taken first, and `load` reads what they hold.
             _lock_vouchers(connection, asked)
         state = Claims(Journal(self.command_topic), asked=asked)
-        # A draw's cause is a claim of the lease's own partition, so that no other draw can have the same id.
-        wanted, leads, expiring = asked.wanted, asked.leads, asked.expiring()
-        if not wanted:
+        if not asked.wanted:
             return state
-        state.campaigns = campaigns.load(connection, wanted)
+        state.campaigns = campaigns.load(connection, asked.wanted)
         _open_queues(connection, state)
         if lock:
             _lock_counts(connection, state, commands)
+        _part_at_tranches(state, commands)
         for campaign_id, campaign in state.campaigns.items():
-            if campaign.tranches:
-                _part_at_tranches(campaign, commands)
-            lead = leads[campaign_id]
+            # A draw's cause is a claim of the lease's own partition, so that no other draw can have the same id.
+            lead = asked.leads[campaign_id]
             state.leases[campaign_id] = Lease(lead.partition, 0, 0, held_back=unreleased(campaign, lead.time_ms))
         self._read_leases(connection, state)
-        needs: list[leases.Need] = []
-        for campaign_id, campaign in sorted(state.campaigns.items()):
-            lease, count = state.leases[campaign_id], wanted[campaign_id]
-            if lease.vouchers < count or lease.amount_minor < count * campaign.face_value_minor:
-                count = grantable(campaign, state.queues.get(campaign_id), commands)
-                if count:
-                    returns, lead = campaign_id in expiring, leads[campaign_id]
-                    needs.append(
-                        leases.Need(campaign, lease.shard, count, lead, self.command_topic, returns, lease.held_back)
-                    )
-        self._draw(connection, state, needs)
+        self._draw(connection, state, self._needs(state, commands))
         return state
+
+    def _needs(self, state: Claims, commands: Sequence[Command]) -> list[leases.Need]:
+        """What the batch wants of the campaigns whose leases are too small for it, in order of their ids."""
+        short = [
+            campaign_id for campaign_id, campaign in sorted(state.campaigns.items())
+            if not state.leases[campaign_id].covers(state.asked.wanted[campaign_id], campaign.face_value_minor)
+        ]  # fmt: skip
+        needs: list[leases.Need] = []
+        expiring = state.asked.expiring()
+        for campaign_id, own in of_campaigns(commands, short).items():
+            campaign, lease = state.campaigns[campaign_id], state.leases[campaign_id]
+            count = grantable(campaign, state.queues.get(campaign_id), own)
+            if count:
+                returns, lead = campaign_id in expiring, state.asked.leads[campaign_id]
+                needs.append(
+                    leases.Need(campaign, lease.shard, count, lead, self.command_topic, returns, lease.held_back)
+                )
+        return needs
 
     def _draw(self, connection: psycopg.Connection, state: Claims, needs: Sequence[leases.Need]) -> None:
         """Draw on the leases in order of their campaigns, so that those who draw never wait in a circle."""

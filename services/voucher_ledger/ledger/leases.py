@@ -31,17 +31,23 @@ _LOCK_ALL = """
 SELECT role::text, shard, vouchers, amount_minor, draws FROM books.account
 WHERE campaign_id = %s AND role IN ('pool', 'lease') ORDER BY campaign_id, role, shard FOR UPDATE"""
 
-_NEXT_DRAW = """
-UPDATE books.account SET draws = draws + %s WHERE campaign_id = %s AND role = 'lease' AND shard = %s RETURNING draws"""
-
-_TRANSFER = """
+# Takes from one account, adds to the lease and books it, by the lease's next draw number: one statement, since a batch
+# of many small campaigns draws on as many leases. Whoever calls holds the row that is taken from.
+_MOVE = """
+WITH taken AS (
+    UPDATE books.account SET vouchers = vouchers - %(vouchers)s, amount_minor = amount_minor - %(amount_minor)s
+    WHERE campaign_id = %(campaign_id)s AND role = %(role)s::books.account_role AND shard = %(shard)s
+    RETURNING shard),
+added AS (
+    UPDATE books.account
+    SET vouchers = vouchers + %(vouchers)s, amount_minor = amount_minor + %(amount_minor)s, draws = draws + 1
+    WHERE campaign_id = %(campaign_id)s AND role = 'lease' AND shard = %(lease_shard)s
+    RETURNING draws)
 INSERT INTO books.transfer (campaign_id, debit_role, debit_shard, credit_role, credit_shard, vouchers, amount_minor,
     cause_topic, cause_partition, cause_offset, cause_index, at_ms)
-VALUES (%s, %s, %s, 'lease', %s, %s, %s, %s, %s, %s, %s, %s)"""
-
-_TAKE = """
-UPDATE books.account SET vouchers = vouchers - %s, amount_minor = amount_minor - %s
-WHERE campaign_id = %s AND role = %s::books.account_role AND shard = %s"""
+SELECT %(campaign_id)s, %(role)s, taken.shard, 'lease', %(lease_shard)s, %(vouchers)s, %(amount_minor)s,
+    %(topic)s, %(partition)s, %(offset)s, -added.draws, %(at_ms)s
+FROM taken, added"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,19 +167,11 @@ def _gather(connection: psycopg.Connection, need: Need) -> Drawn:
 
 
 def _move(connection: psycopg.Connection, need: Need, moves: list[tuple[RoleName, int, int, int]]) -> None:
-    if not moves:
-        return
-    campaign_id = need.campaign.campaign_id
-    row = connection.execute(_NEXT_DRAW, (len(moves), campaign_id, need.shard)).fetchone()
-    if row is None:
-        raise RuntimeError(f"the lease of campaign {campaign_id}, shard {need.shard} does not exist")
-    for place, (role, shard, vouchers, amount_minor) in enumerate(moves):
-        connection.execute(_TAKE, (vouchers, amount_minor, campaign_id, role, shard))
-        connection.execute(_TAKE, (-vouchers, -amount_minor, campaign_id, Role.LEASE, need.shard))
-        connection.execute(
-            _TRANSFER,
-            (
-                campaign_id, role, shard, need.shard, vouchers, amount_minor, need.topic,
-                need.cause.partition, need.cause.offset, place - row[0], need.cause.time_ms,
-            ),
-        )  # fmt: skip
+    for role, shard, vouchers, amount_minor in moves:
+        values = {
+            "campaign_id": need.campaign.campaign_id, "role": role, "shard": shard, "lease_shard": need.shard,
+            "vouchers": vouchers, "amount_minor": amount_minor, "topic": need.topic,
+            "partition": need.cause.partition, "offset": need.cause.offset, "at_ms": need.cause.time_ms,
+        }  # fmt: skip
+        if connection.execute(_MOVE, values).rowcount != 1:
+            raise RuntimeError(f"campaign {need.campaign.campaign_id} lacks {role} {shard} or lease {need.shard}")
