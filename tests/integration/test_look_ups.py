@@ -48,8 +48,13 @@ def statements() -> dict[str, str]:
 
 
 def numbered(text: str) -> str:
-    first, *others = text.split("%s")
-    return first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))
+    names: dict[str, int] = {}
+
+    def number(parameter: re.Match[str]) -> str:
+        name = parameter[1] or f"at {parameter.start()}"  # without a name each is one of its own
+        return f"${names.setdefault(name, len(names) + 1)}"
+
+    return re.sub(r"%(?:\((\w+)\))?s", number, text)
 
 
 def scans_of_everything(plan: list[str]) -> list[str]:
