@@ -128,11 +128,7 @@ def test_a_plain_user_can_do_it_too() -> None:
         shutil.copytree(SOURCE_ROOT, home / "services")
         shutil.copytree(prepare(print), home / "cache" / prepare(print).name)
         subprocess.run(["chown", "-R", f"nobody:{nobody.pw_gid}", str(home)], check=True, timeout=60)
-        command = [
-            str(home / "python" / "bin" / Path(sys.executable).resolve().name),
-            "-m",
-            "voucher_ledger.dev.commands",
-        ]
+        command = [str(executable), "-m", "voucher_ledger.dev.commands"]
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),

@@ -100,7 +100,9 @@ def test_who_waits_is_served_in_turn_while_processors_die_and_told_at_the_end(wo
         served = [name for name in line if name in set(admitted)]
         assert served == line[: len(served)]  # first come, first served
     counts = Counter(place_of[name][0] for name in admitted)
-    assert max(counts.values()) - min(counts[number] for number in lines) <= 1  # no line is near its end: evenly
+    # No line is near its end, so each sweeper serves them evenly. The second may send for all that the first has sent
+    # for, and which of their commands find a card is chance: no line gets more than both have sent for it.
+    assert max(counts.values()) <= 2 * MORE // PARTITIONS
 
     change(world, "close", 3)
     events = wait_for(world, "voucher.rejected", USERS - CARDS - MORE)
