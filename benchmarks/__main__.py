@@ -18,7 +18,6 @@ from benchmarks.plan import CLAIMS_FULL, CLAIMS_QUICK, PARTS, ROUNDS_FULL, ROUND
 from benchmarks.suite import Suite
 from benchmarks.world import servers
 from voucher_ledger.dev.errors import EmbeddedServerError
-from voucher_ledger.runtime import logs
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 
 RESULTS = Path(__file__).resolve().parent / "results.json"
@@ -55,7 +54,6 @@ def plan_of(arguments: list[str] | None) -> Plan:
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark; exit code 0 when all was measured and every answer was right."""
     plan = plan_of(arguments)
-    logs.configure(verbose=False)
     console, progress = Console(), Console(stderr=True)
     # As Ctrl-C does: whatever runs is stopped on the way out, and the cluster removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,5 +1,6 @@
 """The embedded cluster of one run, and the fresh state in which each measurement begins."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -14,13 +15,14 @@ from typing import Any
 
 import psutil
 import psycopg
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks import traffic
 from voucher_ledger.campaigns.store import CampaignsRoom
 from voucher_ledger.dev import cluster
-from voucher_ledger.runtime import kafka, migrations, postgres, processor, topics
+from voucher_ledger.runtime import kafka, logs, migrations, postgres, processor, topics
 from voucher_ledger.runtime.settings import Settings, load
 
 WAIT_SECONDS_MAX = 90.0
@@ -121,6 +123,9 @@ class Progress:
 @contextmanager
 def servers() -> Iterator[Servers]:
     """A cluster in a new temporary directory, stopped and removed at the end, however that comes."""
+    logs.configure()
+    # The campaigns room starts and ends in this process for each measurement: nobody wants to read that each time.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     directory = Path(tempfile.mkdtemp(prefix="voucher-ledger-benchmark-"))
     try:
         endpoints = cluster.up(directory / "cluster")
