@@ -19,12 +19,14 @@ WORKERS ?= 2
 
 # Pinned by hand, since it makes the pins of everything else.
 LOCK_TOOL := pip-tools==7.6.2
+# The oldest that is supported: what is pinned for it the newer ones can install too.
+LOCK_PYTHON ?= python3.11
 COMPILE := build/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-# Looked for once, and only by the targets that make an environment; empty when there is none.
+# Looked for once, and only where an environment is made; empty when there is none.
 ifeq ($(origin PYTHON),undefined)
-PYTHON = $(eval PYTHON := $(shell requirements/choose_python))$(PYTHON)
+PYTHON = $(eval PYTHON := $$(shell requirements/choose_python))$(PYTHON)
 endif
 
 .PHONY: help setup demo test lint format bench dashboards screenshots lock stop clean
@@ -62,7 +64,7 @@ screenshots: $(READY) ## Play the demo and photograph its live page and report i
 	@$(BIN)/python -m deploy.screenshots
 
 lock: ## Pin the dependencies anew, by version and hash (UPGRADE=1 takes the newest)
-	@test -x build/lock/bin/pip-compile || { $(PYTHON) -m venv --clear build/lock && build/lock/bin/pip install --quiet $(LOCK_TOOL); }
+	@test -x build/lock/bin/pip-compile || { $(LOCK_PYTHON) -m venv --clear build/lock && build/lock/bin/pip install --quiet $(LOCK_TOOL); }
 	@CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --output-file requirements/dev.txt pyproject.toml
 	@CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) --upgrade --constraint requirements/dev.txt --output-file requirements/runtime.txt pyproject.toml
 

@@ -24,14 +24,14 @@ from voucher_ledger.runtime import postgres
 
 KIND = "rollups and metrics"
 WHOLE = "as it is"
+NO_TRANSFERS = "the transfers themselves"
 # The name of what is taken out, and how. The users' index is not among them: claims look their users up by it.
 WITHOUT: dict[str, LiteralString] = {
     "the vouchers' key (one voucher an id)": "ALTER TABLE books.voucher DROP CONSTRAINT voucher_key",
     "the vouchers' due index (the sweeper's)": "DROP INDEX books.voucher_due",
     "the transfers' key (no cause twice)": "ALTER TABLE books.transfer DROP CONSTRAINT transfer_key",
-    "the transfers themselves": "",
+    NO_TRANSFERS: "",
 }
-NO_TRANSFERS = "the transfers themselves"
 
 
 @dataclass(slots=True)

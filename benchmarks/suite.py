@@ -60,8 +60,9 @@ class Suite:
             yield self._many_campaigns
         if plan.wants("peers"):
             yield lambda: self._peer("kafka_streams_rocksdb", KafkaStreams("rocksdb"), plan.claims)
-        if plan.wants("claims") and beside:
+        if plan.wants("claims") and not plan.quick:
             yield lambda: self._claims("claims_1_process", 1, plan.claims, quota=plan.claims)
+        if plan.wants("claims") and beside:
             yield lambda: self._claims("claims_sold_out", PROCESSES, plan.claims, quota=plan.quota_when_sold_out)
         if plan.wants("peers") and not plan.quick:
             yield lambda: self._peer("kafka_streams_memory", KafkaStreams("memory"), plan.claims)

@@ -89,7 +89,6 @@ class BeforeKafka(Proxy):
         self._buffers: dict[int, bytes] = {}
         self._real = target[0].encode() + struct.pack(">i", target[1])
         super().__init__(target, port)
-        self._own = target[0].encode() + struct.pack(">i", self.port)
 
     def request(self, api_key: int, client: socket.socket) -> None:
         """Called with each request, before it is forwarded."""
@@ -104,7 +103,8 @@ class BeforeKafka(Proxy):
         self._buffers[id(client)] = buffer
 
     def to_client(self, server: socket.socket, client: socket.socket, part: bytes) -> None:
-        client.sendall(part.replace(self._real, self._own))
+        own = self._real[:-4] + struct.pack(">i", self.port)
+        client.sendall(part.replace(self._real, own))
 
 
 class TransactionEndHeld(BeforeKafka):

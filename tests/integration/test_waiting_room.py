@@ -15,7 +15,7 @@ from voucher_ledger.sweeper import run
 pytestmark = pytest.mark.integration
 
 PARTITIONS = 8
-USERS = 80
+USERS = 160
 CARDS = 5
 MORE = 40
 APPROVAL = {"approved_by": "finance", "reason": "people wait"}

@@ -46,7 +46,7 @@ def grantable(campaign: Campaign, queue: Queue | None, own: Sequence[Command]) -
         in_time = campaign.starts_at_ms <= command.time_ms < campaign.ends_at_ms
         if command.type == "voucher.claim":
             claims += in_time
-        else:
+        elif command.type == "voucher.admit":
             admissions += in_time
             admissions_at_all += 1
     if queue is not None and queue.waiting > admissions_at_all:
