@@ -10,7 +10,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 CLAIMS_QUICK, CLAIMS_FULL = 150_000, 500_000
 ROUNDS_QUICK, ROUNDS_FULL = 2, 3
 LATENCY_SECONDS_QUICK, LATENCY_SECONDS_FULL = 8, 20
-ROW_AT_A_TIME_CLAIMS_QUICK, ROW_AT_A_TIME_CLAIMS_FULL = 5_000, 20_000
+ROW_AT_A_TIME_CLAIMS_MAX = 20_000
 WARM_UP_CLAIMS_MAX = 50_000
 # Out of a hundred claims in the sold-out regime, so many are granted.
 SOLD_OUT_PERCENT = 1
@@ -42,11 +42,6 @@ class Plan:
     def waiting(self) -> int:
         """How many wait, to be admitted."""
         return WAITING_QUICK if self.quick else WAITING_FULL
-
-    @property
-    def row_at_a_time_claims(self) -> int:
-        """Claims for the slow consumer."""
-        return min(self.claims, ROW_AT_A_TIME_CLAIMS_QUICK if self.quick else ROW_AT_A_TIME_CLAIMS_FULL)
 
     @property
     def quota_when_sold_out(self) -> int:

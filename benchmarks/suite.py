@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from benchmarks import latency, steps, traffic
 from benchmarks.contestants import Contestant, KafkaStreams, Ledger, RowAtATime
-from benchmarks.plan import MANY_CAMPAIGNS, Plan
+from benchmarks.plan import MANY_CAMPAIGNS, ROW_AT_A_TIME_CLAIMS_MAX, Plan
 from benchmarks.steps import Step
 from benchmarks.throughput import Round, audited, measure
 from benchmarks.world import Servers, World, fresh_world
@@ -66,8 +66,7 @@ class Suite:
             yield lambda: self._claims("claims_sold_out", PROCESSES, plan.claims, quota=plan.quota_when_sold_out)
         if plan.wants("peers") and not plan.quick:
             yield lambda: self._peer("kafka_streams_memory", KafkaStreams("memory"), plan.claims)
-        if plan.wants("peers") and beside:
-            yield lambda: self._peer("row_at_a_time", RowAtATime(), plan.row_at_a_time_claims)
+            yield lambda: self._peer("row_at_a_time", RowAtATime(), min(plan.claims, ROW_AT_A_TIME_CLAIMS_MAX))
 
     def _warm_up(self) -> None:
         self.report("warming up")
