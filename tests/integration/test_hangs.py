@@ -81,10 +81,13 @@ def test_run_all_starts_again_what_hung(world: World) -> None:
     assert (died["event"], died["room"], died["exit_code"]) == (
         "worker died, starting it again", "claims", ExitCode.HUNG,
     )  # fmt: skip
-    threading.Thread(target=process.stderr.read, daemon=True).start()  # what nobody reads would fill the pipe
+    rest = threading.Thread(target=process.stderr.read, daemon=True)  # what nobody reads would fill the pipe
+    rest.start()
     back = BeforeKafka((host, int(port)), proxy.port)
     world.outcomes("claim", CLAIMS)
     process.send_signal(signal.SIGTERM)
     assert process.wait(WAIT_SECONDS_MAX) == ExitCode.DONE
+    rest.join(WAIT_SECONDS_MAX)
+    process.stderr.close()
     back.close()
     assert world.faults() == []
