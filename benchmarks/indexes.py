@@ -17,12 +17,11 @@ from unittest import mock
 import psycopg
 
 from benchmarks import traffic
-from benchmarks.observing import ROUNDS_NOT_COUNTED, Measurement
+from benchmarks.observing import AS_OPERATED, Measurement, compare, nothing
 from benchmarks.world import Servers, fresh_world, servers
 from voucher_ledger.ledger import accounts
 from voucher_ledger.runtime import postgres
 
-KIND = "rollups and metrics"
 WHOLE = "as it is"
 NO_TRANSFERS = "the transfers themselves"
 # The name of what is taken out, and how. The users' index is not among them: claims look their users up by it.
@@ -46,14 +45,10 @@ class Ledger:
         """CPU nanoseconds of Postgres a claim of one batch."""
         with ExitStack() as without:
             if self.name == NO_TRANSFERS:
-                without.enter_context(mock.patch.object(accounts, "append_transfers", _nothing))
+                without.enter_context(mock.patch.object(accounts, "append_transfers", nothing))
             before = _cpu_nanoseconds(self.connection.info.backend_pid)
-            self.measurement.batch(KIND, records)
+            self.measurement.batch(AS_OPERATED, records)
             return (_cpu_nanoseconds(self.connection.info.backend_pid) - before) / records
-
-
-def _nothing(*_: object) -> None:
-    return None
 
 
 def _cpu_nanoseconds(process: int) -> int:
@@ -71,18 +66,13 @@ def _ledger(running: Servers, name: str, change: LiteralString, quota: int) -> I
 
 
 def measured(rounds: int, records: int) -> dict[str, list[float]]:
-    """CPU nanoseconds of Postgres a claim by ledger, a batch each; who goes first changes from round to round."""
+    """CPU nanoseconds of Postgres a claim by ledger, a batch each."""
     with servers() as running, ExitStack() as all_of_them:
-        ledgers = [
-            all_of_them.enter_context(_ledger(running, name, change, records * rounds))
+        ledgers = {
+            name: all_of_them.enter_context(_ledger(running, name, change, records * rounds))
             for name, change in {WHOLE: "", **WITHOUT}.items()
-        ]
-        found: dict[str, list[float]] = {ledger.name: [] for ledger in ledgers}
-        for number in range(rounds):
-            turn = number % len(ledgers)
-            for ledger in (*ledgers[turn:], *ledgers[:turn]):
-                found[ledger.name].append(ledger.batch(records))
-    return {name: costs[ROUNDS_NOT_COUNTED:] for name, costs in found.items()}
+        }
+        return compare(lambda name: ledgers[name].batch(records), rounds, list(ledgers))
 
 
 def tell(records: int, found: dict[str, list[float]]) -> None:

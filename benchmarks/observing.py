@@ -33,6 +33,7 @@ from voucher_ledger.runtime.windows import Windows
 
 PARTITIONS = 8
 KINDS = ("neither", "rollups", "rollups and metrics")
+AS_OPERATED = KINDS[-1]
 # Statements are prepared and the lease is drawn in the first ones.
 ROUNDS_NOT_COUNTED = 2
 
@@ -101,7 +102,7 @@ class Measurement:
         decider, observer = self._deciders[kind], self._observers[kind]
         with ExitStack() as without:
             if kind == "neither":
-                without.enter_context(mock.patch.object(Tally, "add", _nothing))
+                without.enter_context(mock.patch.object(Tally, "add", nothing))
             began, began_wall = time.thread_time_ns(), time.perf_counter_ns()
             items = [incoming(record, record.partition(), record.offset(), self._decoder) for record in consumed]
             shares = decider.decide(items, dict.fromkeys(range(PARTITIONS), self._offset))
@@ -129,16 +130,16 @@ class Measurement:
         return consumed
 
 
-def _nothing(*_: object) -> None:
-    return None
+def nothing(*_: object) -> None:
+    """Stand in for what is left out."""
 
 
-def compare(batch: Callable[[str], float], rounds: int) -> dict[str, list[float]]:
-    """CPU nanoseconds a claim by kind, a round each; who goes first changes from round to round."""
-    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
+def compare(batch: Callable[[str], float], rounds: int, kinds: Sequence[str] = KINDS) -> dict[str, list[float]]:
+    """What `batch` measures, nanoseconds a claim, by kind, a round each; who goes first changes from round to round."""
+    found: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(rounds):
-        turn = number % len(KINDS)
-        for kind in (*KINDS[turn:], *KINDS[:turn]):
+        turn = number % len(kinds)
+        for kind in (*kinds[turn:], *kinds[:turn]):
             found[kind].append(batch(kind))
     return {kind: costs[ROUNDS_NOT_COUNTED:] for kind, costs in found.items()}
 

@@ -16,13 +16,11 @@ from unittest import mock
 import psycopg
 
 from benchmarks import traffic
-from benchmarks.observing import ROUNDS_NOT_COUNTED, Measurement
+from benchmarks.observing import AS_OPERATED, ROUNDS_NOT_COUNTED, Measurement, nothing
 from benchmarks.world import World, fresh_world, servers
 from voucher_ledger.runtime import postgres, seals
 from voucher_ledger.runtime.outbox import Share
 
-# As a process is operated.
-KIND = "rollups and metrics"
 _row, _append = seals.row, seals.append
 
 
@@ -88,10 +86,10 @@ def _batch(
     measurement: Measurement, switch: psycopg.Connection, records: int, costs: Costs, *, sealed: bool
 ) -> None:  # fmt: skip
     sealing = Sealing()
-    row, append = (sealing.row, sealing.append) if sealed else (_nothing, _nothing)
+    row, append = (sealing.row, sealing.append) if sealed else (nothing, nothing)
     switch.execute(f"ALTER TABLE books.outbox {'ENABLE' if sealed else 'DISABLE'} TRIGGER outbox_sealed".encode())
     with mock.patch.object(seals, "row", row), mock.patch.object(seals, "append", append):
-        cpu, wall = measurement.timed(KIND, records)
+        cpu, wall = measurement.timed(AS_OPERATED, records)
     if sealed:
         costs.sealed_cpu.append(cpu)
         costs.sealed_wall.append(wall)
@@ -101,10 +99,6 @@ def _batch(
     else:
         costs.bare_cpu.append(cpu)
         costs.bare_wall.append(wall)
-
-
-def _nothing(*_: object) -> None:
-    return None
 
 
 def tell(records: int, costs: Costs) -> None:

@@ -30,24 +30,35 @@ def terminated(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("after_that", [left_alone, terminated])
-def test_a_publisher_that_hangs_ends_its_process(
-    world: World, after_that: Callable[[subprocess.Popen[bytes]], None]
-) -> None:
-    """The broker goes away between the two requests that send a transaction's offsets: librdkafka keeps no timeout."""
+def kafka_of(world: World) -> tuple[str, int]:
+    """Where the broker itself is reached."""
+    host, port = world.settings.kafka.split(":")
+    return host, int(port)
+
+
+def hung(world: World, *arguments: str) -> tuple[GoneAtOffsets, subprocess.Popen[bytes]]:
+    """A Python with these arguments, whose Kafka is gone since it sent the offsets of its first claims."""
     world.open_campaign()
     world.send("claim.commands", [claim(number) for number in range(CLAIMS)])
-    host, port = world.settings.kafka.split(":")
-    proxy = GoneAtOffsets((host, int(port)))
+    proxy = GoneAtOffsets(kafka_of(world))
     through = {"VOUCHER_LEDGER_KAFKA": f"127.0.0.1:{proxy.port}", "VOUCHER_LEDGER_TRANSACTION_TIMEOUT_MS": "2000"}
     process = subprocess.Popen(
-        [sys.executable, str(CHILD), "claims", "--instance=claims-0"],
+        [sys.executable, *arguments],
         env={**os.environ, **world.variables(), **through},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     world.children.append(process)
     assert proxy.gone.wait(WAIT_SECONDS_MAX)
+    return proxy, process
+
+
+@pytest.mark.parametrize("after_that", [left_alone, terminated])
+def test_a_publisher_that_hangs_ends_its_process(
+    world: World, after_that: Callable[[subprocess.Popen[bytes]], None]
+) -> None:
+    """The broker goes away between the two requests that send a transaction's offsets: librdkafka keeps no timeout."""
+    _, process = hung(world, str(CHILD), "claims", "--instance=claims-0")
     after_that(process)
     _, told = process.communicate(timeout=WAIT_SECONDS_MAX)
     assert process.returncode == ExitCode.HUNG
@@ -61,20 +72,8 @@ def test_a_publisher_that_hangs_ends_its_process(
 
 def test_run_all_starts_again_what_hung(world: World) -> None:
     """The whole of it: the claims processor ends by itself, run all tells of it and starts it again, and it goes on."""
-    world.open_campaign()
-    world.send("claim.commands", [claim(number) for number in range(CLAIMS)])
-    host, port = world.settings.kafka.split(":")
-    proxy = GoneAtOffsets((host, int(port)))
-    through = {"VOUCHER_LEDGER_KAFKA": f"127.0.0.1:{proxy.port}", "VOUCHER_LEDGER_TRANSACTION_TIMEOUT_MS": "2000"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "voucher_ledger", "run", "all", "--no-monitor"],
-        env={**os.environ, **world.variables(), **through},
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    world.children.append(process)
+    proxy, process = hung(world, "-m", "voucher_ledger", "run", "all", "--no-monitor")
     assert process.stderr is not None
-    assert proxy.gone.wait(WAIT_SECONDS_MAX)
     died = next(
         orjson.loads(line) for line in process.stderr if b"worker died" in line or b"worker keeps dying" in line
     )
@@ -83,7 +82,7 @@ def test_run_all_starts_again_what_hung(world: World) -> None:
     )  # fmt: skip
     rest = threading.Thread(target=process.stderr.read, daemon=True)  # what nobody reads would fill the pipe
     rest.start()
-    back = BeforeKafka((host, int(port)), proxy.port)
+    back = BeforeKafka(kafka_of(world), proxy.port)
     world.outcomes("claim", CLAIMS)
     process.send_signal(signal.SIGTERM)
     assert process.wait(WAIT_SECONDS_MAX) == ExitCode.DONE

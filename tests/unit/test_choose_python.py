@@ -11,11 +11,11 @@ import pytest
 CHOOSE = Path(__file__).resolve().parents[2] / "requirements" / "choose_python"
 
 
-def _python(folder: Path, name: str, milliseconds: int | None) -> Path:
+def _python(folder: Path, name: str, microseconds: int | None) -> Path:
     """A Python that takes so long, or none that is fit."""
     folder.mkdir(exist_ok=True)
     script = folder / name
-    answer = "exit 1" if milliseconds is None else f"printf '%s\\n' {milliseconds} '{script}' '{script}'"
+    answer = "exit 1" if microseconds is None else f"printf '%s\\n' {microseconds} '{script}' '{script}'"
     script.write_text(f"#!/bin/sh\n{answer}\n")
     script.chmod(0o755)
     return script
@@ -47,14 +47,14 @@ def _chosen(*folders: Path) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("first_ms", "second_ms", "is_first"),
+    ("first_us", "second_us", "is_first"),
     [(100, 100, True), (120, 100, True), (121, 100, False), (100, 50, False), (50, 100, True)],
 )
 def test_another_than_the_first_is_taken_where_it_is_a_fifth_faster(
-    tmp_path: Path, first_ms: int, second_ms: int, *, is_first: bool
+    tmp_path: Path, first_us: int, second_us: int, *, is_first: bool
 ) -> None:
-    first = _python(tmp_path / "one", "python3", first_ms)
-    second = _python(tmp_path / "two", "python3", second_ms)
+    first = _python(tmp_path / "one", "python3", first_us)
+    second = _python(tmp_path / "two", "python3", second_us)
 
     chosen, told = _chosen(tmp_path / "one", tmp_path / "two")
 

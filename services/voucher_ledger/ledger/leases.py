@@ -28,7 +28,7 @@ WHERE campaign_id = %s AND role IN ('pool', 'lease')"""
 _LOCK_POOL = "SELECT vouchers, amount_minor FROM books.account WHERE campaign_id = %s AND role = 'pool' FOR UPDATE"
 
 _LOCK_ALL = """
-SELECT role::text, shard, vouchers, amount_minor, draws FROM books.account
+SELECT role::text, shard, vouchers, amount_minor FROM books.account
 WHERE campaign_id = %s AND role IN ('pool', 'lease') ORDER BY campaign_id, role, shard FOR UPDATE"""
 
 # Takes from one account, adds to the lease and books it, by the lease's next draw number: one statement, since a batch
@@ -144,13 +144,13 @@ def _gather(connection: psycopg.Connection, need: Need) -> Drawn:
     """Take what is wanted from the pool and then from the other leases."""
     face_minor = need.campaign.face_value_minor
     rows = connection.execute(_LOCK_ALL, (need.campaign.campaign_id,)).fetchall()
-    own = next((row for row in rows if row[0] == Role.LEASE and row[1] == need.shard), ("", 0, 0, 0, 0))
+    own = next((row for row in rows if row[0] == Role.LEASE and row[1] == need.shard), ("", 0, 0, 0))
     pool_vouchers = sum(row[2] for row in rows if row[0] == Role.POOL)
     # What another partition drew of later tranches is missing here: see `usable`.
     missing_vouchers = max(0, need.vouchers + max(0, need.held_back - pool_vouchers) - own[2])
     missing_minor = max(0, need.vouchers * face_minor - own[3])
     moves: list[tuple[RoleName, int, int, int]] = []
-    for role, shard, vouchers, amount_minor, _ in rows:
+    for role, shard, vouchers, amount_minor in rows:
         if role == Role.LEASE and shard == need.shard:
             continue
         released = max(0, vouchers - need.held_back) if role == Role.POOL else vouchers
