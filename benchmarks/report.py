@@ -85,28 +85,30 @@ def _table(title: str, first: str, *numbers: str) -> Table:
 
 def _latency(latencies: list[latency.Latency]) -> Table:
     title = f"Milliseconds from produce() to the event read, at {latency.CLAIMS_PER_SECOND:,} claims a second"
-    table = _table(title, "processes", "median", "99 %", "99.9 %", "max", "sender late")
+    table = _table(title, "", "median", "99 %", "99.9 %", "max", "sender late")
     table.caption = "Sender late: how far behind its schedule the sender of the claims ever was."
     for found in latencies:
         figures = [found.milliseconds[name] for name in ("median", "p99", "p999", "max")]
         late = found.sender_late_max_milliseconds
-        table.add_row(str(found.processes), *(f"{figure:.1f}" for figure in (*figures, late)))
+        table.add_row(found.who, *(f"{figure:.1f}" for figure in (*figures, late)))
     return table
 
 
 def _stages(latencies: list[latency.Latency]) -> Table:
-    table = _table("Medians of its parts", "processes", "to the topic", "to the decision", "to the reader")
+    table = _table("Medians of its parts", "", "to the topic", "to the decision", "to the reader")
     for found in latencies:
+        if not found.stage_median_milliseconds:
+            continue
         parts = (found.stage_median_milliseconds[name] for name in ("to_topic", "to_decision", "to_reader"))
-        table.add_row(str(found.processes), *(f"{part:.1f}" for part in parts))
+        table.add_row(found.who, *(f"{part:.1f}" for part in parts))
     return table
 
 
 def _cores(latencies: list[latency.Latency]) -> Table:
-    table = _table("Cores used meanwhile", "processes", "Python", "Kafka", "Postgres", "elsewhere")
+    table = _table("Cores used meanwhile", "", "own", "Kafka", "Postgres", "elsewhere")
     for found in latencies:
         used = (found.cores_used[name] for name in ("own", "kafka", "postgres", "elsewhere"))
-        table.add_row(str(found.processes), *(f"{cores:.2f}" for cores in used))
+        table.add_row(found.who, *(f"{cores:.2f}" for cores in used))
     return table
 
 

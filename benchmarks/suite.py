@@ -42,8 +42,8 @@ class Suite:
         if self.plan.wants("rules"):
             self._waiting_room()
         if self.plan.wants("latency"):
-            for processes in (PROCESSES,) if self.plan.quick else (1, PROCESSES):
-                self._latency(processes)
+            for who, contestant in self._timed().items():
+                self._latency(who, contestant)
         if self.plan.wants("claims"):
             with fresh_world(self.servers, traffic.campaign_open(steps.CLAIMS)) as world:
                 self.findings.steps = steps.measure(world)
@@ -153,15 +153,23 @@ class Suite:
 
         self._note(measure(world, Ledger(room, PROCESSES), room, preload, lambda count: {event: count}), keep=keep)
 
-    def _latency(self, processes: int) -> None:
-        seconds = self.plan.latency_seconds
+    def _timed(self) -> dict[str, Contestant]:
+        """Whose latency is measured, in turn."""
+        ours: dict[str, Contestant] = {f"ledger, {PROCESSES} processes": Ledger("claims", PROCESSES)}
+        if self.plan.quick:
+            return ours
+        return {"ledger, 1 process": Ledger("claims", 1), **ours, "Kafka Streams, RocksDB": KafkaStreams("rocksdb")}
+
+    def _latency(self, who: str, contestant: Contestant) -> None:
+        warm_up_seconds, seconds = self.plan.latency_warm_up_seconds, self.plan.latency_seconds
         # Twice the cards that are claimed: how processes share the last of them is another story.
-        cards = 2 * latency.CLAIMS_PER_SECOND * (seconds + latency.WARM_UP_SECONDS)
+        cards = 2 * latency.CLAIMS_PER_SECOND * (warm_up_seconds + seconds)
         with fresh_world(self.servers, traffic.campaign_open(cards)) as world:
-            found = latency.measure(world, processes, seconds)
-            audited(world)
+            found = latency.measure(world, contestant, who, warm_up_seconds, seconds)
+            if isinstance(contestant, Ledger):
+                audited(world)
         self.findings.latencies.append(found)
-        self.report(f"latency with {processes} processes: {found.milliseconds['median']:.1f} ms (median)")
+        self.report(f"latency, {who}: {found.milliseconds['median']:.1f} ms (median)")
 
     def _note(self, measured: Round, *, keep: bool) -> None:
         self.report(f"{measured.label}: {measured.per_second:,.0f} records/s")

@@ -19,6 +19,31 @@ from voucher_ledger.run.exit_codes import ExitCode
 pytestmark = pytest.mark.integration
 
 CLAIMS = 500
+# A sweeper that is watched: no turn may take 1.5 s. Its third round hangs, or it stops after two hundred of them.
+SWEEPER = """
+import sys
+import threading
+from functools import partial
+from voucher_ledger.runtime import hangs, logs, settings
+from voucher_ledger.sweeper import loop
+
+logs.configure()
+hangs.LOOK_SECONDS = 0.01
+loop.ROUND_SECONDS = loop.STANDBY_SECONDS = 0.01
+stopping, rounds, round_once = threading.Event(), [], loop.Sweep.round
+
+def counted(sweep):
+    rounds.append(None)
+    if len(rounds) == 3 and sys.argv[1] == "hangs":
+        threading.Event().wait()
+    if len(rounds) == 200:
+        stopping.set()
+    return round_once(sweep)
+
+loop.Sweep.round = counted
+loop.TurnWatch = partial(hangs.TurnWatch, 1.5)
+loop.run(settings.load(), stopping)
+"""
 
 
 def left_alone(_process: subprocess.Popen[bytes]) -> None:
@@ -90,3 +115,21 @@ def test_run_all_starts_again_what_hung(world: World) -> None:
     process.stderr.close()
     back.close()
     assert world.faults() == []
+
+
+@pytest.mark.parametrize(("way", "code"), [("hangs", ExitCode.HUNG), ("turns", ExitCode.DONE)])
+def test_a_sweeper_that_hangs_ends_its_process(world: World, way: str, code: ExitCode) -> None:
+    """One that turns goes on for longer than a turn may take."""
+    process = subprocess.run(
+        [sys.executable, "-c", SWEEPER, way],
+        env={**os.environ, **world.variables()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=WAIT_SECONDS_MAX,
+        check=False,
+    )
+    assert process.returncode == code, process.stderr.decode()
+    last = orjson.loads(process.stderr.splitlines()[-1])
+    if code == ExitCode.HUNG:
+        assert (last["level"], last["what"]) == ("critical", "the loop")
+        assert "counted <string>" in last["threads"]["MainThread"]

@@ -19,6 +19,8 @@ from voucher_ledger.runtime.settings import METRICS_PORT, Settings, SettingsErro
 
 RESTARTS_MAX = 5
 RESTART_WINDOW_SECONDS = 60.0
+# What is decided is published within 20 s, or by whoever takes over. A worker that takes longer hangs, and would end
+# itself somewhat later: being killed comes to the same.
 STOP_SECONDS_MAX = 30.0
 WATCH_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1

@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime.command_sender import CommandSender, OutgoingCommand, stamped_by_broker
 from voucher_ledger.runtime.errors import NotSetUp, SessionLost, Unreachable
+from voucher_ledger.runtime.hangs import TurnWatch
 from voucher_ledger.runtime.processor import lost_setup
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.sweeper.plan import DueRow, RecentlySent, plan
@@ -53,17 +54,20 @@ class Sweep:
         self._store = DueStore(settings)
         self._sender = CommandSender(settings, "sweeper")
 
-    def run(self, stopping: threading.Event) -> None:
-        """Wait for the turn, then sweep round after round until `stopping` is set. Raises SessionLost."""
+    def run(self, stopping: threading.Event, turned: Callable[[], None]) -> None:
+        """Wait for the turn, then sweep round after round until `stopping` is set; calls `turned` with each.
+
+        Raises SessionLost.
+        """
         self._observer.ready("standing by: another process sweeps")
         while not self._store.take_turn():
-            self._observer.turned()
+            turned()
             if stopping.wait(STANDBY_SECONDS):
                 return
         log.info("sweeping")
         self._observer.ready("sweeping")
         while not stopping.is_set():
-            self._observer.turned()
+            turned()
             next_round = time.monotonic() + ROUND_SECONDS
             self.round()
             while self.admit() and time.monotonic() < next_round:
@@ -153,6 +157,17 @@ def run(settings: Settings, stopping: threading.Event, observer: Observer = _NO_
     Raises Unreachable or NotSetUp where the first session cannot begin, and after the last attempt what ended it:
     SessionLost where something that the first session found is missing.
     """
+    with TurnWatch() as watch:
+
+        def turned() -> None:
+            watch.turned()
+            observer.turned()
+
+        _sessions(settings, stopping, observer, turned)
+
+
+def _sessions(settings: Settings, stopping: threading.Event, observer: Observer, turned: Callable[[], None]) -> None:
+    """See `run`."""
     recently_sent = RecentlySent(2 * DUE_ROWS_MAX, round(AGAIN_AFTER_SECONDS * 1000))
     underway = new_underway()
     attempt = 0
@@ -160,7 +175,7 @@ def run(settings: Settings, stopping: threading.Event, observer: Observer = _NO_
     while True:
         began = time.monotonic()
         try:
-            session.run(stopping)
+            session.run(stopping, turned)
             return
         except SessionLost as error:
             attempt = 0 if time.monotonic() - began > BACKOFF_SECONDS_MAX else attempt
@@ -175,6 +190,7 @@ def run(settings: Settings, stopping: threading.Event, observer: Observer = _NO_
             log.warning("sweeper's session lost, starting another", attempt=attempt, cause=str(failure))
             if stopping.wait(min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2**attempt)):
                 return
+            turned()
             try:
                 session = Sweep(settings, recently_sent, underway, observer)
                 break
