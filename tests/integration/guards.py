@@ -8,8 +8,9 @@ from typing import Any
 
 from voucher_ledger.claims.store import ClaimsRoom
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.runtime import kafka, positions, recovery, seals, session
+from voucher_ledger.runtime import kafka, positions, publisher, recovery, seals, session
 
+WAIT_SECONDS_MAX = 60
 _EPOCH = " AND p.epoch = m.epoch"
 _EXPECTED_OFFSET = " AND p.next_offset = m.expected"
 # The user whose record a planted fault strikes.
@@ -124,6 +125,29 @@ def _unsealed() -> None:
     seals.append = append_nothing
 
 
+def _deaf_producer() -> None:
+    whole = kafka.transactional_config
+
+    def deaf(settings: Any, instance: str, trouble: Any) -> dict[str, Any]:  # noqa: ARG001 - the signature of what it replaces
+        return whole(settings, instance, lambda _error: None)
+
+    publisher.transactional_config = deaf  # type: ignore[attr-defined]
+
+
+def _stops_between() -> None:
+    sent = []
+
+    class Stopping(publisher.Producer):  # type: ignore[misc, name-defined]
+        def send_offsets_to_transaction(self, *arguments: Any) -> None:
+            sent.append(arguments)
+            if len(sent) == 2:
+                self.flush(WAIT_SECONDS_MAX)
+                os.kill(os.getpid(), signal.SIGSTOP)
+            super().send_offsets_to_transaction(*arguments)
+
+    publisher.Producer = Stopping  # type: ignore[attr-defined]
+
+
 GUARDS: dict[str, Callable[[], None]] = {
     "fence": _no_fence,
     "epoch": _no_epoch,
@@ -132,6 +156,7 @@ GUARDS: dict[str, Callable[[], None]] = {
     "duplicate_check": _no_duplicate_check,
     "stable_offsets": _no_stable_offsets,
     "prune_after_publish": _prune_before_publish,
+    "producer_errors": _deaf_producer,
 }
 # Faults of one record among its neighbours, and those that strike more.
 FAULTS_OF_ONE: dict[str, Callable[[], None]] = {
@@ -142,6 +167,8 @@ FAULTS_OF_ONE: dict[str, Callable[[], None]] = {
 FAULTS: dict[str, Callable[[], None]] = {
     "broken_deploy": _broken_deploy,
     "poison": _poison,
+    # In its second transaction, whose events are on the broker and whose offsets are not.
+    "stops_between": _stops_between,
     "unsealed": _unsealed,
     **FAULTS_OF_ONE,
 }

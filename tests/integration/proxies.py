@@ -111,22 +111,35 @@ class TransactionEndHeld(BeforeKafka):
     """Kafka: the `nth` EndTxn is held back until `release` is set.
 
     The connection that carries the held request is cut towards the client, so that librdkafka sends it again on a new
-    one while the old one is still on its way to the broker.
+    one while the old one is still on its way to the broker. `answered` is set when that one's answer has come.
     """
 
     def __init__(self, target: tuple[str, int], nth: int) -> None:
         self._left = nth
         self.held = threading.Event()
         self.release = threading.Event()
+        self.answered = threading.Event()
+        self._cut: socket.socket | None = None
         super().__init__(target)
 
     def request(self, api_key: int, client: socket.socket) -> None:
         if api_key == END_TRANSACTION:
             self._left -= 1
             if self._left == 0:
+                self._cut = client
                 self.held.set()
                 client.shutdown(socket.SHUT_WR)
                 self.release.wait(60)
+
+    def to_server(self, client: socket.socket, server: socket.socket, part: bytes) -> None:
+        super().to_server(client, server, part)
+        if client is self._cut:
+            self.answered.wait(60)  # the broker drops a request whose sender is gone before it is read
+
+    def to_client(self, server: socket.socket, client: socket.socket, part: bytes) -> None:
+        if client is self._cut:
+            self.answered.set()
+        super().to_client(server, client, part)
 
 
 class GoneAtOffsets(BeforeKafka):

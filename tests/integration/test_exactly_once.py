@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
-from tests.integration.proxies import CommitAnswerLost, TransactionEndHeld
+from tests.integration.proxies import CommitAnswerLost
 from tests.integration.world import World
 from voucher_ledger.dev import cluster
 
@@ -115,17 +115,5 @@ def test_the_answer_to_a_commit_is_lost(loaded: World, nth: int) -> None:
     loaded.spawn("claims", environment={"VOUCHER_LEDGER_POSTGRES": through, **small})
     loaded.outcomes("claim", CLAIMS)
     assert proxy.lost.is_set()
-    assert loaded.faults() == []
-    proxy.close()
-
-
-def test_the_end_of_a_transaction_arrives_after_its_producer_gave_up(loaded: World) -> None:
-    host, port = loaded.settings.kafka.split(":")
-    proxy = TransactionEndHeld((host, int(port)), nth=1)
-    loaded.spawn("claims", environment={"VOUCHER_LEDGER_KAFKA": f"127.0.0.1:{proxy.port}"})
-    assert proxy.held.wait(WAIT_SECONDS_MAX)
-    loaded.outcomes("claim", CLAIMS // 4)
-    proxy.release.set()
-    loaded.outcomes("claim", CLAIMS)
     assert loaded.faults() == []
     proxy.close()

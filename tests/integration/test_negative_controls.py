@@ -17,6 +17,7 @@ import pytest
 from tests.integration import guards
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
+from tests.integration.proxies import TransactionEndHeld
 from tests.integration.stalled_kafka import stalled_kafka
 from tests.integration.test_protocol_rules import expect_a_fence
 from tests.integration.waits import wait_decided, wait_ended, wait_outbox_empty
@@ -150,6 +151,26 @@ def test_prune_after_publish(loaded: World, guard: str) -> None:
     successor.terminate()
     assert successor.wait(WAIT_SECONDS_MAX) == 0
     assert any("not answered" in fault for fault in loaded.faults())
+
+
+@pytest.mark.parametrize("guard", ["", "producer_errors"], ids=["with", "without"])
+def test_producer_errors(loaded: World, guard: str) -> None:
+    """The end of a transaction is sent again, and its first sending arrives in the midst of the next (rule 3)."""
+    host, port = loaded.settings.kafka.split(":")
+    proxy = TransactionEndHeld((host, int(port)), nth=1)
+    through = {"VOUCHER_LEDGER_KAFKA": f"127.0.0.1:{proxy.port}", **SMALL_BATCHES}
+    killed = loaded.spawn("claims", instance="claims-0", guard=guard, fault="stops_between", environment=through)
+    assert proxy.held.wait(WAIT_SECONDS_MAX)
+    loaded.wait_stopped(killed)
+    proxy.release.set()
+    assert proxy.answered.wait(WAIT_SECONDS_MAX)
+    killed.kill()
+    killed.wait()
+    proxy.close()
+    loaded.spawn("claims", instance="claims-0")
+    loaded.wait_answered("claim.commands", CLAIMS)
+    twice = [fault for fault in loaded.faults() if "answered 2 times" in fault]
+    assert (twice == []) == (not guard)
 
 
 @pytest.mark.parametrize("isolation", ["read_committed", "read_uncommitted"])

@@ -25,6 +25,7 @@ from tests.integration.broker import WAIT_SECONDS_MAX, reset_broker
 from tests.integration.commands import campaign_open
 from tests.integration.reading import DEAD_LETTERS
 from tests.integration.rollups import rollup_faults
+from tests.integration.settling import settle
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.ledger.audit import audit
@@ -47,6 +48,7 @@ class World:
     connection: psycopg.Connection
     producer: Producer
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    rooms: dict[subprocess.Popen[bytes], str] = field(default_factory=dict)
 
     def spawn(
         self, room: str, *, instance: str | None = None, environment: dict[str, str] | None = None, **child: str
@@ -58,6 +60,7 @@ class World:
             [sys.executable, str(CHILD), room, *options], env=variables, stdin=subprocess.DEVNULL
         )
         self.children.append(process)
+        self.rooms[process] = room
         return process
 
     def send(self, topic: str, commands: Iterable[dict[str, Any]], *, partition: int = -1) -> int:
@@ -174,6 +177,7 @@ class World:
         """What is wrong, in words: commands without exactly one outcome or dead letter, what the audit finds, and what
         is not as it was sealed.
         """
+        settle(self.connection, self.rooms)
         found: list[str] = []
         told: Counter[tuple[str, str, int]] = Counter()
         dead = [reading.cause_of(record) for record in self.read(DEAD_LETTERS)]

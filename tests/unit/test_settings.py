@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import psycopg
 import pytest
+from confluent_kafka import KafkaError
 
 from voucher_ledger import cli
 from voucher_ledger.run.exit_codes import ExitCode
@@ -168,6 +169,18 @@ def test_an_operators_properties_go_before_defaults_but_not_before_guarantees() 
     assert (producer["compression.type"], producer["linger.ms"], consumer["fetch.wait.max.ms"]) == ("zstd", "50", "7")
     assert (producer["enable.idempotence"], consumer["isolation.level"]) == (True, "read_committed")
     assert consumer["group.id"] == "group"
+
+
+@pytest.mark.parametrize(("given", "level"), [("0", 6), ("7", 7)])
+def test_a_producer_hears_of_its_lost_connections_whatever_the_operator_wants_logged(given: str, level: int) -> None:
+    quiet = {"KAFKA_LOG_LEVEL": given, "KAFKA_LOG_CONNECTION_CLOSE": "false"}
+    loaded = settings.load({**SOUND, **{f"{settings.PREFIX}{name}": value for name, value in quiet.items()}})
+    heard: list[KafkaError] = []
+    producer = kafka.transactional_config(loaded, "claims-0", heard.append)
+    assert (producer["log.connection.close"], producer["log_level"]) == (True, level)
+    for line in ("FAIL [1]: Disconnected", "REQTMOUT [1]: Timed out EndTxnRequest in flight", "CONNECT [1]: Connected"):
+        producer["logger"].info(line)
+    assert [error.str().split()[0] for error in heard] == ["FAIL", "REQTMOUT"]
 
 
 def test_a_table_that_the_database_lacks_is_told_in_words(

@@ -127,6 +127,7 @@ class Transactions:
         self._windows.sent()
 
     def _call(self, action: Callable[[], None]) -> None:
+        self._producer.poll(0)  # what it has to tell of what went before
         if self._failures:
             raise SessionLost(f"the producer saw an error: {self._failures[0]}")
         try:

@@ -1,7 +1,11 @@
 """One builder for the configuration of every Kafka client."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError
 
 from voucher_ledger.runtime.settings import Settings
 
@@ -23,7 +27,16 @@ FIXED_PROPERTIES = frozenset(
     ]
 )  # fmt: skip
 
+# How librdkafka's log, at syslog level 6 or below, begins to tell of a connection that is gone and of a request without
+# an answer. What was on its way is sent again, on a new connection, and then it says that all went well.
+_CONNECTION_LOST = ("FAIL ", "REQTMOUT ")
+_SYSLOG_INFO = 6
+# Python's levels for syslog's, as the client translates them.
+_LEVELS = (logging.CRITICAL,) * 3 + (logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG)
+
 Configuration = dict[str, Any]
+
+log = structlog.get_logger()
 
 
 def _common(client: str) -> Configuration:
@@ -69,11 +82,33 @@ def producer_config(settings: Settings, **overrides: object) -> Configuration:
     }
 
 
-def transactional_config(settings: Settings, instance: str, error_cb: Callable[[Any], None]) -> Configuration:
+class _Connections(logging.Handler):
+    """Hears the log of a producer, the only place where librdkafka 2.16 tells that a connection was lost: `error_cb` is
+    not called for that. `lost` is, from the thread that polls; what is as grave as `told_level` is logged too.
+    """
+
+    def __init__(self, lost: Callable[[KafkaError], None], told_level: int) -> None:
+        super().__init__()
+        self._lost = lost
+        self._told_level = told_level
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line."""
+        text = record.getMessage()
+        if text.startswith(_CONNECTION_LOST):
+            self._lost(KafkaError(KafkaError._TRANSPORT, text))
+        if record.levelno >= self._told_level:
+            log.log(record.levelno, "kafka client", cause=text)
+
+
+def transactional_config(settings: Settings, instance: str, trouble: Callable[[KafkaError], None]) -> Configuration:
     """The producer of one instance. Its transactional id is the instance's name, so that a successor under the same
     name aborts at once what its predecessor left open.
+
+    `trouble` is called, from the thread that polls, with each error and each connection that was lost: a request that
+    ends a transaction may still be on its way then, and would end the next one. So poll before each transaction.
     """
-    return producer_config(
+    configuration = producer_config(
         settings,
         client_id=f"voucher-ledger-{instance}",
         transactional_id=f"voucher-ledger-{instance}",
@@ -87,8 +122,16 @@ def transactional_config(settings: Settings, instance: str, error_cb: Callable[[
         # default wait of 100 ms would be most of a transaction's time (measured: 109 ms, and 5 ms with this).
         retry_backoff_ms=1,
         retry_backoff_max_ms=10,
-        error_cb=error_cb,
+        error_cb=trouble,
     )
+    told = int(configuration["log_level"])
+    # Of its own: what is set for the loggers of the process mutes it not.
+    logger = logging.Logger(f"kafka {instance}")  # noqa: LOG001
+    logger.addHandler(_Connections(trouble, _LEVELS[told]))
+    # Whatever the operator set: without these lines nothing tells of a lost connection.
+    return {
+        **configuration, "log.connection.close": True, "log_level": max(told, _SYSLOG_INFO), "logger": logger,
+    }  # fmt: skip
 
 
 def consumer_config(settings: Settings, group: str, instance: str | None = None, **overrides: object) -> Configuration:

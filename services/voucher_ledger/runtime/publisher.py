@@ -149,10 +149,14 @@ class Publisher:
                 for _ in batches:
                     self._queue.task_done()
         except Exception as error:  # noqa: BLE001 (handed to the thread that decides, which raises it)
-            self._failure = _explained(error) if isinstance(error, KafkaException) else error
+            failure = _explained(error) if isinstance(error, KafkaException) else error
+            # Their frames hold the producer, which is to end in `stop`, not when somebody looks for garbage.
+            failure.__traceback__ = failure.__context__ = None
+            self._failure = failure
             log.warning("publishing ended", cause=str(self._failure))
 
     def _publish(self, shares: Sequence[Share]) -> None:
+        self._producer.poll(0)  # what it has to tell of the transaction before
         if self._errors:
             raise SessionLost(f"the producer saw an error: {self._errors[0].str()}")
         producer = self._producer
