@@ -1,6 +1,8 @@
 """What the program says of itself."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,14 @@ def test_help_tells_each_exit_code_that_the_readme_tells(shown: str) -> None:
     told = {int(code) for code in re.findall(r"^(\d+)  +\S", shown, flags=re.MULTILINE)}
     assert told == {*ExitCode, INTERRUPTED, TERMINATED}
     assert told == {int(code) for code in re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
+
+
+def test_an_argument_that_is_not_utf_8_is_told_in_one_line() -> None:
+    """The text of it could be neither sent nor written: it ended in a traceback."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "voucher_ledger", "replay", "trace", b"a\xffb"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (ExitCode.USAGE, "error: an argument is not UTF-8: 'a\\udcffb'\n")

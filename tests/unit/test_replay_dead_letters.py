@@ -3,9 +3,11 @@
 import re
 from collections import Counter
 from dataclasses import replace
+from io import StringIO
 
 import orjson
 import pytest
+from rich.console import Console
 
 from voucher_ledger import cli
 from voucher_ledger.replay.bounds import Bound, bound, place
@@ -15,6 +17,7 @@ from voucher_ledger.replay.dead_letters.edit import edited
 from voucher_ledger.replay.dead_letters.letters import Letter, text_of
 from voucher_ledger.replay.dead_letters.marks import Mark, MarkKind
 from voucher_ledger.replay.dead_letters.redrive import Rules, Sorted, batches, sort_out
+from voucher_ledger.replay.dead_letters.shown import letters_table, plain
 from voucher_ledger.replay.dead_letters_arguments import past_ms
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.run.exit_codes import ExitCode
@@ -165,6 +168,17 @@ def test_bytes_are_shown_as_text_where_they_are_text() -> None:
     assert [text_of(held) for held in (None, "ä".encode(), b"\xff")] == [
         (None, "none"), ("ä", "utf-8"), ("/w==", "base64"),
     ]  # fmt: skip
+
+
+def test_what_a_terminal_would_obey_is_escaped_and_what_is_long_is_cut() -> None:
+    assert plain("k\x1b[2J\x9b1m\x07\tä\n") == "k\\u001b[2J\\u009b1m\\u0007\tä\n"
+    long = replace(LETTER, key=b"\x1b[5m" + b"k" * 500_000)
+    out = StringIO()
+    Console(width=160, file=out).print(letters_table([(long, None)]))
+    told = out.getvalue()
+    assert "\x1b" not in told
+    assert "\\u001b[5mkkk" in told
+    assert len(told) < 5_000
 
 
 def test_bounds_are_times_or_offsets() -> None:

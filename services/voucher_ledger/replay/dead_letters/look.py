@@ -16,6 +16,7 @@ from voucher_ledger.replay.dead_letters.shown import (
     letter_document,
     letters_table,
     mark_document,
+    plain,
     reasons_table,
     tally_document,
 )
@@ -52,14 +53,14 @@ def show(settings: Settings, place: tuple[int, int], *, json: bool) -> int:
         return ExitCode.DONE
     value = told.pop("value")
     for name in ("letter", "at", "cause", "error", "attempts", "state", "key", "key_encoding", "value_encoding"):
-        print(f"{name:<15} {told[name]}")
+        print(f"{name:<15} {plain(told[name])}")
     for name, held, encoding in told["headers"]:
-        print(f"{'header':<15} {name}: {held}{'' if encoding == 'utf-8' else f' ({encoding})'}")
+        print(f"{'header':<15} {plain(name)}: {plain(held)}{'' if encoding == 'utf-8' else f' ({encoding})'}")
     for one in told["history"]:
         print(
             f"{'history':<15} {one['at']} {one['mark']} by {one['actor']}: {one['reason']} {one['to'] or ''}".rstrip()
         )
-    print(f"\n{_readable(letter.value, value)}")
+    print(f"\n{plain(_readable(letter.value, value))}")
     return ExitCode.DONE
 
 

@@ -13,7 +13,18 @@ from voucher_ledger.replay.dead_letters.letters import Letter, text_of
 from voucher_ledger.replay.dead_letters.marks import Mark
 from voucher_ledger.replay.dead_letters.selection import Tally
 
-ERROR_CHARACTERS_MAX = 100
+CELL_CHARACTERS_MAX = 100
+
+
+def plain(text: object, characters_max: int | None = None) -> str:
+    """What anyone may have sent, for a terminal, which would obey control characters: they are escaped, but for line
+    breaks and tabs. Cut where it has more than `characters_max`.
+    """
+    whole = str(text)
+    cut = whole if characters_max is None or len(whole) <= characters_max else whole[:characters_max] + "…"
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else f"\\u{ord(character):04x}" for character in cut
+    )
 
 
 def letter_document(letter: Letter, mark: Mark | None) -> dict[str, Any]:
@@ -71,9 +82,9 @@ def letters_table(letters: Iterable[tuple[Letter, Mark | None]]) -> Table:
     table.add_column("reason", overflow="fold")
     for letter, mark in letters:
         key, _ = text_of(letter.key)
-        error = letter.error if len(letter.error) <= ERROR_CHARACTERS_MAX else letter.error[:ERROR_CHARACTERS_MAX] + "…"
+        told = [escape(plain(text, CELL_CHARACTERS_MAX)) for text in ("-" if key is None else key, letter.error)]
         table.add_row(
-            letter.name, rfc3339(letter.time_ms), letter.cause, escape(key if key is not None else "-"),
-            str(letter.attempts), state_of(mark).value, escape(error),
+            letter.name, rfc3339(letter.time_ms), letter.cause, told[0], str(letter.attempts), state_of(mark).value,
+            told[1],
         )  # fmt: skip
     return table
