@@ -25,6 +25,7 @@ from voucher_ledger.metrics.room import RoomMetrics
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Fenced, SessionLost, TakenOver
 from voucher_ledger.runtime.outbox import DeadLetter, Share
+from voucher_ledger.runtime.settings import Settings
 
 UNITS = ("_seconds", "_minor", "_records", "_vouchers", "_batches", "_users", "_checks", "_rows", "_campaigns")
 UNITLESS = (
@@ -196,3 +197,23 @@ def test_the_docs_tell_of_every_metric_in_the_catalogues_words() -> None:
     assert told == [
         f"| `{metric.name}` | {', '.join(metric.labels)} | {metric.help} |" for metric in catalogue.CATALOGUE
     ]
+
+
+def test_what_was_not_seen_to_wait_is_no_lag_of_yesterday(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the last record of each partition lies the marker of a transaction; of one, a record too."""
+    collector = LedgerCollector(Settings(kafka="nowhere:1", postgres="dbname=nowhere"))
+    known: dict[tuple[str, int], int | None] = {}
+    monkeypatch.setattr(collector, "_first_records_ms", lambda _undecided, _ends: known)
+    positions = {("order.commands", number): Position(10, 1, 10, 0, 1_000.0) for number in (0, 1)}
+    ends = {("order.commands", 0): 11, ("order.commands", 1): 12}
+
+    def told() -> dict[str, float]:
+        seconds = collector._lags(positions, ends)[1]
+        return {sample.labels["partition"]: sample.value for sample in seconds.samples}
+
+    assert told() == {}  # nothing is known yet
+    assert told() == {}  # the look at the topics' ends was not answered in time
+    known |= {("order.commands", 0): None, ("order.commands", 1): 2_000}
+    seconds = told()
+    assert seconds["0"] == 0.0
+    assert seconds["1"] > 1_000_000

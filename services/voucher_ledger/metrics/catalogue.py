@@ -187,7 +187,7 @@ LAG_SECONDS = Metric(
     f"{PREFIX}lag_seconds",
     "gauge",
     "How long the first undecided record waits, at most: since the partition was last seen without lag, or since the "
-    "time of the last decided record, whichever is shorter. 0 without lag.",
+    "time of the last decided record, whichever is shorter. 0 without lag; absent until a record was seen to wait.",
     ("topic", "partition"),
 )
 DECIDED = Metric(

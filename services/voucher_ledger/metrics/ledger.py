@@ -60,6 +60,7 @@ class LedgerCollector(Collector):
         self._tails: Tails | None = None
         self._behind: dict[Place, tuple[int, int]] = {}
         self._done: dict[Place, tuple[int, int]] = {}
+        self._at_work: set[Place] = set()
         self._is_reader = False
         self._failing = False
 
@@ -154,17 +155,19 @@ class LedgerCollector(Collector):
         return [records, seconds]
 
     def _look_behind(self, spans: dict[Place, tuple[int, int]]) -> None:
-        """Find out where nothing but markers and aborted records is left: of places (first undecided offset, end) that
-        have not moved since the last look, for those that move have work.
+        """Find out where nothing but markers and aborted records is left, and where a record was seen to wait: of
+        places (first undecided offset, end) that have not moved since the last look, for those that move have work.
         """
         behind = {place: span for place, span in spans.items() if span[0] < span[1]}
         self._done = {place: span for place, span in self._done.items() if behind.get(place) == span}
         still = {place: span for place, span in behind.items() if self._behind.get(place) == span}
         asked = {place: span[0] for place, span in still.items() if place not in self._done}
+        self._at_work = {place for place in behind if place in self._at_work or place in self._behind.keys() - still}
         self._behind = behind
         if asked:
             first_records_ms = self._first_records_ms(asked, {place: span[1] for place, span in still.items()})
             self._done |= {place: still[place] for place, first_ms in first_records_ms.items() if first_ms is None}
+            self._at_work |= {place for place, first_ms in first_records_ms.items() if first_ms is not None}
 
     def _first_records_ms(self, undecided: dict[Place, int], ends: dict[Place, int]) -> dict[Place, int | None]:
         if self._tails is None:
@@ -172,7 +175,9 @@ class LedgerCollector(Collector):
         return self._tails.first_records_ms(undecided, ends, TAILS_SECONDS_MAX)
 
     def _lag_seconds(self, place: Place, position: Position | None, lag_records: int) -> float | None:
-        """See catalogue.LAG_SECONDS. None where nothing is known: never seen without lag, and nothing decided yet."""
+        """See catalogue.LAG_SECONDS. None where nothing is known: never seen without lag, and nothing decided yet or
+        nothing seen to wait (what lies there may be a marker, and the last record of yesterday).
+        """
         now_seconds = time.monotonic()
         if lag_records == 0:
             self._caught_up_seconds[place] = now_seconds
@@ -180,7 +185,7 @@ class LedgerCollector(Collector):
         bounds: list[float] = []
         if place in self._caught_up_seconds:
             bounds.append(now_seconds - self._caught_up_seconds[place])
-        if position is not None and position.record_time_seconds is not None:
+        if place in self._at_work and position is not None and position.record_time_seconds is not None:
             bounds.append(max(0.0, time.time() - position.record_time_seconds))
         return min(bounds, default=None)
 

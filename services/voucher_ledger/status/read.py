@@ -20,7 +20,7 @@ from voucher_ledger.status.offsets import GroupOffsets, Place, ends_of, starts_o
 from voucher_ledger.status.snapshot import Balance, CampaignStatus, PartitionStatus, Snapshot
 
 # The ages of waiting records are worth so long a wait; what was not read by then is shown as unknown.
-AGES_SECONDS_MAX = 1.0
+AGES_SECONDS_MAX = 3.0
 
 _POSITIONS = "SELECT topic, partition, next_offset, decided, dead_lettered, instance FROM ledger.position"
 # In the order in which money goes through the roles.
