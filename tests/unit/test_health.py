@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from voucher_ledger.metrics import catalogue, readiness
 from voucher_ledger.metrics.readiness import Readiness
@@ -113,3 +114,15 @@ def test_run_all_gives_each_process_a_port_or_none() -> None:
     assert [worker.metrics_port for worker in _with_ports(crew(), 0)] == [0, 0, 0]
     with pytest.raises(SettingsError, match="3 processes need as many ports from 65534 on"):
         _with_ports(crew(), 65_534)
+
+
+def test_a_scraper_that_went_away_is_one_line(
+    served: tuple[MetricsServer, Readiness], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capture_logs() as lines:
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:
+            served[0]._server.handle_error(object(), ("10.0.0.1", 7))
+    assert [(line["event"], line["cause"]) for line in lines] == [("a request for metrics failed", "BrokenPipeError()")]
+    assert capsys.readouterr().err == ""

@@ -1,5 +1,6 @@
 """The one port of a process: /metrics for Prometheus, /healthz and /readyz for whoever restarts or routes."""
 
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -24,10 +25,9 @@ class MetricsServer:
         """Listen. Raises SettingsError where the port is taken."""
         handler = type("Handler", (_Handler,), {"registry": registry, "readiness": readiness})
         try:
-            self._server = ThreadingHTTPServer(("", port), handler)
+            self._server = _Server(("", port), handler)
         except OSError as error:
             raise SettingsError(f"{METRICS_PORT}: port {port}: {error.strerror}") from error
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
@@ -38,6 +38,14 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 (the base class's)
+        """One line of the log, where the base class prints a traceback: whoever asked may have gone meanwhile."""
+        log.info("a request for metrics failed", client=str(client_address), cause=repr(sys.exc_info()[1]))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -82,23 +82,32 @@ def producer_config(settings: Settings, **overrides: object) -> Configuration:
     }
 
 
-class _Connections(logging.Handler):
-    """Hears the log of a producer, the only place where librdkafka 2.16 tells that a connection was lost: `error_cb` is
-    not called for that. `lost` is, from the thread that polls; what is as grave as `told_level` is logged too.
+class _Heard(logging.Handler):
+    """The log of a client that is polled: what is as grave as `told_level` becomes a line of ours.
+
+    It is the only place where librdkafka 2.16 tells that a connection was lost, for `error_cb` is not called for that:
+    `lost` is, from the thread that polls.
     """
 
-    def __init__(self, lost: Callable[[KafkaError], None], told_level: int) -> None:
+    def __init__(self, told_level: int, lost: Callable[[KafkaError], None] | None) -> None:
         super().__init__()
-        self._lost = lost
         self._told_level = told_level
+        self._lost = lost
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line."""
         text = record.getMessage()
-        if text.startswith(_CONNECTION_LOST):
+        if self._lost is not None and text.startswith(_CONNECTION_LOST):
             self._lost(KafkaError(KafkaError._TRANSPORT, text))
         if record.levelno >= self._told_level:
             log.log(record.levelno, "kafka client", cause=text)
+
+
+def _logger(name: str, told: int, lost: Callable[[KafkaError], None] | None = None) -> logging.Logger:
+    """A logger of its own, which nothing that is set for those of the process mutes; `told` is a level of syslog's."""
+    made = logging.Logger(f"kafka {name}")  # noqa: LOG001
+    made.addHandler(_Heard(_LEVELS[told], lost))
+    return made
 
 
 def transactional_config(settings: Settings, instance: str, trouble: Callable[[KafkaError], None]) -> Configuration:
@@ -125,12 +134,10 @@ def transactional_config(settings: Settings, instance: str, trouble: Callable[[K
         error_cb=trouble,
     )
     told = int(configuration["log_level"])
-    # Of its own: what is set for the loggers of the process mutes it not.
-    logger = logging.Logger(f"kafka {instance}")  # noqa: LOG001
-    logger.addHandler(_Connections(trouble, _LEVELS[told]))
     # Whatever the operator set: without these lines nothing tells of a lost connection.
     return {
-        **configuration, "log.connection.close": True, "log_level": max(told, _SYSLOG_INFO), "logger": logger,
+        **configuration, "log.connection.close": True, "log_level": max(told, _SYSLOG_INFO),
+        "logger": _logger(instance, told, trouble),
     }  # fmt: skip
 
 
@@ -140,11 +147,9 @@ def consumer_config(settings: Settings, group: str, instance: str | None = None,
     With `instance` it is a static member (classic protocol): a restart under the same name takes over without a
     rebalance. Eager assignment: all partitions are given up and recovered together, which keeps one rule for all.
     """
-    static = {} if instance is None else {"group.instance.id": instance}
-    return {
+    configuration = {
         **_common(instance or group),
         "group.id": group,
-        **static,
         "group.protocol": "classic",
         "partition.assignment.strategy": "roundrobin",
         "session.timeout.ms": settings.session_timeout_ms,
@@ -163,6 +168,10 @@ def consumer_config(settings: Settings, group: str, instance: str | None = None,
         **_dotted(overrides),
         **_given(settings),
     }
+    if instance is None:
+        return configuration
+    told = int(configuration["log_level"])
+    return {**configuration, "group.instance.id": instance, "logger": _logger(instance, told)}
 
 
 def group_of(room: str) -> str:

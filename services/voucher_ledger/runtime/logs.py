@@ -26,6 +26,7 @@ def configure(*, verbose: bool = False) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
         # Asked for anew with each line: a stream that was replaced and closed since then must end no thread that logs.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        # Text and line break in one write: processes that share the stream would come between them.
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
