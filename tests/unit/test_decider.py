@@ -74,7 +74,13 @@ def test_contention_is_no_records_fault() -> None:
         decided_after([Contended()] * ATTEMPTS_MAX)
 
 
-@pytest.mark.parametrize("error", [psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedColumn])
-def test_what_the_database_lacks_is_no_records_fault(error: type[psycopg.Error]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedColumn, psycopg.errors.DataCorrupted,
+        psycopg.errors.InternalError_, psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.FeatureNotSupported,
+    ],
+)  # fmt: skip
+def test_what_the_database_lacks_or_suffers_is_no_records_fault(error: type[psycopg.Error]) -> None:
     with pytest.raises(error):
         decided_after([error()])

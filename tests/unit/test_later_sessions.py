@@ -2,17 +2,19 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 
 from voucher_ledger.claims.store import ClaimsRoom
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.run.failures import code_of
+from voucher_ledger.run.failures import FAILURES, code_of, text_of
 from voucher_ledger.runtime import processor, settings
 from voucher_ledger.runtime.errors import NotSetUp, SessionLost
 from voucher_ledger.sweeper import loop
+from voucher_ledger.sweeper.store import DueStore
 
 NOWHERE = settings.load(
     {
@@ -97,6 +99,27 @@ def test_missing_at_a_later_session_is_tried_again(run: Callable[[Starts], None]
     starts = Starts(None, MISSING, MISSING, None)
     run(starts)
     assert (starts.left, starts.begun) == ([], 2)
+
+
+@pytest.mark.parametrize("error", [psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.DataCorrupted])
+def test_a_sweeper_whose_database_fails_loses_its_session(error: type[psycopg.Error]) -> None:
+    class Failing:
+        def execute(self, *_positional: Any) -> None:
+            raise error("cannot execute UPDATE in a read-only transaction")
+
+    books = DueStore.__new__(DueStore)
+    books._connection = cast("Any", Failing())
+    with pytest.raises(SessionLost, match="Postgres: cannot execute UPDATE"):
+        books.mark_swept(0, 1)
+
+
+@pytest.mark.parametrize("error", [psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.FeatureNotSupported])
+def test_a_failing_database_is_told_in_one_line(error: type[psycopg.Error]) -> None:
+    told = error("cannot execute UPDATE\nin a read-only transaction")
+    assert isinstance(told, FAILURES)
+    assert (code_of(told), text_of(told)) == (
+        ExitCode.FAILED, "Postgres: cannot execute UPDATE; in a read-only transaction"
+    )  # fmt: skip
 
 
 def test_missing_for_all_attempts_ends_with_a_code_that_a_restart_may_change(run: Callable[[Starts], None]) -> None:

@@ -4,11 +4,13 @@ import orjson
 import pytest
 
 from tests.unit.demand_given import START, demand, kept_after, record, row
-from voucher_ledger.core.demand import OTHER
+from voucher_ledger.core.demand import OTHER, Tally
+from voucher_ledger.core.records import Event
 from voucher_ledger.monitor import store as store_module
-from voucher_ledger.monitor.buckets import KEPT, NAMES_MAX, SECONDS_KEPT_MINUTES, count_of, empty, merged
+from voucher_ledger.monitor.buckets import KEPT, NAMES_MAX, SECONDS_KEPT_MINUTES, SUM_MAX, count_of, empty, merged
 from voucher_ledger.monitor.demand import ROWS_MAX, MalformedDemand, decode
 from voucher_ledger.monitor.store import Store, key_of, place_of
+from voucher_ledger.monitor.windows import per_second
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,45 @@ def test_an_answer_given_again_is_told_and_grants_nothing() -> None:
     kept = kept_after(row(0, count=7), row(0, count=3, reason="duplicate"))
     assert count_of(kept["minute"][START], "voucher.granted") == 7
     assert kept["minute"][START]["reasons"] == {"voucher.granted": {"duplicate": 3}}
+
+
+def test_sums_past_what_json_takes_are_written_and_stay_at_their_bound() -> None:
+    """An order that is refused counts what it asked for: 10^15 is an amount that the schemas take."""
+    store = Store()
+    for partition in range(2):
+        tally = Tally("order.commands", partition, 0)
+        for offset in range(10_000):
+            data = {
+                "campaign_id": "grey", "reason": "unknown_voucher_state", "amount_minor": 10**15,
+                "category": "tea", "city_tier": 1,
+            }  # fmt: skip
+            tally.add(offset, START * 1000, Event("order.rejected", data))
+        for rollup in tally.rollups(10_000):
+            store.count(0, decode(rollup.record()[1]))
+    written = {key: orjson.dumps(bucket) for key, bucket in store.changes().items()}
+    after = Store()
+    after.load([(key, orjson.loads(value)) for key, value in written.items()])
+    after.count(0, demand([row(0, "order.rejected", 5, value_minor=5 * 10**15, reason="no_such_order")], 1, "x/0"))
+    kept = after.campaigns([0])["grey"]
+    for level in KEPT:
+        (bucket,) = kept[level].values()
+        assert bucket["types"]["order.rejected"] == [20_005, SUM_MAX, 20_000]
+        assert bucket["categories"]["order.rejected"] == {"tea": [20_000, SUM_MAX, 20_000]}
+    both = merged([*kept["minute"].values(), *kept["quarter"].values()])
+    assert both["types"]["order.rejected"] == [40_010, SUM_MAX, 40_000]
+    assert orjson.loads(orjson.dumps(both)) == both
+
+
+def test_counts_past_what_json_takes_stay_at_their_bound() -> None:
+    """No processor counts so far, but the record can be written."""
+    most = 2**64 - 1
+    bucket = kept_after(*[row(0, "order.reserved", most, reason="duplicate")] * 2, *[row(0, count=most)] * 2)["minute"][
+        START
+    ]
+    assert bucket["reasons"] == {"order.reserved": {"duplicate": SUM_MAX}}
+    assert bucket["seconds"]["voucher.granted"][0] == count_of(bucket, "voucher.granted") == SUM_MAX
+    assert per_second({START: bucket, START + 60: bucket}, ["voucher.granted"] * 2, START, START + 1) == [SUM_MAX]
+    assert orjson.loads(orjson.dumps(merged([bucket, bucket])))["reasons"] == bucket["reasons"]
 
 
 def test_names_past_the_bound_are_others() -> None:

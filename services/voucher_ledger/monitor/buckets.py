@@ -22,6 +22,9 @@ KEPT: Mapping[Level, int] = {"minute": 360, "quarter": 200, "total": 1}
 # Of the minutes, so many also know their seconds.
 SECONDS_KEPT_MINUTES = 20
 NAMES_MAX = 100
+# No sum grows past it. An order that is refused counts whatever amount it asked for, and JSON (orjson) takes no integer
+# of more than 64 bits: a bucket that can't be written would end the monitor, and each start after it.
+SUM_MAX = 2**63 - 1
 
 
 class Bucket(TypedDict):
@@ -73,7 +76,7 @@ def fold(bucket: Bucket, level: Level, demand: Demand, rows: Iterable[Row]) -> b
         if row.reason is not None:
             reasons = bucket["reasons"].setdefault(row.type, {})
             reason = _bounded(reasons, row.reason)
-            reasons[reason] = reasons.get(reason, 0) + row.count
+            reasons[reason] = added(reasons.get(reason, 0), row.count)
         if row.is_repeated:
             continue  # told by its reason alone: no card was granted, no order made
         _add(bucket["types"], row.type, row)
@@ -82,7 +85,8 @@ def fold(bucket: Bucket, level: Level, demand: Demand, rows: Iterable[Row]) -> b
         if row.city_tier is not None:
             _add(bucket["tiers"].setdefault(row.type, {}), str(row.city_tier), row)
         if level == "minute":
-            bucket["seconds"].setdefault(row.type, [0] * MINUTE_SECONDS)[row.at % MINUTE_SECONDS] += row.count
+            seconds, second = bucket["seconds"].setdefault(row.type, [0] * MINUTE_SECONDS), row.at % MINUTE_SECONDS
+            seconds[second] = added(seconds[second], row.count)
     return True
 
 
@@ -94,7 +98,7 @@ def merged(buckets: Iterable[Bucket]) -> Bucket:
         for type_, reasons in bucket["reasons"].items():
             into = total["reasons"].setdefault(type_, {})
             for reason, count in reasons.items():
-                into[reason] = into.get(reason, 0) + count
+                into[reason] = added(into.get(reason, 0), count)
         for type_, cells in bucket["categories"].items():
             _merge_cells(total["categories"].setdefault(type_, {}), cells)
         for type_, cells in bucket["tiers"].items():
@@ -104,14 +108,17 @@ def merged(buckets: Iterable[Bucket]) -> Bucket:
 
 def count_of(bucket: Bucket, *types: str) -> int:
     """How many outcomes of these types the bucket counts."""
-    return sum(bucket["types"][type_][0] for type_ in types if type_ in bucket["types"])
+    return added(*(bucket["types"][type_][0] for type_ in types if type_ in bucket["types"]))
+
+
+def added(*amounts: int) -> int:
+    """Their sum, SUM_MAX at the most."""
+    return min(sum(amounts), SUM_MAX)
 
 
 def _add(cells: dict[str, Cell], name: str, row: Row) -> None:
     cell = cells.setdefault(_bounded(cells, name), [0, 0, 0])
-    cell[0] += row.count
-    cell[1] += row.value_minor
-    cell[2] += row.high_ticket
+    cell[:] = added(cell[0], row.count), added(cell[1], row.value_minor), added(cell[2], row.high_ticket)
 
 
 def _merge_cells(into: dict[str, Cell], cells: Mapping[str, Cell]) -> None:
@@ -119,7 +126,7 @@ def _merge_cells(into: dict[str, Cell], cells: Mapping[str, Cell]) -> None:
         held = into.setdefault(_bounded(into, name), [0, 0, 0])
         # A changelog of before may hold cells of four: the fourth was always 0.
         for index, amount in enumerate(cell[:3]):
-            held[index] += amount
+            held[index] = added(held[index], amount)
 
 
 def _bounded(known: Mapping[str, object], name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from voucher_ledger.monitor.buckets import MINUTE_SECONDS, QUARTER_SECONDS, Bucket, Cell, merged
+from voucher_ledger.monitor.buckets import MINUTE_SECONDS, QUARTER_SECONDS, Bucket, Cell, added, merged
 
 DAY_SECONDS = 86_400
 GROWTH_QUARTERS = 4
@@ -66,7 +66,7 @@ def per_second(minutes: Buckets, types: Iterable[str], start: int, end: int) -> 
         for type_ in wanted:
             for second, count in enumerate(bucket["seconds"].get(type_, ())):
                 if start <= at + second < end:
-                    counts[at + second - start] += count
+                    counts[at + second - start] = added(counts[at + second - start], count)
     return counts
 
 

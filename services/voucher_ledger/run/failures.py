@@ -3,6 +3,7 @@
 import psycopg
 
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Inconsistent, NotSetUp, SessionLost, Unreachable, without_tables
 from voucher_ledger.runtime.processor import InstanceTaken
 from voucher_ledger.runtime.settings import SettingsError
@@ -13,6 +14,8 @@ _CODES: dict[type[Exception], ExitCode] = {
     psycopg.ProgrammingError: ExitCode.USAGE,
     psycopg.OperationalError: ExitCode.UNREACHABLE,  # a connection that is lost, wherever in the program that is
     psycopg.InterfaceError: ExitCode.UNREACHABLE,
+    psycopg.InternalError: ExitCode.FAILED,  # it answers, and says that it is damaged or takes no writes
+    psycopg.NotSupportedError: ExitCode.FAILED,
     Unreachable: ExitCode.UNREACHABLE,
     Inconsistent: ExitCode.FAILED,
     SessionLost: ExitCode.FAILED,
@@ -31,6 +34,6 @@ def text_of(error: Exception) -> str:
     """One line of what happened, and where there is one the command that mends it."""
     told = without_tables(error) if isinstance(error, psycopg.ProgrammingError) else error
     text = "; ".join(line.strip() for line in str(told).splitlines() if line.strip())
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    if isinstance(error, postgres.BROKEN):
         return f"Postgres: {text or type(error).__name__}"
     return text

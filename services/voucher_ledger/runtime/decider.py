@@ -11,6 +11,7 @@ from voucher_ledger.core.envelope import encoder
 from voucher_ledger.core.records import Command, Event
 from voucher_ledger.ledger.errors import Contended, Straddles
 from voucher_ledger.metrics.observer import Laps, Observer
+from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import SessionLost
 from voucher_ledger.runtime.incoming import dead_letter
 from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
@@ -57,8 +58,8 @@ class Decider(Generic[State]):
 
         Rows below the `published` offsets are pruned on the way. A record whose decision or rows fail by themselves
         is dead-lettered, its neighbours are decided. Raises SessionLost where the fence or the bound on retries is
-        lost, psycopg.OperationalError where the connection is (whether COMMIT went through is for the recovery to
-        read), psycopg.ProgrammingError where the database lacks a table, a column or a right.
+        lost, one of postgres.BROKEN where connection or database fail (whether COMMIT went through is for the recovery
+        to read), psycopg.ProgrammingError where the database lacks a table, a column or a right.
         """
         faults = 0
         for attempt in range(1, self._attempts_max + 1):
@@ -71,9 +72,9 @@ class Decider(Generic[State]):
                 self._observer.decided_again("tranche")
                 place = next(place for place, item in enumerate(items) if item is straddles.command)
                 return self._parts(items, place, published)
-            except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError, SessionLost):
-                # The connection's fault or the schema's (a table, column or right that is missing), never one record's:
-                # to look for a record at fault would dead-letter all of them.
+            except (*postgres.BROKEN, psycopg.ProgrammingError, SessionLost):
+                # The connection's fault, the database's or the schema's (a table, column or right that is missing),
+                # never one record's: to look for a record at fault would dead-letter all of them.
                 raise
             except Exception as error:  # noqa: BLE001 (whatever one record does to a batch, its neighbours are decided)
                 faults += 1

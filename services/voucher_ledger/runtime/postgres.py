@@ -23,6 +23,11 @@ _PLAN_BY_INDEX = (
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
 )
 
+# Failures of the database or the connection, never of what was asked. Postgres tells damaged pages, faults of its own
+# and a database that takes no writes (a demoted primary, a full disk) as InternalError, and a statement prepared before
+# a table was changed as NotSupportedError. Another session may find it mended.
+BROKEN = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, psycopg.NotSupportedError)
+
 # What Postgres and libpq say of a login: libpq keeps no SQLSTATE of a connection that failed, so the words must do.
 _LOGIN_REFUSED = re.compile(
     r'authentication failed|no password supplied|(role|database) ".*" does not exist|is not permitted to log in'

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
-import psycopg
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -92,7 +91,7 @@ class Session:
         """
         try:
             self._work(stopping, turned)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except postgres.BROKEN as error:
             raise SessionLost(f"Postgres: {str(error).strip() or type(error).__name__}") from error
         except KafkaException as error:
             raise _lost(error.args[0]) from error

@@ -61,7 +61,7 @@ _RECORD_TIME = "SELECT coalesce(max(record_time_ms), 0) FROM books.position"
 
 
 class DueStore:
-    """One connection: the sweeper's lock and its queries. Each raises SessionLost when the connection is lost."""
+    """One connection: the sweeper's lock and its queries. Each raises SessionLost when connection or database fail."""
 
     def __init__(self, settings: Settings, *, idle_seconds_max: int = IDLE_SECONDS_MAX) -> None:
         """Connect; Postgres hangs up after `idle_seconds_max` without a query (0: never).
@@ -134,5 +134,5 @@ class DueStore:
 def _lost_when_broken() -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except postgres.BROKEN as error:
         raise SessionLost(f"Postgres: {str(error).strip() or type(error).__name__}") from error
