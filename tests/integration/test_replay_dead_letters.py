@@ -1,16 +1,19 @@
 """Dead letters driven again: once each, however often the tool is killed, and what is left is left for a reason."""
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka import Producer
 
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
 from tests.integration.reading import DEAD_LETTERS
 from tests.integration.tools import Tool
 from tests.integration.world import World
+from voucher_ledger.runtime.kafka import producer_config
 
 pytestmark = pytest.mark.integration
 
@@ -132,3 +135,41 @@ def test_what_is_not_driven_again_and_what_is_edited(world: World, tool: Tool, t
     assert entry["result"] == {"exported": 2}
     assert "choose another name" in tool.run(*chosen, code=1)
     assert len(tool.run("dead-letters", "export", "-", "--max", "1").splitlines()) == 2  # a letter, and that more are
+
+
+def test_a_record_too_large_for_a_letter_stops_nobody_and_is_not_driven(
+    world: World, tool: Tool, tmp_path: Path
+) -> None:
+    """Random bytes that repeat each 900,000: zstd makes 1 MB of 20, lz4, which looks back 64 KB, makes 20 of them."""
+    world.open_campaign()
+    process = world.spawn("claims")
+    value = Random(1).randbytes(900_000) * 22
+    compressed = {"compression_type": "zstd", "message_max_bytes": 100_000_000, "batch_size": 100_000_000}
+    producer = Producer(producer_config(world.settings, **compressed))
+    producer.produce("claim.commands", value, b"user-000001", partition=3, headers={"trace": "1"})
+    assert producer.flush(WAIT_SECONDS_MAX) == 0
+    world.send("claim.commands", [claim(number) for number in range(2, 5)], partition=3)
+    world.wait_answered("claim.commands", 4)
+    assert process.poll() is None
+    (letter,) = world.read(DEAD_LETTERS)
+    headers = dict(letter.headers() or [])
+    assert (letter.key(), letter.value(), headers["trace"]) == (b"user-000001", None, b"1")
+    assert (headers["dlq_topic"], headers["dlq_partition"], headers["dlq_offset"]) == (b"claim.commands", b"3", b"0")
+    assert b"not repeated here: its value (19,800,000 bytes)" in (headers["dlq_error"] or b"")
+    assert world.faults() == []
+
+    # Null is not what the record held: it is not sent in its place, but another value may be.
+    driven = ("dead-letters", "redrive", *WHY)
+    assert tool.json(*driven, code=1)["left"] == {"too large to be in its letter (--edit sends another value)": 1}
+    at = ("--at", f"{letter.partition()}/{letter.offset()}")
+    assert tool.json(*driven, *at, code=1)["redriven"] == 0
+    assert redriven(world) == []
+    assert "(no value)" in tool.run("dead-letters", "show", at[1])
+    edit = tmp_path / "edit.json"
+    edit.write_bytes(orjson.dumps(claim(1)))
+    assert tool.json(*driven, *at, "--edit", str(edit))["redriven"] == 1
+    world.wait_answered("claim.commands", 5)
+    assert len(world.outcomes("claim")) == 4
+    tool.run("verify")
+    tool.run("verify", "--seals")
+    assert world.faults() == []

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from io import StringIO
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -12,7 +13,7 @@ from rich.console import Console
 from voucher_ledger import cli
 from voucher_ledger.replay.bounds import Bound, bound, place
 from voucher_ledger.replay.dead_letters import redrive as redriving
-from voucher_ledger.replay.dead_letters.choice import Filter, State, Verdict, kind_of, state_of, verdict
+from voucher_ledger.replay.dead_letters.choice import FOR_A_PERSON, Filter, State, Verdict, kind_of, state_of, verdict
 from voucher_ledger.replay.dead_letters.edit import edited
 from voucher_ledger.replay.dead_letters.letters import Letter, text_of
 from voucher_ledger.replay.dead_letters.marks import Mark, MarkKind
@@ -20,8 +21,11 @@ from voucher_ledger.replay.dead_letters.redrive import Rules, Sorted, batches, s
 from voucher_ledger.replay.dead_letters.shown import letters_table, plain
 from voucher_ledger.replay.dead_letters_arguments import past_ms
 from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.seek.skipped import named
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import settings
+from voucher_ledger.runtime.incoming import REPEATED_BYTES_MAX, dead_letter, lacks_record
+from voucher_ledger.runtime.outbox import Header
 
 LETTER = Letter(
     partition=2, offset=7, time_ms=1_000, key=b"ana", value=b"no", headers=(), topic="claim.commands",
@@ -71,6 +75,57 @@ def test_a_letter_of_a_command_that_never_was_is_left(
 ) -> None:
     assert LETTER.cause == "claim.commands/3/9"
     assert verdict(LETTER, None, ends=ends) is expected
+
+
+class Large:
+    """A record of such parts."""
+
+    def __init__(self, key: bytes | None, value: bytes | None, headers: list[Header]) -> None:
+        self._parts = key, value, headers
+
+    def partition(self) -> int:
+        return 3
+
+    def offset(self) -> int:
+        return 9
+
+    def key(self) -> bytes | None:
+        return self._parts[0]
+
+    def value(self) -> bytes | None:
+        return self._parts[1]
+
+    def headers(self) -> list[Header]:
+        return self._parts[2]
+
+
+def test_a_letter_repeats_what_fits_its_topic() -> None:
+    fits = dead_letter(cast("Any", Large(b"ana", b"x" * (REPEATED_BYTES_MAX - 3), [])), "not JSON")
+    assert (len(fits.value or b""), fits.error) == (REPEATED_BYTES_MAX - 3, "not JSON")
+    held: list[Header] = [("", None)]
+    large = dead_letter(cast("Any", Large(b"ana", b"x" * REPEATED_BYTES_MAX, held)), "not JSON")
+    assert (large.key, large.value, large.headers) == (b"ana", None, held)
+    assert large.error.startswith("not JSON; not repeated here: its value (16,000,000 bytes), since a dead letter")
+    # Null headers without a name take their frames only, and are many in a megabyte.
+    many: list[Header] = held * (REPEATED_BYTES_MAX // 2)
+    odd = dead_letter(cast("Any", Large(b"ana", b"{}", many)), "not JSON")
+    assert (odd.key, odd.value, odd.headers) == (b"ana", b"{}", [])
+    all_large = dead_letter(cast("Any", Large(b"k" * 17_000_000, b"v" * 18_000_000, held)), "not JSON")
+    assert (all_large.key, all_large.value, all_large.headers) == (None, None, held)
+    assert "its value (18,000,000 bytes), its key (17,000,000 bytes), since" in all_large.error
+    assert [lacks_record(one.error) for one in (fits, large, odd, all_large)] == [False, True, False, True]
+    assert named([large])[0].startswith("offset 9: key 'ana', 0 bytes (not in the letter: its value (16,000,000 bytes)")
+
+
+def test_a_letter_without_its_records_value_is_not_driven_unless_edited() -> None:
+    large = dead_letter(cast("Any", Large(b"ana", b"x" * (REPEATED_BYTES_MAX + 1), [])), "not JSON")
+    letter = replace(LETTER, value=large.value, error=large.error)
+    assert verdict(letter, None) is Verdict.TOO_LARGE
+    assert verdict(letter, None, is_edited=True) is Verdict.REDRIVE
+    # A record that was null is sent again as it was, and words alone keep no letter back.
+    assert verdict(replace(LETTER, value=None, error="the value is null"), None) is Verdict.REDRIVE
+    assert verdict(replace(LETTER, error=large.error), None) is Verdict.REDRIVE
+    assert Verdict.TOO_LARGE in FOR_A_PERSON
 
 
 def test_again_takes_no_time_to_come_by_which_a_killed_run_would_drive_twice(

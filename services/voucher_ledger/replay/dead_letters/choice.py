@@ -8,6 +8,7 @@ from enum import StrEnum
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
 from voucher_ledger.replay.dead_letters.letters import Letter
 from voucher_ledger.replay.dead_letters.marks import Mark, MarkKind
+from voucher_ledger.runtime.incoming import lacks_record
 
 ATTEMPTS_MAX = 3
 _PARTICULAR = re.compile(r"""b?'[^']*'|"(?:[^"\\]|\\.)*"|\d[\d,]*""")
@@ -30,10 +31,11 @@ class Verdict(StrEnum):
     DIED_TOO_OFTEN = "died too often"
     NO_COMMAND_TOPIC = "of no command topic"
     NO_SUCH_COMMAND = "of a command past its topic's end"
+    TOO_LARGE = "too large to be in its letter (--edit sends another value)"
 
 
 # Whether these may be driven, a person must say.
-FOR_A_PERSON = (Verdict.DIED_TOO_OFTEN, Verdict.NO_COMMAND_TOPIC, Verdict.NO_SUCH_COMMAND)
+FOR_A_PERSON = (Verdict.DIED_TOO_OFTEN, Verdict.NO_COMMAND_TOPIC, Verdict.NO_SUCH_COMMAND, Verdict.TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def verdict(
     attempts_max: int = ATTEMPTS_MAX,
     again_before_ms: int | None = None,
     ends: Mapping[tuple[str, int], int] | None = None,
+    is_edited: bool = False,
 ) -> Verdict:
     """Whether a letter may be driven again.
 
@@ -88,6 +91,7 @@ def verdict(
             a run that was killed is repeated by the same command, and must not drive twice what it drove itself.)
         ends: where each partition of commands ends: nobody ever consumed what a letter past it says that it was, so it
             was written by somebody else, or its topic was made anew. None where that is not asked.
+        is_edited: another key and value are sent in its place, so its own need not be there.
     """
     if letter.topic not in COMMANDS_BY_TOPIC:
         return Verdict.NO_COMMAND_TOPIC
@@ -98,6 +102,8 @@ def verdict(
         return Verdict.REDRIVEN_BEFORE
     if ends is not None and letter.cause_offset >= ends.get((letter.topic, letter.cause_partition), 0):
         return Verdict.NO_SUCH_COMMAND
+    if not is_edited and None in (letter.key, letter.value) and lacks_record(letter.error):
+        return Verdict.TOO_LARGE
     return Verdict.DIED_TOO_OFTEN if letter.attempts >= attempts_max else Verdict.REDRIVE
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
@@ -49,6 +50,7 @@ def drive(
     Returns:
         0 done; 1 letters that were meant are left for a person: see FOR_A_PERSON.
     """
+    rules = replace(rules, is_edited=edit is not None)
     if not apply:
         _change(settings, selection, edit)
         parts = selection.spans(settings)

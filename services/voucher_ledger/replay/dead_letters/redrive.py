@@ -32,6 +32,7 @@ class Rules:
     attempts_max: int = ATTEMPTS_MAX
     again_before_ms: int | None = None
     count_max: int = 10_000
+    is_edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ def sort_out(
 ) -> Iterator[Letter]:
     """Yield the letters to drive, and count all of them in `into`; for `ends` see `choice.verdict`."""
     for letter, mark in letters:
-        what = verdict(letter, mark, attempts_max=rules.attempts_max, again_before_ms=rules.again_before_ms, ends=ends)
+        what = verdict(
+            letter, mark, attempts_max=rules.attempts_max, again_before_ms=rules.again_before_ms, ends=ends,
+            is_edited=rules.is_edited,
+        )  # fmt: skip
         if what is Verdict.REDRIVE and into.counts[what] >= rules.count_max:
             into.more += 1
             continue

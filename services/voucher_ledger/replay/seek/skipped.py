@@ -7,7 +7,7 @@ from confluent_kafka import Message
 
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.reading import Span, records
-from voucher_ledger.runtime.incoming import dead_letter
+from voucher_ledger.runtime.incoming import dead_letter, not_repeated
 from voucher_ledger.runtime.outbox import DeadLetter, Share
 from voucher_ledger.runtime.settings import Settings
 
@@ -79,10 +79,15 @@ def _length(held: bytes | None) -> int:
     return len(held or b"")
 
 
+def _lacking(letter: DeadLetter) -> str:
+    lacking = not_repeated(letter.error)
+    return f" (not in the letter: {lacking})" if lacking else ""
+
+
 def named(letters: Iterable[DeadLetter]) -> list[str]:
     """Each letter by its offset, key and size, for people."""
     return [
         f"offset {letter.offset}: key {(letter.key or b'').decode('utf-8', 'backslashreplace')!r}, "
-        f"{len(letter.value or b''):,} bytes"
+        f"{len(letter.value or b''):,} bytes{_lacking(letter)}"
         for letter in letters
     ]
