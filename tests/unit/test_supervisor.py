@@ -1,11 +1,11 @@
-"""`run all` with a monitor that cannot run: the rooms go on, and it comes back when it can."""
+"""`run all` with a monitor that cannot run, and in an outage: the rooms go on, and what rests comes back."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -21,10 +21,11 @@ FOREVER = "import time; time.sleep(600)"
 
 
 class Given(Worker):
-    """A worker that ends with each of these codes in turn, and stops all once it is started for the last time."""
+    """A worker that ends with each of these codes in turn; one that `stops` does so to all with its last start."""
 
     codes: list[int]
     stopping: Stopping
+    stops: bool
 
     def start(self) -> None:
         code = self.codes.pop(0) if self.codes else None
@@ -32,17 +33,17 @@ class Given(Worker):
         self.process = subprocess.Popen([sys.executable, "-S", "-E", "-c", program])
         self.again_at = None
         self.starts.append(time.monotonic())
-        if code is None and self.room == MONITOR:
+        if code is None and self.stops:
             self.stopping.set()
 
 
-def given(room: str, codes: Iterable[int], stopping: Stopping) -> Given:
+def given(room: str, codes: Iterable[int], stopping: Stopping, *, stops: bool = False) -> Given:
     made = Given(room, None)
-    made.codes, made.stopping = [*codes], stopping
+    made.codes, made.stopping, made.stops = [*codes], stopping, stops or room == MONITOR
     return made
 
 
-@pytest.mark.parametrize("codes", [[ExitCode.INSTANCE_TAKEN] * 2, [ExitCode.UNREACHABLE] * (RESTARTS_MAX + 2)])
+@pytest.mark.parametrize("codes", [[ExitCode.INSTANCE_TAKEN] * 2, [ExitCode.FAILED] * (RESTARTS_MAX + 2)])
 def test_a_monitor_that_cannot_run_now_rests_and_comes_back(codes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "RESTART_WINDOW_SECONDS", 0.3)
     stopping = Stopping()
@@ -50,6 +51,80 @@ def test_a_monitor_that_cannot_run_now_rests_and_comes_back(codes: list[int], mo
     assert supervise(crew, stopping) == ExitCode.DONE
     assert crew[0].process is not None
     assert len(crew[0].starts) == 1, "the room was left alone"
+
+
+@pytest.fixture
+def short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(supervisor, "OUTAGE_REST_SECONDS", 0.01)
+    monkeypatch.setattr(supervisor, "OUTAGE_REST_SECONDS_MAX", 0.04)
+
+
+def rests_of(told: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int, float]]:
+    """What the log says of outages: level, room, exit code and seconds, of each line."""
+    return [
+        (line["log_level"], line["room"], line["exit_code"], line["after_seconds"])
+        for line in told
+        if line["event"] == "worker cannot reach Kafka or Postgres, starting it again"
+    ]
+
+
+@pytest.mark.parametrize("room", ["claims", MONITOR])
+@pytest.mark.usefixtures("short_rests")
+def test_an_outage_of_many_deaths_is_outlived(room: str) -> None:
+    """With Postgres away for half a minute all ended for good, so that nothing ran once it was back."""
+    stopping = Stopping()
+    deaths = RESTARTS_MAX + 2
+    worker = given(room, [ExitCode.UNREACHABLE] * deaths, stopping, stops=True)
+    with capture_logs() as told:
+        assert supervise([worker], stopping) == ExitCode.DONE
+    assert rests_of(told) == [("warning", room, 3, seconds) for seconds in (0.01, 0.02, *[0.04] * (deaths - 2))]
+    assert worker.process is not None
+    assert len(worker.starts) == 1, "those that the outage ended are not counted"
+
+
+@pytest.mark.usefixtures("short_rests")
+def test_other_deaths_are_counted_through_an_outage() -> None:
+    """They end all within a minute, whatever came between."""
+    codes = [ExitCode.UNREACHABLE, *[ExitCode.FAILED, ExitCode.UNREACHABLE] * RESTARTS_MAX, ExitCode.FAILED]
+    stopping = Stopping()
+    worker = given("claims", codes, stopping, stops=True)
+    with capture_logs() as told:
+        assert supervise([worker], stopping) == ExitCode.FAILED
+    assert {seconds for *_, seconds in rests_of(told)} == {0.01}, "each ended by another code: the rests begin anew"
+
+
+@pytest.mark.usefixtures("short_rests")
+def test_an_outage_past_its_bound_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "OUTAGE_SECONDS_MAX", 0.0)
+    stopping = Stopping()
+    with capture_logs() as told:
+        crew: list[Worker] = [given("claims", [ExitCode.UNREACHABLE] * 9, stopping, stops=True)]
+        assert supervise(crew, stopping) == ExitCode.UNREACHABLE
+    assert len(rests_of(told)) == 1
+    assert [(line["event"], line["room"]) for line in told if line["log_level"] == "error"] == [
+        ("worker cannot reach Kafka or Postgres, stopping all", "claims")
+    ]
+
+
+@pytest.mark.usefixtures("short_rests")
+def test_the_monitors_outage_ends_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "OUTAGE_SECONDS_MAX", 0.0)
+    stopping = Stopping()
+    crew: list[Worker] = [given("claims", [], stopping), given(MONITOR, [ExitCode.UNREACHABLE] * 3, stopping)]
+    assert supervise(crew, stopping) == ExitCode.DONE
+    assert len(crew[0].starts) == 1
+
+
+@pytest.mark.usefixtures("short_rests")
+def test_who_lived_long_begins_another_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "OUTAGE_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(supervisor, "OUTAGE_LIFE_SECONDS", 0.0)
+    stopping = Stopping()
+    worker = given("claims", [ExitCode.UNREACHABLE] * 3, stopping, stops=True)
+    with capture_logs() as told:
+        assert supervise([worker], stopping) == ExitCode.DONE
+    assert [seconds for *_, seconds in rests_of(told)] == [0.01] * 3
 
 
 def test_a_monitor_with_wrong_settings_is_left_out_for_good(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,13 @@ from voucher_ledger.runtime.settings import METRICS_PORT, Settings, SettingsErro
 
 RESTARTS_MAX = 5
 RESTART_WINDOW_SECONDS = 60.0
+# An outage is mended elsewhere, so a worker that cannot reach Kafka or Postgres waits for its end: short rests first,
+# since most are over soon, and an end at last, since whoever watches processes should learn of what lasts.
+OUTAGE_REST_SECONDS = 1.0
+OUTAGE_REST_SECONDS_MAX = 10.0
+OUTAGE_SECONDS_MAX = 600.0
+# A worker that lived so long had reached both: what ended it is another outage.
+OUTAGE_LIFE_SECONDS = 30.0
 # What is decided is published within 20 s, or by whoever takes over. A worker that takes longer hangs, and would end
 # itself somewhat later: being killed comes to the same.
 STOP_SECONDS_MAX = 30.0
@@ -35,8 +42,9 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Worker:
-    """A room's process; `starts` are the times of its latest starts, `metrics_port` is its own (0: none). `again_at`
-    (monotonic seconds) is when one that rests is started again.
+    """A room's process; `starts` are the times of its latest starts but those that an outage ended, `metrics_port` is
+    its own (0: none). `again_at` (monotonic seconds) is when one that rests is started again, `unreachable_since` when
+    an outage first ended it, and `rest_seconds` its next rest in that outage.
     """
 
     room: str
@@ -45,6 +53,8 @@ class Worker:
     process: subprocess.Popen[bytes] | None = None
     again_at: float | None = None
     starts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS_MAX + 1))
+    unreachable_since: float | None = None
+    rest_seconds: float = 0.0
 
     def start(self) -> None:
         """Start the process under this worker's instance name."""
@@ -60,6 +70,11 @@ class Worker:
         self.starts.append(time.monotonic())
         self.again_at = None
         log.info("worker started", room=self.room, instance=self.instance, pid=self.process.pid)
+
+    def rest(self, seconds: float) -> None:
+        """Be started again once so many seconds have passed."""
+        self.process = None
+        self.again_at = time.monotonic() + seconds
 
     def restarts_too_often(self) -> bool:
         """Whether one more start would be over the bound."""
@@ -101,7 +116,8 @@ def _with_ports(crew: list[Worker], base_port: int) -> list[Worker]:
 def supervise(crew: list[Worker], stopping: Stopping) -> int:
     """Run the crew until `stopping` is set; the exit code. A worker that dies is started again; one that dies more
     than RESTARTS_MAX times within a minute, or with a code that a restart cannot change (a wrong setting, no topics or
-    tables, its name taken), ends all with that code. The monitor ends nobody: see _spare.
+    tables, its name taken), ends all with that code; so does one that an outage keeps from its work for
+    OUTAGE_SECONDS_MAX. The monitor ends nobody: see _spare.
     """
     try:
         for worker in crew:
@@ -111,32 +127,60 @@ def supervise(crew: list[Worker], stopping: Stopping) -> int:
                 code = None if worker.process is None else worker.process.poll()
                 if worker.again_at is not None and time.monotonic() >= worker.again_at:
                     worker.start()
-                if code is None or (worker.room == MONITOR and _spare(worker, code)):
-                    continue
-                if code in (ExitCode.USAGE, ExitCode.INSTANCE_TAKEN) or worker.restarts_too_often():
-                    log.error("worker keeps dying, stopping all", room=worker.room, exit_code=code)
+                if code is not None and _ends_all(worker, code):
                     return code if code > 0 else ExitCode.FAILED
-                log.warning("worker died, starting it again", room=worker.room, exit_code=code)
-                worker.start()
         log.info("told to stop, ending all", signal=stopping.told_by)
         return ExitCode.DONE
     finally:
         _stop(crew)
 
 
+def _ends_all(worker: Worker, code: int) -> bool:
+    """Whether that this one ended with `code` ends all; else it is started again, at once or after a rest."""
+    if code == ExitCode.UNREACHABLE:
+        return _outlasted(worker)
+    worker.unreachable_since = None
+    if worker.room == MONITOR and _spare(worker, code):
+        return False
+    if code in (ExitCode.USAGE, ExitCode.INSTANCE_TAKEN) or worker.restarts_too_often():
+        log.error("worker keeps dying, stopping all", room=worker.room, exit_code=code)
+        return True
+    log.warning("worker died, starting it again", room=worker.room, exit_code=code)
+    worker.start()
+    return False
+
+
+def _outlasted(worker: Worker) -> bool:
+    """Whether the outage that ended this one has outlasted the bound; else it rests, longer each time. Such a death is
+    none of those that RESTARTS_MAX bounds: a minute without Postgres would end all, and nothing would run after it.
+    """
+    now = time.monotonic()
+    lived_seconds = now - worker.starts.pop()
+    if worker.unreachable_since is None or lived_seconds > OUTAGE_LIFE_SECONDS:
+        worker.unreachable_since, worker.rest_seconds = now, OUTAGE_REST_SECONDS
+    outage_seconds = now - worker.unreachable_since
+    told = log.bind(room=worker.room, exit_code=int(ExitCode.UNREACHABLE))
+    if worker.room != MONITOR and outage_seconds > OUTAGE_SECONDS_MAX:
+        told.error("worker cannot reach Kafka or Postgres, stopping all", outage_seconds=round(outage_seconds))
+        return True
+    told.warning("worker cannot reach Kafka or Postgres, starting it again", after_seconds=worker.rest_seconds)
+    worker.rest(worker.rest_seconds)
+    worker.rest_seconds = min(2 * worker.rest_seconds, OUTAGE_REST_SECONDS_MAX)
+    return False
+
+
 def _spare(worker: Worker, code: int) -> bool:
     """Whether this one, which ended with `code`, is not started again at once. It rests a while where another monitor
-    runs (it takes over once that ends) or it died too often (Kafka may be away), and for good where its settings are
-    wrong.
+    runs (it takes over once that ends) or it died too often, and for good where its settings are wrong.
     """
     if code == ExitCode.USAGE:
         log.error("the monitor cannot run, going on without it", exit_code=code)
+        worker.process = None
     elif code == ExitCode.INSTANCE_TAKEN or worker.restarts_too_often():
-        worker.again_at = time.monotonic() + RESTART_WINDOW_SECONDS
         log.error("the monitor cannot run now", exit_code=code, again_after_seconds=RESTART_WINDOW_SECONDS)
+        worker.rest(RESTART_WINDOW_SECONDS)
     else:
         return False
-    worker.process = None
     return True
 
 
