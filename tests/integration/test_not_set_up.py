@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -41,6 +42,30 @@ def ends_of(world: World, *commands: list[str], **variables: str) -> list[tuple[
     with ThreadPoolExecutor() as pool:
         ended = [(arguments, pool.submit(end_of, world, *arguments, **variables)) for arguments in commands]
         return [(arguments, *future.result()) for arguments, future in ended]
+
+
+def epochs(world: World) -> list[tuple[int, int]]:
+    """The claims room's partitions and how often each was taken over."""
+    return world.connection.execute(
+        "SELECT partition, epoch FROM ledger.position WHERE topic = 'claim.commands' ORDER BY partition"
+    ).fetchall()
+
+
+def test_a_process_on_an_empty_database_disturbs_no_live_one(world: World) -> None:
+    """Under a name that is free there it joined the Kafka group, and so fenced the one that had the name."""
+    world.open_campaign()
+    world.spawn("claims")
+    world.send("claim.commands", [claim(1)])
+    world.wait_answered("claim.commands", 1)
+    before = epochs(world)
+    empty = f"empty_{uuid.uuid4().hex}"
+    world.connection.execute(f'CREATE DATABASE "{empty}"'.encode())
+    dsn = psycopg.conninfo.make_conninfo(world.settings.postgres, dbname=empty)
+    code, told = end_of(world, "run", "claims", VOUCHER_LEDGER_POSTGRES=dsn)
+    assert (code, "run `voucher-ledger migrate` first" in told) == (ExitCode.USAGE, True), told
+    world.send("claim.commands", [claim(number) for number in range(2, 50)])
+    world.wait_answered("claim.commands", 49)
+    assert epochs(world) == before, "nobody took over"
 
 
 @pytest.fixture

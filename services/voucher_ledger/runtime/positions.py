@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 import psycopg
 
-from voucher_ledger.runtime.errors import Inconsistent, TakenOver
+from voucher_ledger.runtime import postgres
+from voucher_ledger.runtime.errors import Inconsistent, TakenOver, Unreachable, without_tables
+
+WRITER_ROLE = "voucher_ledger_writer"
+
+# The tables that every batch of every room is written to.
+_LOOK = "SELECT FROM books.position, books.outbox, books.seal LIMIT 0"
 
 _READ = "SELECT partition, next_offset, topic_id FROM books.position WHERE topic = %s AND partition = ANY(%s)"
 
@@ -44,6 +50,22 @@ class Advance:
     next_offset: int
     record_time_ms: int
     records: int
+
+
+def connect(dsn: str, *, application: str) -> psycopg.Connection:
+    """A processor's connection, to a database that has the tables of this version.
+
+    Raises NotSetUp where it does not (roles are the server's, so another database's migration made them), Unreachable.
+    """
+    connection = postgres.connect(dsn, application=application, role=WRITER_ROLE, batch=True)
+    try:
+        connection.execute(_LOOK)
+    except psycopg.Error as error:
+        connection.close()
+        if isinstance(error, psycopg.ProgrammingError):
+            raise without_tables(error) from error
+        raise Unreachable(f"Postgres: {str(error).strip()}") from error
+    return connection
 
 
 class Positions:

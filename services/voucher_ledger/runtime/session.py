@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.metrics.observer import Observer
-from voucher_ledger.runtime import postgres, topics
+from voucher_ledger.runtime import topics
 from voucher_ledger.runtime.decider import Decider, Item
 from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost
 from voucher_ledger.runtime.hangs import must_end_within
@@ -22,7 +22,7 @@ from voucher_ledger.runtime.incoming import Record, incoming
 from voucher_ledger.runtime.kafka import consumer_config, group_of
 from voucher_ledger.runtime.leave import leave_group
 from voucher_ledger.runtime.outbox import Outbox
-from voucher_ledger.runtime.positions import Positions
+from voucher_ledger.runtime.positions import Positions, connect
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC, Publisher
 from voucher_ledger.runtime.recovery import Recovery
 from voucher_ledger.runtime.room import Room
@@ -35,7 +35,6 @@ CLOSE_SECONDS_MAX = 30.0  # beyond the session timeout, for which librdkafka may
 # A batch costs Postgres and Kafka much the same whatever is in it. At 5,000 claims a second and two processes on two
 # cores, this wait for company brought the median latency from 80 to 47 ms, the 99th percentile from 200 to 100.
 GATHER_SECONDS = 0.02
-WRITER_ROLE = "voucher_ledger_writer"
 
 log = structlog.get_logger()
 
@@ -62,7 +61,8 @@ class Session:
                 f"{room.event_topic} has {events.partitions} partitions, {room.command_topic} has {topic.partitions}: "
                 "an answer lies in the partition of its cause, so add those that are missing"
             )
-        self._connection = postgres.connect(settings.postgres, application=instance, role=WRITER_ROLE, batch=True)
+        # Before the group is joined, which fences whoever has this name there.
+        self._connection = connect(settings.postgres, application=instance)
         self._outbox = Outbox(room.command_topic, room.key_field)
         positions = Positions(room.command_topic, topic.topic_id, instance)
         self._decider = Decider(
