@@ -1,6 +1,7 @@
 """`voucher-ledger dev up | down | status`: the embedded Kafka and Postgres from the command line."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import typer
 from voucher_ledger.dev import cluster
 from voucher_ledger.dev.errors import EmbeddedServerError
 from voucher_ledger.dev.presence import holds_cluster, located
+from voucher_ledger.run import interrupts
 
 DEFAULT_DIRECTORY = Path(".voucher-ledger")
 
@@ -45,8 +47,14 @@ def _errors_told() -> Iterator[None]:
 @app.command()
 def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
     """Start both servers, wait until they answer, and print their addresses as one line of JSON."""
-    with _errors_told():
-        endpoints = cluster.up(directory, _progress)
+    try:
+        with interrupts.ended_by_sigterm(), _errors_told():
+            endpoints = cluster.up(directory, _progress)
+    except KeyboardInterrupt as error:
+        word, code = interrupts.told(error)
+        end = f"voucher-ledger dev down --dir {shlex.quote(str(located(directory)))}"
+        _progress(f"{word}: what was started runs on; `{end}` ends it")
+        raise typer.Exit(code) from error
     print(endpoints.to_json(), flush=True)
 
 

@@ -17,6 +17,7 @@ from voucher_ledger.produce.progress import Progress
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import Sender, Undelivered
 from voucher_ledger.produce.wording import counted
+from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
@@ -31,11 +32,12 @@ _AWAITED_AT_MOST = f"--await follows {COMMANDS_AWAITED_MAX:,} at most"
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of a source so far."""
+    """What became of a source so far; `interrupted` is the exit code where a signal ended it."""
 
     sent: Counter[str] = field(default_factory=Counter)
     bad: int = 0
     stopped: str | None = None
+    interrupted: int | None = None
 
 
 class _BadLines:
@@ -56,6 +58,7 @@ class _BadLines:
             print(f"{self._name}: and {counted(self.count - BAD_LINES_SHOWN_MAX, 'more bad line')}", file=self._errors)
 
 
+@interrupts.ended_by_sigterm()
 def run(
     settings: Settings,
     source: Path,
@@ -83,7 +86,7 @@ def run(
 
     Returns:
         0 all delivered (and answered, none refused, where answers are awaited); 1 a bad line, a record not delivered,
-        a command refused or not answered in time; 2 usage; 3 Kafka not reached.
+        a command refused or not answered in time; 2 usage; 3 Kafka not reached; 130 interrupted, 143 terminated.
     """
     try:
         checker = LineChecker(topic)
@@ -103,8 +106,9 @@ def run(
                 if await_seconds is not None and commands > COMMANDS_AWAITED_MAX:
                     return _fail(f"{name}: nothing was sent: {commands:,} commands; {_AWAITED_AT_MOST}", ExitCode.USAGE)
             return _send(settings, name, stream, checker, pace, topic, skip_invalid, event_time, await_seconds)
-    except KeyboardInterrupt:
-        return _fail(f"{name}: interrupted before anything was sent", ExitCode.CHECK_FAILED)
+    except KeyboardInterrupt as error:
+        word, code = interrupts.told(error)
+        return _fail(f"{name}: {word} before anything was sent", code)
     except OSError as error:
         return _fail(f"cannot read {name}: {error.strerror or error}", ExitCode.USAGE)
     except NotSetUp as error:
@@ -142,7 +146,7 @@ def _send(
     # Made first: an answer may be there before the delivery is reported.
     with nullcontext() if await_seconds is None else Answers(settings) as answers:
         bad_lines = _BadLines(name, sys.stderr)
-        outcome, interrupted = _Outcome(), False
+        outcome = _Outcome()
         began_seconds = time.monotonic()
         sender = Sender(settings, record_times=event_time, on_delivered=answers.delivered if answers else None)
         sender.require_topics(list(COMMANDS_BY_TOPIC) if topic is None else [topic])
@@ -158,12 +162,12 @@ def _send(
                         sender.wait(wait_seconds)
             except Undelivered as error:
                 outcome.stopped = str(error)
-            except KeyboardInterrupt:
-                outcome.stopped, interrupted = "interrupted", True
+            except KeyboardInterrupt as error:
+                outcome.stopped, outcome.interrupted = interrupts.told(error)
         bad_lines.close()
         outcome.bad = bad_lines.count
         code = _report(name, sender, outcome, time.monotonic() - began_seconds, skip_invalid)
-        if answers is None or await_seconds is None or interrupted:
+        if answers is None or await_seconds is None or outcome.interrupted is not None:
             return code
         return max(code, _await(name, answers, await_seconds))
 
@@ -171,23 +175,22 @@ def _send(
 def _await(name: str, answers: Answers, seconds_max: float) -> int:
     """Print each answer as it comes, and in the end what is missing."""
     awaited = len(answers.unanswered)
-    refused = 0
+    refused, interrupted = 0, None
     try:
         for answer in answers.await_all(seconds_max):
             refused += answer.refused
             print(answer, flush=True)
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted while waiting for answers", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        interrupted = interrupts.told(error)
     missing = list(answers.unanswered)
     print(f"{awaited - len(missing):,} of {awaited:,} answered, {refused:,} of them refused")
     for place in missing[:UNANSWERED_SHOWN_MAX]:
         print(f"not answered: {place}", file=sys.stderr)
-    if missing:
-        return _fail(
-            f"{name}: {len(missing):,} not answered within {seconds_max:g} s: they are delivered, and are decided once "
-            "the processors of their room come to them (`voucher-ledger status`)",
-            ExitCode.CHECK_FAILED,
-        )
+    word, code = interrupted or (f"not answered within {seconds_max:g} s", ExitCode.CHECK_FAILED)
+    if missing or interrupted:
+        how = f"{word} with {len(missing):,} not answered" if interrupted else f"{len(missing):,} {word}"
+        later = "they are delivered, and are decided once the processors of their room come to them"
+        return _fail(f"{name}: {how}: {later} (`voucher-ledger status`)", code)
     if refused:
         return _fail(f"{name}: {refused:,} refused: they changed nothing", ExitCode.CHECK_FAILED)
     return ExitCode.DONE
@@ -216,7 +219,8 @@ def _report(name: str, sender: Sender, outcome: _Outcome, seconds: float, skip_i
         f"{sender.failed:,} not delivered, {counted(outcome.bad, 'bad line')}"
     )
     if outcome.stopped is not None:
-        return _fail(f"{name}: stopped early: {outcome.stopped}", ExitCode.CHECK_FAILED)
+        why, code = f"{name}: stopped early: {outcome.stopped}", outcome.interrupted or ExitCode.CHECK_FAILED
+        return _fail(f"{why}; sent again from its beginning, what was delivered is answered as a duplicate", code)
     if sender.failed:
         return _fail(
             f"{name}: {counted(sender.failed, 'command')} not delivered; send the file again: what was accepted "
@@ -231,6 +235,6 @@ def _report(name: str, sender: Sender, outcome: _Outcome, seconds: float, skip_i
     return ExitCode.DONE
 
 
-def _fail(message: str, code: ExitCode) -> int:
+def _fail(message: str, code: int) -> int:
     print(f"voucher-ledger produce: {message}", file=sys.stderr)
     return code

@@ -28,6 +28,6 @@ MEANINGS: dict[int, str] = {
     ExitCode.FAILED: "a processor stopped loudly: out of attempts, or contradicting positions",
     ExitCode.INSTANCE_TAKEN: "another live process has this instance name, or is the ledger's monitor",
     ExitCode.HUNG: "a call in a processor hung and could not be ended; the next start recovers as from a kill",
-    INTERRUPTED: "interrupted (Ctrl-C): the demo stops all that it had started, `replay` says what it leaves",
-    TERMINATED: "a `replay` command was terminated (SIGTERM)",
+    INTERRUPTED: "interrupted (Ctrl-C): the demo stops all that it had started, others say what they leave",
+    TERMINATED: "terminated (SIGTERM): `replay`, `produce`, `simulate`, `status` and `dev up` say what they leave",
 }

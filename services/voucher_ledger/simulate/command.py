@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from voucher_ledger.produce.sender import Undelivered
-from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.simulate.catalogue import Wave
@@ -19,6 +19,12 @@ from voucher_ledger.simulate.play import CampaignTaken, Stalled, play
 from voucher_ledger.simulate.report import Reporter, tables
 from voucher_ledger.simulate.scenario import Scenario
 from voucher_ledger.simulate.tally import Tally
+
+
+class _Stop(threading.Event):
+    """Ends a play; `number` is the signal that set it."""
+
+    number = 0
 
 
 def run(
@@ -40,7 +46,8 @@ def run(
     Without `campaign_id` the campaign is named after the seed and the moment, so that each play has one of its own.
 
     Returns:
-        0 every command was delivered and answered; 1 some were not; 2 usage; 3 Kafka not reached.
+        0 every command was delivered and answered; 1 some were not; 2 usage; 3 Kafka not reached; 130
+        interrupted, 143 terminated.
     """
     now_ms = time.time_ns() // 1_000_000
     try:
@@ -63,32 +70,38 @@ def run(
         return _fail(error, ExitCode.UNREACHABLE)
     except (Stalled, CampaignTaken, Undelivered, AnswersLost) as error:
         return _fail(error, ExitCode.CHECK_FAILED)
-    return _judge(tally, interrupted=stop.is_set())
+    except KeyboardInterrupt:
+        return _fail("interrupted again, ended at once; what was delivered is decided all the same", INTERRUPTED)
+    return _judge(tally, stop.number)
 
 
-def _judge(tally: Tally, *, interrupted: bool) -> int:
+def _judge(tally: Tally, signal_number: int) -> int:
+    """Print the figures; the exit code, which names the signal (0: none) that ended the play early."""
     console = Console()
     for table in tables(tally):
         console.print(table)
-    if tally.undelivered or tally.unanswered:
+    left = f"{tally.undelivered:,} records not delivered, {tally.unanswered:,} commands unanswered"
+    if signal_number:
+        word = "interrupted" if signal_number == signal.SIGINT else "terminated"
         return _fail(
-            f"{'interrupted: ' if interrupted else ''}{tally.undelivered:,} records not delivered, "
-            f"{tally.unanswered:,} commands unanswered",
-            ExitCode.CHECK_FAILED,
+            f"{word}, the rest of the day was not sent: {left}; what was delivered is decided yet", 128 + signal_number
         )
+    if tally.undelivered or tally.unanswered:
+        return _fail(left, ExitCode.CHECK_FAILED)
     return ExitCode.DONE
 
 
 @contextmanager
-def _interruptible() -> Iterator[threading.Event]:
+def _interruptible() -> Iterator[_Stop]:
     """An event that Ctrl-C and SIGTERM set, so that a play ends with its figures; a second one ends it at once."""
-    stop = threading.Event()
+    stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def request_stop(number: int, _frame: object) -> None:
+        stop.number = number
         stop.set()
         signal.signal(number, before[signal.Signals(number)])
 
@@ -101,6 +114,6 @@ def _interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _fail(reason: object, code: ExitCode) -> int:
+def _fail(reason: object, code: int) -> int:
     print(f"voucher-ledger simulate: {reason}", file=sys.stderr)
     return code

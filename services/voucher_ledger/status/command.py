@@ -6,6 +6,7 @@ import threading
 from rich.console import Console
 from rich.live import Live
 
+from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
@@ -16,6 +17,7 @@ from voucher_ledger.status.snapshot import Snapshot
 WATCH_SECONDS = 1.0
 
 
+@interrupts.ended_by_sigterm()
 def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: threading.Event | None = None) -> int:
     """Print positions, lags and balances.
 
@@ -27,7 +29,8 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
 
     Returns:
         0 done; 2 topics or tables do not exist yet; 3 Kafka or Postgres does not answer at the first look (of later
-        ones a watch tells, and looks again).
+        ones a watch tells, and looks again); 130 interrupted before the first look was shown (Ctrl-C is how a watch
+        ends: 0), 143 terminated.
     """
     stop = stop or threading.Event()
     try:
@@ -40,8 +43,9 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
         return _fail(error, ExitCode.USAGE)
     except Unreachable as error:
         return _fail(error, ExitCode.UNREACHABLE)
-    except KeyboardInterrupt:
-        return ExitCode.DONE
+    except KeyboardInterrupt as error:
+        word, code = interrupts.told(error)
+        return _fail(f"{word}; it only reads, so nothing is left", code)
     return ExitCode.DONE
 
 
@@ -49,14 +53,27 @@ def _show(reader: Reader, watch: bool, json: bool, stop: threading.Event) -> Non
     # Where nothing says how wide it is, lines are as long as the widest table.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     snapshot = reader.snapshot()
-    if watch and not json and console.is_terminal:
+    if not watch:
+        _print(snapshot, console, json)
+        return
+    try:
+        _watch(reader, snapshot, console, json, stop)
+    except interrupts.Terminated:
+        raise
+    except KeyboardInterrupt:
+        return
+
+
+def _watch(reader: Reader, snapshot: Snapshot, console: Console, json: bool, stop: threading.Event) -> None:
+    """Show `snapshot`, then later ones until `stop`."""
+    if not json and console.is_terminal:
         with Live(screen(snapshot, console), console=console, auto_refresh=False, screen=True) as live:
             while not stop.wait(WATCH_SECONDS):
                 found = _tried(reader)
                 live.update(found if isinstance(found, str) else screen(found, console), refresh=True)
         return
     _print(snapshot, console, json)
-    while watch and not stop.wait(WATCH_SECONDS):
+    while not stop.wait(WATCH_SECONDS):
         found = _tried(reader)
         if isinstance(found, str):
             print(found, file=sys.stderr, flush=True)
@@ -79,6 +96,6 @@ def _print(snapshot: Snapshot, console: Console, json: bool) -> None:
         console.print(tables(snapshot))
 
 
-def _fail(reason: object, code: ExitCode) -> int:
+def _fail(reason: object, code: int) -> int:
     print(f"voucher-ledger status: {reason}", file=sys.stderr)
     return code
