@@ -127,5 +127,31 @@ def test_the_trace_of_a_user_who_waits_tells_where(
     shown = capsys.readouterr().out
     assert "waiting now" in shown
     assert "event voucher.queued" in shown
+    assert "--scan looks there" not in shown
     assert cli.main(["replay", "trace", "user-000000", "--json"]) == ExitCode.DONE
     assert orjson.loads(capsys.readouterr().out)["waiting"] == []
+
+
+def test_the_trace_of_a_user_who_was_only_refused(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was no such user, as the ledger has it; but he asks what became of his claim."""
+    world.open_campaign(quota=1, budget_minor=FACE_MINOR)
+    world.send("claim.commands", [claim(number) for number in range(2)], partition=5)
+    world.stop_cleanly(world.spawn("claims", instance="claims-0"), "claim", 2)
+    for name, value in world.variables().items():
+        monkeypatch.setenv(name, value)
+    capsys.readouterr()
+
+    assert cli.main(["replay", "trace", "user-000001"]) == ExitCode.CHECK_FAILED
+    told = capsys.readouterr().err
+    assert "no voucher, order or user 'user-000001'" in told
+    assert "--scan looks there" in told
+    assert cli.main(["replay", "trace", "user-000001", "--scan", "--json"]) == ExitCode.DONE
+    found = orjson.loads(capsys.readouterr().out)
+    (step,) = found["steps"]
+    assert (found["kind"], step["event"]["type"], step["event"]["data"]["reason"]) == (
+        "user", "voucher.rejected", "sold_out",
+    )  # fmt: skip
+    assert cli.main(["replay", "trace", "nobody", "--scan"]) == ExitCode.CHECK_FAILED
+    assert "neither the ledger nor an event that the topics still hold names 'nobody'" in capsys.readouterr().err

@@ -28,6 +28,8 @@ def test_who_waits_is_told_where_and_since_when() -> None:
     written: Any = console.file
     shown = written.getvalue()
     assert "waiting now" in shown
+    assert "--scan looks there" in shown, "his claim moved nothing, and so is not among what happened"
+    assert "what happened" not in shown
     row = next(line for line in shown.splitlines() if "[/grey]" in line)
     assert [cell.strip() for cell in row.split("│")[1:-1]] == ["[/grey]", "5", "1,234", "2026-02-06T00:00:00.000Z"]
     (told,) = json.loads(to_json(Trace(subject, [], 0)))["waiting"]

@@ -10,7 +10,7 @@ from confluent_kafka import Message
 from voucher_ledger.replay.answers import EVENT_TOPICS, Cause
 from voucher_ledger.replay.event_search import find_event
 from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset_of, place_of, time_ms_of
-from voucher_ledger.replay.trace_subject import Row, Subject
+from voucher_ledger.replay.trace_subject import Row, Subject, UnknownSubject
 
 
 @dataclass(slots=True)
@@ -31,24 +31,30 @@ class Step:
 
 @dataclass(slots=True)
 class Trace:
-    """The steps in the order of their times; `left_out` causes were too many."""
+    """The steps in the order of their times; `left_out` causes were too many. Where the topics were `scanned`, what
+    moved nothing is among them.
+    """
 
     subject: Subject
     steps: list[Step]
     left_out: int
+    scanned: bool = False
 
 
 def trace(reader: TopicReader, subject: Subject, *, steps_max: int, scan: bool) -> Trace:
     """Read the records of the subject's causes, each by its offset.
 
     With `scan`, the events of the users' partitions are read from the first to the last too: refusals, duplicates and
-    refunds of a part move nothing, so no transfer knows of them. Raises Unread, Unreachable, NotSetUp.
+    refunds of a part move nothing, so no transfer knows of them. Raises UnknownSubject where the ledger has no rows of
+    the subject and no event names it, Unread, Unreachable, NotSetUp.
     """
     commands = reader.ranges(EVENT_TOPICS)
     events = reader.ranges(set(EVENT_TOPICS.values()))
     causes = subject.causes()
     if scan:
         causes = list(dict.fromkeys([*causes, *_scanned(reader, subject, causes, events)]))
+    if not causes and not subject.known():
+        raise UnknownSubject(f"neither the ledger nor an event that the topics still hold names {subject.key!r}")
     moved: dict[Cause, list[Row]] = {}
     for row in subject.transfers:
         moved.setdefault(Cause(row["cause_topic"], row["cause_partition"], row["cause_offset"]), []).append(row)
@@ -59,7 +65,16 @@ def trace(reader: TopicReader, subject: Subject, *, steps_max: int, scan: bool) 
         _read_event(reader, step, events, subject)
         steps.append(step)
     steps.sort(key=_time_of)
-    return Trace(subject, steps, max(0, len(causes) - steps_max))
+    if not subject.known():
+        subject.kind = _kind(subject, steps)
+    return Trace(subject, steps, max(0, len(causes) - steps_max), scan)
+
+
+def _kind(subject: Subject, steps: Iterable[Step]) -> str:
+    """What the events take this one for, of which the ledger has no rows."""
+    named = [step.event.get("data", {}) for step in steps if step.event is not None]
+    kinds = ("user", "order", "voucher")
+    return next((kind for kind in kinds if any(data.get(f"{kind}_id") == subject.key for data in named)), subject.kind)
 
 
 def _time_of(step: Step) -> tuple[int, Cause]:

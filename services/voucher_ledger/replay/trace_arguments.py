@@ -26,7 +26,7 @@ def trace(
 
     Refusals, duplicates and refunds of a part move nothing, so that no transfer knows of them. With [bold]--scan[/]
     the events of the partitions concerned are read from the first to the last, `--rate` a second at most, and these are
-    shown too.
+    shown too; of a user who was only refused, whom no row of the ledger names, those of all partitions.
 
     An [bold]event id[/] is that of any event (`claim.commands/3/17/0`), or the place of a command or dead letter
     without the index: shown is that command, and the chain of the voucher that it moved.

@@ -25,12 +25,14 @@ def run(
     """
     with postgres.connect(settings.postgres, application="trace") as connection:
         try:
-            subject = find(connection, key)
+            subject = find(connection, key, scan=scan)
         except UnknownSubject as error:
             raise Refused(str(error)) from error
     reader = TopicReader(settings, Event(), rate=rate)
     try:
         found = trace(reader, subject, steps_max=steps_max, scan=scan)
+    except UnknownSubject as error:
+        raise Refused(str(error)) from error
     finally:
         reader.close()
     if json:

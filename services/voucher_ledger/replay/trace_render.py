@@ -12,7 +12,7 @@ from rich.table import Table
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.produce.wording import counted
 from voucher_ledger.replay.trace import Step, Trace
-from voucher_ledger.replay.trace_subject import Row
+from voucher_ledger.replay.trace_subject import ON_TOPICS_ONLY, Row
 
 # What the first column of a line already says, or nobody asks for.
 _UNSAID = frozenset(["command_id", "duplicate"])
@@ -59,6 +59,16 @@ def show(trace: Trace, console: Console) -> None:
         rows: Iterable[Row] = getattr(subject, title)
         if rows:
             console.print(_table(f"{title} now", rows, columns))
+    if not trace.steps and not trace.scanned:
+        console.print(f"nothing moved; {ON_TOPICS_ONLY}", highlight=False)
+    else:
+        console.print(_steps(trace))
+    if trace.left_out:
+        console.print(f"{counted(trace.left_out, 'more command')} left out: see --max", highlight=False)
+
+
+def _steps(trace: Trace) -> Table:
+    subject = trace.subject
     table = Table(title=f"what happened to {subject.kind} {escape(subject.key)}", title_justify="left")
     table.add_column("when", no_wrap=True)
     table.add_column("what", no_wrap=True)
@@ -67,9 +77,7 @@ def show(trace: Trace, console: Console) -> None:
         for line in _lines(step):
             table.add_row(*(escape(part) for part in line))
         table.add_section()
-    console.print(table)
-    if trace.left_out:
-        console.print(f"{counted(trace.left_out, 'more command')} left out: see --max", highlight=False)
+    return table
 
 
 def _lines(step: Step) -> Iterable[tuple[str, str, str]]:

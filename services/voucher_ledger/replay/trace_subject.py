@@ -44,11 +44,16 @@ _TRANSFERS_OF_CAUSE = """
 SELECT * FROM ledger.transfer WHERE cause_topic = %s AND cause_partition = %s AND cause_offset = %s
 ORDER BY transfer_id"""
 _WAITING = "SELECT * FROM ledger.waiting WHERE user_id = %s ORDER BY queued_at, campaign_id, partition"
+_UNKNOWN = "the ledger has no voucher, order or user {!r}, and it is no event's id"
 _POSITIONS = "SELECT topic, partition, next_offset FROM ledger.position"
 
 
+# What the ledger has no row of: it keeps what was decided to be so, and a refusal changes nothing.
+ON_TOPICS_ONLY = "refusals, and the claims of those who wait, are on the topics only: --scan looks there"
+
+
 class UnknownSubject(Exception):
-    """The ledger knows no voucher, order or user of this id."""
+    """Nothing is known of this id where it was looked for."""
 
 
 @dataclass(slots=True)
@@ -67,6 +72,10 @@ class Subject:
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
     cause: Cause | None = None
 
+    def known(self) -> bool:
+        """Whether the ledger has rows of it; an event is known by its place."""
+        return bool(self.vouchers or self.orders or self.waiting or self.cause)
+
     def causes(self) -> list[Cause]:
         """The commands that moved something, in the order of their times; that of an event first of all."""
         found = [Cause(row["cause_topic"], row["cause_partition"], row["cause_offset"]) for row in self.transfers]
@@ -77,8 +86,9 @@ class Subject:
         return {row["user_id"] for row in (*self.vouchers, *self.orders, *self.waiting)}
 
 
-def find(connection: psycopg.Connection, key: str) -> Subject:
-    """The subject that `key` names: an event's id (or its command's place), else a voucher, an order or a user.
+def find(connection: psycopg.Connection, key: str, *, scan: bool = False) -> Subject:
+    """The subject that `key` names: an event's id (or its command's place), else a voucher, an order or a user. Where
+    the ledger knows none and topics will be looked at (`scan`), a user without rows: who was only refused has none.
 
     Raises UnknownSubject, NotSetUp where the login may not read the ledger, Unreachable where it does not answer.
     """
@@ -86,7 +96,9 @@ def find(connection: psycopg.Connection, key: str) -> Subject:
         with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute(_SNAPSHOT)
             cursor.execute(_BOUNDS)
-            subject = _find(cursor, key)
+            subject = _find(cursor, key) or Subject("user", key)
+            if not (scan or subject.known()):
+                raise UnknownSubject(f"{_UNKNOWN.format(key)}; {ON_TOPICS_ONLY}")
             subject.positions = {(r["topic"], r["partition"]): r["next_offset"] for r in cursor.execute(_POSITIONS)}
             return subject
     except psycopg.ProgrammingError as error:
@@ -95,7 +107,7 @@ def find(connection: psycopg.Connection, key: str) -> Subject:
         raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
 
 
-def _find(cursor: psycopg.Cursor[dict[str, Any]], key: str) -> Subject:
+def _find(cursor: psycopg.Cursor[dict[str, Any]], key: str) -> Subject | None:
     place = _PLACE.fullmatch(key)
     if place is not None and place["topic"] in EVENT_TOPICS:
         return _event(cursor, key, Cause(place["topic"], int(place["partition"]), int(place["offset"])))
@@ -107,9 +119,9 @@ def _find(cursor: psycopg.Cursor[dict[str, Any]], key: str) -> Subject:
             subject.orders = _rows(cursor, _ORDERS_BY[kind], key)
         if kind == "user":
             subject.waiting = _rows(cursor, _WAITING, key)
-        if subject.vouchers or subject.orders or subject.waiting:
+        if subject.known():
             return _complete(cursor, subject)
-    raise UnknownSubject(f"the ledger has no voucher, order or user {key!r}, and it is no event's id")
+    return None
 
 
 def _event(cursor: psycopg.Cursor[dict[str, Any]], key: str, cause: Cause) -> Subject:
