@@ -153,6 +153,22 @@ def test_a_record_that_fits_the_topic_only_compressed_stops_nobody(world: World)
     assert world.faults() == []
 
 
+def test_a_record_of_many_zeros_stops_nobody(world: World) -> None:
+    """It has four kilobytes for the broker, and more than a client reads of its own accord once it is decompressed."""
+    world.open_campaign()
+    process = world.spawn("claims")
+    value = bytes(120_000_000)
+    overrides = {"message_max_bytes": 2 * len(value), "batch_size": 2 * len(value), "compression_type": "zstd"}
+    producer = Producer(producer_config(world.settings, **overrides))
+    producer.produce("claim.commands", value, b"user-1", partition=0)
+    assert producer.flush(WAIT_SECONDS_MAX) == 0
+    world.send("claim.commands", [claim(1)], partition=0)
+    world.wait_answered("claim.commands", 2)
+    assert [(letter.key(), letter.value()) for letter in world.read(DEAD_LETTERS)] == [(b"user-1", None)]
+    assert process.poll() is None
+    assert world.faults() == []
+
+
 @pytest.mark.parametrize("fault", FAULTS_OF_ONE)
 def test_one_records_fault_is_its_own(world: World, fault: str) -> None:
     """A decision that throws, a change that throws, a row that Postgres refuses: the neighbours are decided."""

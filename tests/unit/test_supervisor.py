@@ -94,13 +94,16 @@ def test_other_deaths_are_counted_through_an_outage() -> None:
     assert {seconds for *_, seconds in rests_of(told)} == {0.01}, "each ended by another code: the rests begin anew"
 
 
+@pytest.mark.parametrize(("reached", "bound"), [(True, "OUTAGE_SECONDS_MAX"), (False, "UNREACHED_SECONDS_MAX")])
 @pytest.mark.usefixtures("short_rests")
-def test_an_outage_past_its_bound_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "OUTAGE_SECONDS_MAX", 0.0)
+def test_an_outage_past_its_bound_ends_all(reached: bool, bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is short for who never reached anything: with a wrong address nobody waits for ten minutes."""
+    monkeypatch.setattr(supervisor, bound, 0.0)
     stopping = Stopping()
+    worker = given("claims", [ExitCode.UNREACHABLE] * 9, stopping, stops=True)
+    worker.reached = reached
     with capture_logs() as told:
-        crew: list[Worker] = [given("claims", [ExitCode.UNREACHABLE] * 9, stopping, stops=True)]
-        assert supervise(crew, stopping) == ExitCode.UNREACHABLE
+        assert supervise([worker], stopping) == ExitCode.UNREACHABLE
     assert len(rests_of(told)) == 1
     assert [(line["event"], line["room"]) for line in told if line["log_level"] == "error"] == [
         ("worker cannot reach Kafka or Postgres, stopping all", "claims")

@@ -24,6 +24,8 @@ RESTART_WINDOW_SECONDS = 60.0
 OUTAGE_REST_SECONDS = 1.0
 OUTAGE_REST_SECONDS_MAX = 10.0
 OUTAGE_SECONDS_MAX = 600.0
+# One that never reached them has a wrong address, more likely.
+UNREACHED_SECONDS_MAX = 30.0
 # A worker that lived so long had reached both: what ended it is another outage.
 OUTAGE_LIFE_SECONDS = 30.0
 # What is decided is published within 20 s, or by whoever takes over. A worker that takes longer hangs, and would end
@@ -44,7 +46,7 @@ log = structlog.get_logger()
 class Worker:
     """A room's process; `starts` are the times of its latest starts but those that an outage ended, `metrics_port` is
     its own (0: none). `again_at` (monotonic seconds) is when one that rests is started again, `unreachable_since` when
-    an outage first ended it, and `rest_seconds` its next rest in that outage.
+    an outage first ended it, and `rest_seconds` its next rest in that outage. `reached` tells that it ever was at work.
     """
 
     room: str
@@ -55,6 +57,7 @@ class Worker:
     starts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS_MAX + 1))
     unreachable_since: float | None = None
     rest_seconds: float = 0.0
+    reached: bool = False
 
     def start(self) -> None:
         """Start the process under this worker's instance name."""
@@ -137,6 +140,7 @@ def supervise(crew: list[Worker], stopping: Stopping) -> int:
 
 def _ends_all(worker: Worker, code: int) -> bool:
     """Whether that this one ended with `code` ends all; else it is started again, at once or after a rest."""
+    worker.reached |= time.monotonic() - worker.starts[-1] > OUTAGE_LIFE_SECONDS
     if code == ExitCode.UNREACHABLE:
         return _outlasted(worker)
     worker.unreachable_since = None
@@ -160,7 +164,8 @@ def _outlasted(worker: Worker) -> bool:
         worker.unreachable_since, worker.rest_seconds = now, OUTAGE_REST_SECONDS
     outage_seconds = now - worker.unreachable_since
     told = log.bind(room=worker.room, exit_code=int(ExitCode.UNREACHABLE))
-    if worker.room != MONITOR and outage_seconds > OUTAGE_SECONDS_MAX:
+    seconds_max = OUTAGE_SECONDS_MAX if worker.reached else UNREACHED_SECONDS_MAX
+    if worker.room != MONITOR and outage_seconds > seconds_max:
         told.error("worker cannot reach Kafka or Postgres, stopping all", outage_seconds=round(outage_seconds))
         return True
     told.warning("worker cannot reach Kafka or Postgres, starting it again", after_seconds=worker.rest_seconds)

@@ -13,6 +13,9 @@ REQUEST_SECONDS_MAX = 10.0
 # When the client must have answered for a request, if by its failure.
 ANSWER_SECONDS_MAX = REQUEST_SECONDS_MAX + 5.0
 MESSAGE_BYTES_MAX = 2_097_152
+# A record of a few kilobytes may be a hundred million zeros, which must be read to be dead-lettered; librdkafka's own
+# bound of 100 MB stopped its partition for good. What it takes is memory, and only for as long.
+READ_BYTES_MAX = 1_000_000_000
 # The most that librdkafka knows. A broker bounds what a batch takes compressed, librdkafka what a record takes before
 # that: what came through the one must not be stopped by the other on its way to the dead letters.
 DEAD_LETTER_BYTES_MAX = 1_000_000_000
@@ -165,6 +168,7 @@ def consumer_config(settings: Settings, group: str, instance: str | None = None,
         "queued.min.messages": 4 * settings.batch_records_max,
         "queued.max.messages.kbytes": settings.fetch_queue_kib,
         "fetch.message.max.bytes": MESSAGE_BYTES_MAX,
+        "receive.message.max.bytes": READ_BYTES_MAX,
         **_dotted(overrides),
         **_given(settings),
     }

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.metrics.observer import Observer
-from voucher_ledger.runtime import topics
+from voucher_ledger.runtime import postgres, topics
 from voucher_ledger.runtime.decider import Decider, Item
 from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost
 from voucher_ledger.runtime.hangs import must_end_within
