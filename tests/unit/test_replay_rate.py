@@ -194,7 +194,7 @@ def test_each_verb_that_reads_whole_topics_takes_a_rate(
         monkeypatch.setattr(module, "TopicReader", ask)
         monkeypatch.setattr(module, "postgres", SimpleNamespace(connect=lambda *_, **__: nullcontext()))
     monkeypatch.setattr(rebuild, "refuse_unless_empty", lambda _connection: None)
-    monkeypatch.setattr(trace_command, "find", lambda _connection, _key: None)
+    monkeypatch.setattr(trace_command, "find", lambda *_, **__: None)
     monkeypatch.setattr(what_if, "_day", ask)
     with pytest.raises(Asked, match=r"^500\.0$"):
         cli.main(["replay", *arguments, "--rate", "500"])
