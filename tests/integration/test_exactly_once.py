@@ -117,3 +117,13 @@ def test_the_answer_to_a_commit_is_lost(loaded: World, nth: int) -> None:
     assert proxy.lost.is_set()
     assert loaded.faults() == []
     proxy.close()
+
+
+def test_brokers_that_are_away_end_no_session(loaded: World) -> None:
+    """Of those that a producer begins with, most are down: it asks the next one, and nothing was on its way to them."""
+    away = ",".join(f"127.0.0.1:{port}" for port in range(1, 5))
+    environment = {"VOUCHER_LEDGER_KAFKA": f"{away},{loaded.settings.kafka}", "VOUCHER_LEDGER_BATCH_RECORDS_MAX": "100"}
+    process = loaded.spawn("claims", environment=environment)
+    loaded.stop_cleanly(process, "claim", CLAIMS)
+    assert loaded.connection.execute("SELECT max(epoch) FROM books.position").fetchone() == (1,)
+    assert loaded.faults() == []

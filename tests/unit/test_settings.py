@@ -178,9 +178,23 @@ def test_a_producer_hears_of_its_lost_connections_whatever_the_operator_wants_lo
     heard: list[KafkaError] = []
     producer = kafka.transactional_config(loaded, "claims-0", heard.append)
     assert (producer["log.connection.close"], producer["log_level"]) == (True, level)
-    for line in ("FAIL [1]: Disconnected", "REQTMOUT [1]: Timed out EndTxnRequest in flight", "CONNECT [1]: Connected"):
+    refused = "Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)"
+    cut = "Disconnected: connection closed by peer (after 51ms in state UP)"
+    for line in (
+        f"FAIL [1]: {cut}",
+        "REQTMOUT [1]: Timed out in flight",
+        f"FAIL [1]: {refused}",
+        "CONNECT [1]: Connected",
+    ):
         producer["logger"].info(line)
     assert [error.str().split()[0] for error in heard] == ["FAIL", "REQTMOUT"]
+    # One of several brokers that is away takes nothing with it.
+    for error in (KafkaError(KafkaError._TRANSPORT, refused), KafkaError(KafkaError._ALL_BROKERS_DOWN)):
+        producer["error_cb"](error)
+    assert len(heard) == 2
+    producer["error_cb"](KafkaError(KafkaError._TRANSPORT, cut))
+    producer["error_cb"](KafkaError(KafkaError._TRANSPORT, refused, fatal=True))
+    assert len(heard) == 4
 
 
 def test_a_table_that_the_database_lacks_is_told_in_words(

@@ -1,6 +1,7 @@
 """One builder for the configuration of every Kafka client."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,9 @@ FIXED_PROPERTIES = frozenset(
 # How librdkafka's log, at syslog level 6 or below, begins to tell of a connection that is gone and of a request without
 # an answer. What was on its way is sent again, on a new connection, and then it says that all went well.
 _CONNECTION_LOST = ("FAIL ", "REQTMOUT ")
+# What it tells of a broker that it could not connect to, one of several maybe: nothing was on its way to that one.
+_NOT_CONNECTED = re.compile(r"in state (TRY_)?CONNECT\)")
+_NOBODY_THERE = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE])
 _SYSLOG_INFO = 6
 # Python's levels for syslog's, as the client translates them.
 _LEVELS = (logging.CRITICAL,) * 3 + (logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG)
@@ -120,6 +124,11 @@ def transactional_config(settings: Settings, instance: str, trouble: Callable[[K
     `trouble` is called, from the thread that polls, with each error and each connection that was lost: a request that
     ends a transaction may still be on its way then, and would end the next one. So poll before each transaction.
     """
+
+    def heard(error: KafkaError) -> None:
+        if error.fatal() or not (error.code() in _NOBODY_THERE or _NOT_CONNECTED.search(error.str())):
+            trouble(error)
+
     configuration = producer_config(
         settings,
         client_id=f"voucher-ledger-{instance}",
@@ -134,13 +143,13 @@ def transactional_config(settings: Settings, instance: str, trouble: Callable[[K
         # default wait of 100 ms would be most of a transaction's time (measured: 109 ms, and 5 ms with this).
         retry_backoff_ms=1,
         retry_backoff_max_ms=10,
-        error_cb=trouble,
+        error_cb=heard,
     )
     told = int(configuration["log_level"])
     # Whatever the operator set: without these lines nothing tells of a lost connection.
     return {
         **configuration, "log.connection.close": True, "log_level": max(told, _SYSLOG_INFO),
-        "logger": _logger(instance, told, trouble),
+        "logger": _logger(instance, told, heard),
     }  # fmt: skip
 
 
