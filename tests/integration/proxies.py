@@ -137,7 +137,7 @@ class TransactionEndHeld(BeforeKafka):
             self.answered.wait(60)  # the broker drops a request whose sender is gone before it is read
 
     def to_client(self, server: socket.socket, client: socket.socket, part: bytes) -> None:
-        if client is self._cut:
+        if client is self._cut and self.release.is_set():  # before it, answers to other requests come
             self.answered.set()
         super().to_client(server, client, part)
 

@@ -154,9 +154,12 @@ def _rebuilt_and_gone_on_from(world: World, program: Program) -> None:
     for table in ("campaign", "voucher", "transfer", "position"):
         assert one(target, f"SELECT count(*) FROM books.{table}") == 0, table
     # Which of his vouchers is a user's first is not told by events where his claims came by two partitions.
-    world.connection.execute("UPDATE books.voucher SET ordinal = ordinal + 1000")
+    renumber = "UPDATE books.voucher SET ordinal = ordinal + %s"
+    with postgres.connect(world.settings.postgres, application="test") as connection:
+        connection.execute(renumber, (1_000,))
     told = program.json("rebuild", "--into", target, *WHY, "--compare", "--rate", "50000")
-    world.connection.execute("UPDATE books.voucher SET ordinal = ordinal - 1000")
+    with postgres.connect(world.settings.postgres, application="test") as connection:
+        connection.execute(renumber, (-1_000,))
     # Its journal tells of those that came to nothing too, refused or ended by a fault; and what was asked.
     operations = journal(target)
     assert [outcome for outcome, _, _ in operations] == ["failed", "failed", "done"]
