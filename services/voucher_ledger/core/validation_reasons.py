@@ -20,9 +20,16 @@ _FAULTS_MAX = 3
 _NAMES_MAX = 5
 
 
+def escaped(text: str, kept: str = "") -> str:
+    """Return `text` with all that can't be shown or encoded escaped, but for the characters `kept`."""
+    return "".join(
+        character if character.isprintable() or character in kept else f"\\u{ord(character):04x}" for character in text
+    )
+
+
 def printable(text: str) -> str:
-    """Return `text` with all that can't be shown or encoded escaped, and its middle cut out if it is too long."""
-    shown = "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in text)
+    """Return `text` escaped, and its middle cut out if it is too long."""
+    shown = escaped(text)
     if len(shown) <= REASON_CHARACTERS_MAX:
         return shown
     half = REASON_CHARACTERS_MAX // 2 - 1

@@ -162,7 +162,8 @@ class LedgerCollector(Collector):
         self._done = {place: span for place, span in self._done.items() if behind.get(place) == span}
         still = {place: span for place, span in behind.items() if self._behind.get(place) == span}
         asked = {place: span[0] for place, span in still.items() if place not in self._done}
-        self._at_work = {place for place in behind if place in self._at_work or place in self._behind.keys() - still}
+        moved = self._behind.keys() - still.keys()
+        self._at_work = behind.keys() & (self._at_work | moved)
         self._behind = behind
         if asked:
             first_records_ms = self._first_records_ms(asked, {place: span[1] for place, span in still.items()})

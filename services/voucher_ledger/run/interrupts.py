@@ -36,4 +36,9 @@ def ended_by_sigterm() -> Iterator[None]:
 
 def told(error: KeyboardInterrupt) -> tuple[str, int]:
     """The word for people, and the exit code for shells."""
-    return ("terminated", TERMINATED) if isinstance(error, Terminated) else ("interrupted", INTERRUPTED)
+    return told_of(signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
+
+
+def told_of(number: int) -> tuple[str, int]:
+    """The same of a signal that was caught by a handler: SIGTERM or SIGINT."""
+    return ("terminated", TERMINATED) if number == signal.SIGTERM else ("interrupted", INTERRUPTED)

@@ -120,7 +120,7 @@ def supervise(crew: list[Worker], stopping: Stopping) -> int:
     """Run the crew until `stopping` is set; the exit code. A worker that dies is started again; one that dies more
     than RESTARTS_MAX times within a minute, or with a code that a restart cannot change (a wrong setting, no topics or
     tables, its name taken), ends all with that code; so does one that an outage keeps from its work for
-    OUTAGE_SECONDS_MAX. The monitor ends nobody: see _spare.
+    OUTAGE_SECONDS_MAX (UNREACHED_SECONDS_MAX from the start). The monitor ends nobody: see _spare.
     """
     try:
         for worker in crew:
@@ -140,7 +140,8 @@ def supervise(crew: list[Worker], stopping: Stopping) -> int:
 
 def _ends_all(worker: Worker, code: int) -> bool:
     """Whether that this one ended with `code` ends all; else it is started again, at once or after a rest."""
-    worker.reached |= time.monotonic() - worker.starts[-1] > OUTAGE_LIFE_SECONDS
+    if time.monotonic() - worker.starts[-1] > OUTAGE_LIFE_SECONDS:
+        worker.reached, worker.unreachable_since = True, None
     if code == ExitCode.UNREACHABLE:
         return _outlasted(worker)
     worker.unreachable_since = None
@@ -159,8 +160,8 @@ def _outlasted(worker: Worker) -> bool:
     none of those that RESTARTS_MAX bounds: a minute without Postgres would end all, and nothing would run after it.
     """
     now = time.monotonic()
-    lived_seconds = now - worker.starts.pop()
-    if worker.unreachable_since is None or lived_seconds > OUTAGE_LIFE_SECONDS:
+    worker.starts.pop()
+    if worker.unreachable_since is None:
         worker.unreachable_since, worker.rest_seconds = now, OUTAGE_REST_SECONDS
     outage_seconds = now - worker.unreachable_since
     told = log.bind(room=worker.room, exit_code=int(ExitCode.UNREACHABLE))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from voucher_ledger.produce.sender import Undelivered
+from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
@@ -82,10 +83,8 @@ def _judge(tally: Tally, signal_number: int) -> int:
         console.print(table)
     left = f"{tally.undelivered:,} records not delivered, {tally.unanswered:,} commands unanswered"
     if signal_number:
-        word = "interrupted" if signal_number == signal.SIGINT else "terminated"
-        return _fail(
-            f"{word}, the rest of the day was not sent: {left}; what was delivered is decided yet", 128 + signal_number
-        )
+        word, code = interrupts.told_of(signal_number)
+        return _fail(f"{word}, the rest of the day was not sent: {left}; what was delivered is decided yet", code)
     if tally.undelivered or tally.unanswered:
         return _fail(left, ExitCode.CHECK_FAILED)
     return ExitCode.DONE

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.core.validation_reasons import escaped
 from voucher_ledger.replay.dead_letters.choice import state_of
 from voucher_ledger.replay.dead_letters.letters import Letter, text_of
 from voucher_ledger.replay.dead_letters.marks import Mark
@@ -22,9 +23,7 @@ def plain(text: object, characters_max: int | None = None) -> str:
     """
     whole = str(text)
     cut = whole if characters_max is None or len(whole) <= characters_max else whole[:characters_max] + "…"
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else f"\\u{ord(character):04x}" for character in cut
-    )
+    return escaped(cut, kept="\n\t")
 
 
 def letter_document(letter: Letter, mark: Mark | None) -> dict[str, Any]:
