@@ -1,7 +1,6 @@
 """A processor as a child process of a test: it can be told to die in a window, or to work without a guard."""
 
 import argparse
-import os
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from voucher_ledger.runtime.windows import Windows
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.integration.guards import FAULTS, GUARDS
+from tests.integration.guards import FAULTS, GUARDS, strike
 
 
 class Dying(Windows):
@@ -27,7 +26,7 @@ class Dying(Windows):
     def _die(self) -> None:
         self._left -= 1
         if self._left == 0:
-            os.kill(os.getpid(), self._signal_number)
+            strike(self._signal_number)
 
 
 def main() -> None:

@@ -35,7 +35,11 @@ FIXED_PROPERTIES = frozenset(
 # an answer. What was on its way is sent again, on a new connection, and then it says that all went well.
 _CONNECTION_LOST = ("FAIL ", "REQTMOUT ")
 # What it tells of a broker that it could not connect to, one of several maybe: nothing was on its way to that one.
-_NOT_CONNECTED = re.compile(r"in state (TRY_)?CONNECT\)")
+# Every half minute it adds to the same line how often it kept silent.
+_NOT_CONNECTED = re.compile(r"in state (TRY_)?CONNECT\b")
+# It logs the first of several errors with the same words within half a minute, and that not at all where the broker has
+# closed what was idle for a minute: a connection cut soon after would go unheard. So what is idle is closed from here.
+_IDLE_MS_MAX = 50_000
 _NOBODY_THERE = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE])
 _SYSLOG_INFO = 6
 # Python's levels for syslog's, as the client translates them.
@@ -148,7 +152,8 @@ def transactional_config(settings: Settings, instance: str, trouble: Callable[[K
     told = int(configuration["log_level"])
     # Whatever the operator set: without these lines nothing tells of a lost connection.
     return {
-        **configuration, "log.connection.close": True, "log_level": max(told, _SYSLOG_INFO),
+        **configuration, "connections.max.idle.ms": _IDLE_MS_MAX,
+        "log.connection.close": True, "log_level": max(told, _SYSLOG_INFO),
         "logger": _logger(instance, told, heard),
     }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """How far a partition is published, read from the published records themselves (when the group's offset is gone)."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from voucher_ledger.runtime.settings import Settings
 TAIL_RECORDS = 1_000
 OPEN_TRANSACTION_SECONDS_MAX = 60.0
 _RETRY_SECONDS = 0.2
+_OFFSET = re.compile("[0-9]{1,19}")
 
 CauseOf = Callable[[Message], int | None]
 
@@ -122,12 +124,23 @@ def _greatest(settings: Settings, start: TopicPartition, end: int, cause_of: Cau
 
 
 def _event_cause(record: Message, prefix: str) -> int | None:
-    event_id = orjson.loads(record.value() or b"{}").get("id", "")
-    return int(event_id.removeprefix(prefix).split("/")[0]) if event_id.startswith(prefix) else None
+    """None where it answers something else, or is no processor's event: rubbish that somebody wrote answers nothing."""
+    try:
+        event = orjson.loads(record.value() or b"{}")
+    except orjson.JSONDecodeError:
+        return None
+    event_id = event.get("id") if isinstance(event, dict) else None
+    if not isinstance(event_id, str) or not event_id.startswith(prefix):
+        return None
+    return _offset(event_id.removeprefix(prefix).split("/")[0])
 
 
 def _dead_letter_cause(record: Message, topic: str, partition: int) -> int | None:
     headers = dict(readable_headers(record) or [])  # no processor writes any that can't be read
     if headers.get("dlq_topic") != topic.encode() or headers.get("dlq_partition") != str(partition).encode():
         return None
-    return int(headers["dlq_offset"] or -1)
+    return _offset(str(headers.get("dlq_offset") or b"", "ascii", "replace"))
+
+
+def _offset(text: str) -> int | None:
+    return int(text) if _OFFSET.fullmatch(text) else None
