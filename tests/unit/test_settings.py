@@ -51,6 +51,17 @@ def test_an_address_without_a_port_that_can_be_found_is_refused_at_once(
     assert "a port from 1 to 65535" in line
 
 
+@pytest.mark.parametrize("servers", ["a:99999", "a:9092,SASL_SSL://b:65536", "[::1]:0", "a:" + "9" * 5_000])
+def test_a_brokers_port_that_cannot_be_is_refused(servers: str) -> None:
+    with pytest.raises(settings.SettingsError, match=r"VOUCHER_LEDGER_KAFKA: .*a port is from 1 to 65535"):
+        settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA": servers})
+
+
+@pytest.mark.parametrize("servers", ["a", "a:1, b:65535", "SSL://a", "[::1]:9092", "::1"])
+def test_a_broker_with_a_port_or_without_is_taken(servers: str) -> None:
+    assert settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA": servers}).kafka == servers
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0:1", "[::1]:8081", "monitor:65535"])
 def test_an_address_with_a_port_is_taken(address: str) -> None:
     assert settings.load({**SOUND, "VOUCHER_LEDGER_MONITOR_ADDRESS": address}).monitor_address == address
@@ -163,12 +174,14 @@ def test_kafka_properties_are_librdkafkas() -> None:
 def test_an_operators_properties_go_before_defaults_but_not_before_guarantees() -> None:
     given = {"COMPRESSION_TYPE": "zstd", "LINGER_MS": "50", "FETCH_WAIT_MAX_MS": "7"}
     fixed = {"ISOLATION_LEVEL": "read_uncommitted", "ENABLE_IDEMPOTENCE": "false", "GROUP_ID": "another"}
+    fixed["METADATA_BROKER_LIST"] = "elsewhere:9092"
     loaded = settings.load({**SOUND, **{f"{settings.KAFKA_PREFIX}{name}": v for name, v in {**given, **fixed}.items()}})
     producer = kafka.transactional_config(loaded, "claims-0", print)
     consumer = kafka.consumer_config(loaded, "group", "claims-0")
     assert (producer["compression.type"], producer["linger.ms"], consumer["fetch.wait.max.ms"]) == ("zstd", "50", "7")
     assert (producer["enable.idempotence"], consumer["isolation.level"]) == (True, "read_committed")
     assert consumer["group.id"] == "group"
+    assert "metadata.broker.list" not in consumer
 
 
 @pytest.mark.parametrize(("given", "level"), [("0", 6), ("7", 7)])

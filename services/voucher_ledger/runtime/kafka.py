@@ -26,8 +26,9 @@ FIXED_PROPERTIES = frozenset(
     [
         "acks", "auto.offset.reset", "bootstrap.servers", "delivery.timeout.ms", "enable.auto.commit",
         "enable.auto.offset.store", "enable.idempotence", "enable.partition.eof", "group.id", "group.instance.id",
-        "group.protocol", "isolation.level", "message.max.bytes", "message.timeout.ms", "partition.assignment.strategy",
-        "partitioner", "request.required.acks", "session.timeout.ms", "transaction.timeout.ms", "transactional.id",
+        "group.protocol", "isolation.level", "message.max.bytes", "message.timeout.ms", "metadata.broker.list",
+        "partition.assignment.strategy", "partitioner", "request.required.acks", "session.timeout.ms",
+        "transaction.timeout.ms", "transactional.id",
     ]
 )  # fmt: skip
 

@@ -63,6 +63,16 @@ class Settings(BaseModel):
         description="/metrics, /healthz, /readyz; 0: none. `run all`: it and those after it",
     )
 
+    @field_validator("kafka")
+    @classmethod
+    def _has_ports_that_exist(cls, servers: str) -> str:
+        """Refused here: librdkafka takes 99999 for 34463, and asks there."""
+        for server in servers.split(","):
+            _, colon, port = server.strip().rpartition(":")
+            if colon and port.isdecimal() and not 1 <= int(port[:6]) <= _PORT_MAX:
+                raise ValueError(f"{server.strip()}: a port is from 1 to {_PORT_MAX}")
+        return servers
+
     @field_validator("monitor_address")
     @classmethod
     def _has_a_port(cls, address: str) -> str:
