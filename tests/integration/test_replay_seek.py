@@ -10,6 +10,7 @@ from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
 from tests.integration.guards import STRUCK_USER
 from tests.integration.reading import DEAD_LETTERS
+from tests.integration.replay_days import new_database
 from tests.integration.tools import KILLED, SHORT_TRANSACTIONS, Tool
 from tests.integration.world import World
 from voucher_ledger.replay.seek import standing
@@ -51,6 +52,8 @@ def test_a_poisoned_partition_goes_on_and_the_skipped_record_is_a_dead_letter(
     # Refused while a processor may live; the dry run names the record, and changes nothing.
     past = (*PARTITION, "--to", str(STRUCK + 1))
     assert "somebody may be deciding claim.commands: group member claims-0" in tool.run(*past, *WHY, code=1)
+    empty = new_database(world)
+    assert "somebody may be deciding: group member claims-0. Stop" in tool.run("rebuild", "--into", empty, code=1)
     wait_dead(tool, *past)
     told = tool.run(*past)
     assert f"offset {STRUCK}: key '{STRUCK_USER}'" in told

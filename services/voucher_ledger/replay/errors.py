@@ -6,6 +6,9 @@ from collections.abc import Callable
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
 
+# What a refusal because of live processors ends with.
+KILLED_LEAVE = "one that was killed leaves its group after the session timeout (6 s, unless set otherwise)"
+
 
 class Refused(Exception):
     """The tool will not do this, and has not; the text says why and what to do (exit code 1)."""

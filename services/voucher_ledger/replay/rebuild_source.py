@@ -15,6 +15,7 @@ from voucher_ledger.core.sealing import letter_digest
 from voucher_ledger.replay.answers import EVENT_TOPICS, NO_END, Answers, Cause, Marks
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
+from voucher_ledger.replay.members import refuse_while_decided
 from voucher_ledger.replay.rebuild_seals import OutOfOrder, SealsAside
 from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.spill import Spill
@@ -57,8 +58,10 @@ class Source:
 def read_source(settings: Settings, reader: TopicReader, spill: Spill) -> Source:
     """Read all topics of events, and prove that no event is missing, doubled or beyond what the groups committed.
 
-    Raises Refused where one is, Unreachable, NotSetUp, and Unread where a topic can't be read to its end.
+    Raises Refused where one is, or a processor runs, Unreachable, NotSetUp, and Unread where a topic can't be read to
+    its end.
     """
+    refuse_while_decided(settings)
     held = reader.ranges([*EVENT_TOPICS, *EVENT_TOPICS.values(), DEAD_LETTER_TOPIC])
     commands = {place: range_ for place, range_ in held.items() if place[0] in EVENT_TOPICS}
     outputs = {place: range_.low for place, range_ in held.items() if place not in commands}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voucher_ledger.replay.errors import KILLED_LEAVE
 from voucher_ledger.runtime.published_mark import beyond_end
 
 
@@ -82,7 +83,7 @@ def _alive(standing: Standing) -> str | None:
         return None
     return (
         f"somebody may be deciding {standing.topic}: {', '.join(standing.alive)}. Stop the room's processors first; "
-        "one that was killed leaves its group after the session timeout (6 s, unless set otherwise)"
+        f"{KILLED_LEAVE}"
     )
 
 

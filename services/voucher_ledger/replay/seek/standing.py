@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC, ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import open_client, settled
 from voucher_ledger.replay.errors import Misnamed
+from voucher_ledger.replay.members import group_members
 from voucher_ledger.replay.reading import open_reader
 from voucher_ledger.replay.seek.plan import Standing
 from voucher_ledger.runtime import topics
@@ -79,7 +80,7 @@ def read(settings: Settings, connection: psycopg.Connection, place: Place, to: i
     try:
         low, high = watermarks(settings, place)
         committed = _committed(admin, place)
-        alive = tuple(sorted({*_members(admin, place), *_instances(connection, place)}))
+        alive = tuple(sorted({*others(settings, place), *_instances(connection, place)}))
     except KafkaException as error:
         raise Unreachable(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
     try:
@@ -116,25 +117,7 @@ def watermarks(settings: Settings, place: Place) -> tuple[int, int]:
 
 def others(settings: Settings, place: Place) -> list[str]:
     """The members of the room's group beside this tool. Raises Unreachable."""
-    try:
-        return _members(open_client(AdminClient, admin_config(settings)), place)
-    except KafkaException as error:
-        raise Unreachable(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
-
-
-def _members(admin: AdminClient, place: Place) -> list[str]:
-    try:
-        answer = admin.describe_consumer_groups([place.group], request_timeout=REQUEST_SECONDS_MAX)
-        members = answer[place.group].result().members
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return []
-        raise
-    return [
-        f"group member {member.group_instance_id or member.client_id}"
-        for member in members
-        if member.group_instance_id != place.instance
-    ]
+    return group_members(settings, place.room, place.instance)
 
 
 def _instances(connection: psycopg.Connection, place: Place) -> list[str]:
