@@ -1,16 +1,19 @@
-"""What a trace shows of a user who stands in a waiting room."""
+"""What a trace shows of a user who stands in a waiting room, and of what is not there."""
 
 import io
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from voucher_ledger.replay.trace import Trace
+from voucher_ledger.replay.answers import Cause
+from voucher_ledger.replay.topic_reader import Range
+from voucher_ledger.replay.trace import Trace, trace
 from voucher_ledger.replay.trace_render import show, to_json
-from voucher_ledger.replay.trace_subject import Subject
+from voucher_ledger.replay.trace_subject import Subject, UnknownSubject
 
 PLACE = {
     "campaign_id": "[/grey]",
@@ -43,3 +46,14 @@ def test_what_is_left_out_is_counted(left_out: int, told: str) -> None:
     show(Trace(Subject("user", "ana"), [], left_out), console)
     written: Any = console.file
     assert told in written.getvalue()
+
+
+@pytest.mark.parametrize(("place", "told"), [((3, 7), "claim.commands/3 ends at 7"), ((4, 0), "has no partition 4")])
+def test_a_record_that_is_not_there_is_refused(place: tuple[int, int], told: str) -> None:
+    class Topics:
+        def ranges(self, topics: Collection[str]) -> dict[tuple[str, int], Range]:
+            return {(topic, 3): Range(0, 7) for topic in topics}
+
+    topics: Any = Topics()
+    with pytest.raises(UnknownSubject, match=told):
+        trace(topics, Subject("event", "x", cause=Cause("claim.commands", *place)), steps_max=1, scan=False)

@@ -46,9 +46,10 @@ def trace(reader: TopicReader, subject: Subject, *, steps_max: int, scan: bool) 
 
     With `scan`, the events of the users' partitions are read from the first to the last too: refusals, duplicates and
     refunds of a part move nothing, so no transfer knows of them. Raises UnknownSubject where the ledger has no rows of
-    the subject and no event names it, Unread, Unreachable, NotSetUp.
+    the subject and no event names it, or its record is not there, Unread, Unreachable, NotSetUp.
     """
     commands = reader.ranges(EVENT_TOPICS)
+    _refuse_nothing_there(subject, commands)
     events = reader.ranges(set(EVENT_TOPICS.values()))
     causes = subject.causes()
     if scan:
@@ -68,6 +69,16 @@ def trace(reader: TopicReader, subject: Subject, *, steps_max: int, scan: bool) 
     if not subject.known():
         subject.kind = _kind(subject, steps)
     return Trace(subject, steps, max(0, len(causes) - steps_max), scan)
+
+
+def _refuse_nothing_there(subject: Subject, held: dict[Place, Range]) -> None:
+    if subject.cause is None or subject.transfers:
+        return
+    topic, partition, offset = subject.cause
+    if (topic, partition) not in held:
+        raise UnknownSubject(f"{subject.key!r}: {topic} has no partition {partition}")
+    if offset >= (high := held[topic, partition].high):
+        raise UnknownSubject(f"{subject.key!r}: {topic}/{partition} ends at {high}, so no record has this offset yet")
 
 
 def _kind(subject: Subject, steps: Iterable[Step]) -> str:
