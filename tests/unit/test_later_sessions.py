@@ -1,7 +1,9 @@
 """What is missing ends a process at its first session; at a later one it may pass: it is tried again, in bounds."""
 
+import math
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, cast
 
 import psycopg
@@ -9,10 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from voucher_ledger.claims.store import ClaimsRoom
+from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.failures import FAILURES, code_of, text_of
 from voucher_ledger.runtime import processor, settings
 from voucher_ledger.runtime.errors import NotSetUp, SessionLost
+from voucher_ledger.runtime.session import Session
 from voucher_ledger.sweeper import loop
 from voucher_ledger.sweeper.store import DueStore
 
@@ -41,6 +45,20 @@ class Held:
         pass
 
 
+class Idle:
+    """Takes for a publisher or a consumer with nothing to do."""
+
+    def subscribe(self, *_positional: Any, **_named: Any) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+
+class SecondTurn(Exception):
+    """A loop has gone round."""
+
+
 class Starts:
     """What each start of a session finds, in order: an error, or None and the session begins. The first session that
     begins is lost, the one after it ends well. `left` are the starts that were not asked for.
@@ -57,7 +75,7 @@ class Starts:
         self.begun += 1
         return self
 
-    batches = 0
+    sound = False
 
     def run(self, _stopping: threading.Event, *_turned: Any) -> None:
         if self.begun == 1:
@@ -99,6 +117,52 @@ def test_missing_at_a_later_session_is_tried_again(run: Callable[[Starts], None]
     starts = Starts(None, MISSING, MISSING, None)
     run(starts)
     assert (starts.left, starts.begun) == ([], 2)
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_attempts_count_anew_after_a_session_that_was_sound(monkeypatch: pytest.MonkeyPatch, sound: bool) -> None:
+    left = [None] * 2 * NOWHERE.attempts_max
+
+    class Lost(Starts):
+        def run(self, *_positional: Any) -> None:
+            self.sound = sound
+            if self.left:
+                raise SessionLost("the broker went away")
+
+    monkeypatch.setattr(processor, "Session", Lost(*left))
+    monkeypatch.setattr(processor, "Instance", Held)
+    monkeypatch.setattr(processor, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    monkeypatch.setattr("gc.set_threshold", lambda *_positional: None)
+    with nullcontext() if sound else pytest.raises(SessionLost):
+        processor.run(NOWHERE, ClaimsRoom(1), threading.Event())
+
+
+@pytest.mark.parametrize(
+    ("assigned", "idle_seconds", "sound"), [(True, 1, False), (True, 61, True), (False, 61, False)]
+)
+@pytest.mark.parametrize("standing_by", [True, False])
+def test_a_session_is_sound_where_nothing_came_for_long(
+    monkeypatch: pytest.MonkeyPatch, assigned: bool, idle_seconds: int, sound: bool, standing_by: bool
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("voucher_ledger.runtime.session.time.monotonic", lambda: now)
+    session: Any = Session.__new__(Session)
+    session._room, session._fatal, session._observer = ClaimsRoom(1), None, Observer()
+    session._publisher = None if standing_by else Idle()
+    session._consumer, session.sound, session._assigned_seconds = Idle(), False, now if assigned else math.inf
+    session._consume = lambda _stopping: []
+    session._prune = lambda: None
+
+    def turned() -> None:
+        nonlocal now
+        if now > 1_000:
+            raise SecondTurn
+        now += idle_seconds
+
+    with pytest.raises(SecondTurn):
+        session._work(threading.Event(), turned)
+    assert session.sound is sound
 
 
 @pytest.mark.parametrize("error", [psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.DataCorrupted])

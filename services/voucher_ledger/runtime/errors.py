@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from confluent_kafka import KafkaError
+
 
 class Unreachable(Exception):
     """Kafka or Postgres does not answer (exit code 3)."""
@@ -39,3 +41,12 @@ class Fenced(SessionLost):
 
 class Inconsistent(Exception):
     """Positions, offsets, outbox or topics contradict each other: a person must look before anything is decided."""
+
+
+def lost(error: KafkaError) -> Exception:
+    """What an error of a room's consumer means for its session."""
+    if error.fatal() or error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL):
+        return Fenced(f"this instance was fenced: {error.str()}")
+    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        return Inconsistent(f"the position is no longer in the topic: {error.str()}")
+    return SessionLost(f"Kafka: {error.str()}")

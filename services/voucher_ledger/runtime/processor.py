@@ -100,7 +100,7 @@ def run(
 ) -> None:
     """Run `room` until `stopping` is set.
 
-    A lost session is followed by another, up to `attempts_max` in a row without a decided batch.
+    A lost session is followed by another, up to `attempts_max` in a row that were not sound.
     Raises Unreachable, InstanceTaken, Inconsistent, psycopg.ProgrammingError (the database lacks a table, a column or a
     right), SessionLost (or Fenced) after the last attempt, and NotSetUp where the first session misses something.
     """
@@ -124,7 +124,7 @@ def run(
                     return
                 except SessionLost as error:
                     observer.session_lost(error)
-                    attempt = 0 if session.batches else attempt
+                    attempt = 0 if session.sound else attempt
                     attempt = _again(who, error, attempt, settings, stopping)
                 finally:
                     session.close()

@@ -4,7 +4,9 @@ Whatever is lost (a connection, a producer, a partition) ends the session; the n
 there is one way to recover, and it is used every day.
 """
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -16,7 +18,7 @@ from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime import postgres, topics
 from voucher_ledger.runtime.decider import Decider, Item
-from voucher_ledger.runtime.errors import Fenced, Inconsistent, SessionLost
+from voucher_ledger.runtime.errors import Inconsistent, SessionLost, lost
 from voucher_ledger.runtime.hangs import must_end_within
 from voucher_ledger.runtime.incoming import Record, incoming
 from voucher_ledger.runtime.kafka import consumer_config, group_of
@@ -35,6 +37,8 @@ CLOSE_SECONDS_MAX = 30.0  # beyond the session timeout, for which librdkafka may
 # A batch costs Postgres and Kafka much the same whatever is in it. At 5,000 claims a second and two processes on two
 # cores, this wait for company brought the median latency from 80 to 47 ms, the 99th percentile from 200 to 100.
 GATHER_SECONDS = 0.02
+# Where nothing has come for so long after an assignment, what ends the session is no record.
+IDLE_SECONDS_MIN = 60.0
 
 log = structlog.get_logger()
 
@@ -80,7 +84,8 @@ class Session:
         self._fatal: Exception | None = None
         self._much_is_waiting = False
         self._troubles = Troubles(instance)
-        self.batches = 0
+        self._assigned_seconds = math.inf
+        self.sound = False  # it has decided, or could have for long: what ends it now is not what ended those before it
 
     def run(self, stopping: threading.Event, turned: Callable[[], None]) -> None:
         """Work until `stopping` is set; then what was decided is published, and the outbox pruned. Calls `turned` with
@@ -94,7 +99,7 @@ class Session:
         except postgres.BROKEN as error:
             raise SessionLost(f"Postgres: {str(error).strip() or type(error).__name__}") from error
         except KafkaException as error:
-            raise _lost(error.args[0]) from error
+            raise lost(error.args[0]) from error
 
     def _work(self, stopping: threading.Event, turned: Callable[[], None]) -> None:
         topic = [self._room.command_topic]
@@ -105,6 +110,8 @@ class Session:
             turned()
             if self._fatal is not None:
                 raise self._fatal
+            if not records and time.monotonic() - self._assigned_seconds > IDLE_SECONDS_MIN:
+                self.sound = True
             if self._publisher is None:
                 continue
             self._publisher.check()
@@ -152,7 +159,7 @@ class Session:
         for record in records:
             error = record.error()
             if error is not None:
-                raise _lost(error)
+                raise lost(error)
             partition, offset = record.partition(), record.offset()
             next_offset = expected.get(partition)
             if next_offset is None:
@@ -167,7 +174,7 @@ class Session:
             shares = self._decider.decide(items, unpruned)
             self._pruned.update(unpruned)
             publisher.submit(shares)
-            self.batches += 1
+            self.sound = True
 
     def _unpruned(self) -> dict[int, int]:
         """Offsets published but still in the outbox, by partition."""
@@ -195,6 +202,7 @@ class Session:
         self._decider.positions = {}
         if not partitions:
             consumer.assign([])
+            self._assigned_seconds = time.monotonic()
             self._observer.ready("standing by: the room has more processes than partitions")
             return
         numbers = sorted(partition.partition for partition in partitions)
@@ -212,6 +220,7 @@ class Session:
             publisher.submit([share])
         self._decider.positions = held
         consumer.assign([TopicPartition(room.command_topic, number, held[number].next_offset) for number in numbers])
+        self._assigned_seconds = time.monotonic()
         self._observer.ready(f"{room.command_topic} {numbers}")
         log.info("assigned", instance=self._instance, topic=room.command_topic, partitions=numbers)
 
@@ -225,6 +234,7 @@ class Session:
     def _give_up(self, consumer: Consumer, how: str) -> None:
         self._stop_publisher()
         self._decider.positions = {}
+        self._assigned_seconds = math.inf
         consumer.unassign()
         self._observer.not_ready(f"no partitions: {how}")
         log.info(how, instance=self._instance, topic=self._room.command_topic)
@@ -236,14 +246,5 @@ class Session:
 
     def _on_client_error(self, error: KafkaError) -> None:
         if error.fatal():
-            self._fatal = _lost(error)
+            self._fatal = lost(error)
         self._troubles(error)
-
-
-def _lost(error: KafkaError) -> Exception:
-    """What a consumer's error means for the session."""
-    if error.fatal() or error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL):
-        return Fenced(f"this instance was fenced: {error.str()}")
-    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-        return Inconsistent(f"the position is no longer in the topic: {error.str()}")
-    return SessionLost(f"Kafka: {error.str()}")
