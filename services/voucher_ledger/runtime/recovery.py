@@ -41,10 +41,14 @@ class Recovery:
         Raises Inconsistent where positions, committed offsets and outbox contradict each other.
         """
         known = self._positions.known(self._connection, partitions)
-        marks = self._watermarks(partitions)
+        starts = self._watermarks([partition for partition in partitions if partition not in known])
         held: dict[int, Position] = {}
         for partition in partitions:
-            held[partition] = self._positions.raise_epoch(self._connection, partition, marks[partition][0])
+            start, _ = starts.get(partition, (0, 0))  # of a known one it says nothing
+            held[partition] = self._positions.raise_epoch(self._connection, partition, start)
+        # From here on nobody else decides. What was read before may be old: a predecessor that does not know yet what
+        # it has lost may have decided meanwhile, its first batch or one with records that have just come.
+        marks = self._watermarks(partitions)
         unpublished: list[Share] = []
         for partition, offset in self._committed(partitions).items():
             next_offset = held[partition].next_offset
@@ -55,8 +59,8 @@ class Recovery:
                 )
             known_offset = offset != OFFSET_INVALID
             committed = offset if known_offset else self._committed_as_published(partition, next_offset, high)
-            if partition not in known:
-                if committed != low:
+            if held[partition].epoch == 1:  # nobody ever held it
+                if committed != next_offset:
                     raise Inconsistent(
                         f"{self._command_topic}/{partition}: the group has committed {committed}, the ledger knows "
                         "nothing of it: is this another, or a lost, database?"

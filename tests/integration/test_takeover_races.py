@@ -1,0 +1,121 @@
+"""A takeover beside a predecessor that does not know yet what it has lost: what is read before the fence may be old."""
+
+import gc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from threading import Event
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.integration.commands import claim
+from tests.integration.reading import Reading
+from tests.integration.world import World
+from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.metrics.observer import Observer
+from voucher_ledger.run.rooms import ROOMS
+from voucher_ledger.runtime import processor, topics
+from voucher_ledger.runtime.decider import Decider
+from voucher_ledger.runtime.incoming import incoming
+from voucher_ledger.runtime.outbox import Outbox
+from voucher_ledger.runtime.positions import Positions, connect
+from voucher_ledger.runtime.recovery import Recovery
+from voucher_ledger.runtime.windows import Windows
+
+pytestmark = pytest.mark.integration
+
+TOPIC = "claim.commands"
+CLAIMS = 200
+
+
+class Predecessor:
+    """Decides the first records of partition 0 of a world, and never publishes them."""
+
+    def __init__(self, world: World) -> None:
+        settings, room = world.settings, ROOMS["claims"](world.settings)
+        self._settings = settings
+        self._connection = connect(settings.postgres, application="claims-0")
+        self._positions = Positions(TOPIC, topics.describe(settings, TOPIC).topic_id, "claims-0")
+        outbox = Outbox(room.command_topic, room.key_field)
+        self._decider = Decider(room, self._connection, self._positions, outbox, 10, Windows(), Observer())
+
+    def take_over(self) -> None:
+        self._decider.positions = {0: self._positions.raise_epoch(self._connection, 0, 0)}
+
+    def decide(self, count: int) -> None:
+        decoder = CommandDecoder(TOPIC)
+        found: list[Any] = []
+        with closing(Reading(self._settings, [TOPIC])) as commands:
+            while len(found) < count:
+                found += [record for record in commands.more() if record.partition() == 0]
+        self._decider.decide([incoming(record, 0, record.offset() or 0, decoder) for record in found[:count]], {})
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def run_successor(world: World, answers: int) -> None:
+    """A processor in this process, until so many answers are there or it ends by itself."""
+    stopping, thresholds = Event(), gc.get_threshold()
+    with capture_logs(), ThreadPoolExecutor(1) as pool:
+        room = ROOMS["claims"](world.settings)
+        ended = pool.submit(processor.run, world.settings, room, stopping, instance="claims-1")
+        ended.add_done_callback(lambda _: stopping.set())
+        try:
+            with closing(Reading(world.settings, ["claim.events"])) as events:
+                while answers > 0 and not stopping.is_set():
+                    answers -= len(events.more())
+        finally:
+            stopping.set()
+            gc.unfreeze()
+            gc.set_threshold(*thresholds)
+        ended.result()
+
+
+def once_after(monkeypatch: pytest.MonkeyPatch, where: type, name: str, then: Callable[[], None]) -> None:
+    """Let `then` happen once, right after a successor's method has read what it reads."""
+    whole, happened = getattr(where, name), Event()
+
+    def wrapped(*arguments: Any) -> Any:
+        found = whole(*arguments)
+        if not happened.is_set():
+            happened.set()
+            then()
+        return found
+
+    monkeypatch.setattr(where, name, wrapped)
+
+
+def test_the_first_batch_of_a_partition_is_published_though_it_was_decided_after_the_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.open_campaign()
+    world.send(TOPIC, [claim(number) for number in range(CLAIMS)], partition=0)
+    with closing(Predecessor(world)) as predecessor:
+
+        def decides_its_first() -> None:
+            predecessor.take_over()
+            predecessor.decide(50)
+
+        once_after(monkeypatch, Positions, "known", decides_its_first)
+        run_successor(world, CLAIMS)
+    assert world.faults() == []
+
+
+def test_what_came_and_was_decided_after_the_look_at_the_topics_end_is_no_contradiction(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.open_campaign()
+    world.send(TOPIC, [claim(number) for number in range(CLAIMS)], partition=0)
+    with closing(Predecessor(world)) as predecessor:
+        predecessor.take_over()
+
+        def decides_more() -> None:
+            world.send(TOPIC, [claim(number) for number in range(CLAIMS, CLAIMS + 10)], partition=0)
+            predecessor.decide(CLAIMS + 10)
+
+        once_after(monkeypatch, Recovery, "_watermarks", decides_more)
+        run_successor(world, CLAIMS + 10)
+    assert world.faults() == []
