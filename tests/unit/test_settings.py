@@ -7,11 +7,11 @@ from pathlib import Path
 import orjson
 import psycopg
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, Producer
 
 from voucher_ledger import cli
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime import kafka, settings
+from voucher_ledger.runtime import kafka, processor, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = {"VOUCHER_LEDGER_KAFKA": "127.0.0.1:1", "VOUCHER_LEDGER_POSTGRES": "host=127.0.0.1 port=1"}
@@ -60,6 +60,21 @@ def test_a_brokers_port_that_cannot_be_is_refused(servers: str) -> None:
 @pytest.mark.parametrize("servers", ["a", "a:1, b:65535", "SSL://a", "[::1]:9092", "::1"])
 def test_a_broker_with_a_port_or_without_is_taken(servers: str) -> None:
     assert settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA": servers}).kafka == servers
+
+
+@pytest.mark.parametrize("name", ["FETCH_QUEUE_KIB", "SESSION_TIMEOUT_MS", "TRANSACTION_TIMEOUT_MS", "ATTEMPTS_MAX"])
+def test_what_kafkas_client_would_refuse_is_refused_by_name_and_nothing_else(name: str) -> None:
+    (bound,) = (found.le for found in settings.Settings.model_fields[name.lower()].metadata if hasattr(found, "le"))
+    greatest = settings.load({**SOUND, f"{settings.PREFIX}{name}": str(bound)})
+    Consumer(kafka.consumer_config(greatest, "group", "claims-0")).close()
+    Producer(kafka.transactional_config(greatest, "claims-0", print))
+    with pytest.raises(settings.SettingsError, match=f"{settings.PREFIX}{name}: .*less than or equal to {bound}"):
+        settings.load({**SOUND, f"{settings.PREFIX}{name}": str(bound + 1)})
+
+
+def test_the_longest_wait_between_attempts_can_be_computed() -> None:
+    (bound,) = (found.le for found in settings.Settings.model_fields["attempts_max"].metadata if hasattr(found, "le"))
+    assert processor.BACKOFF_SECONDS * 2.0**bound > processor.BACKOFF_SECONDS_MAX
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:1", "[::1]:8081", "monitor:65535"])

@@ -23,6 +23,7 @@ CACHE = f"{PREFIX}CACHE"  # where the embedded Kafka's jars are kept: no process
 _OF_A_SERVICE = re.compile(r"(.*_)?SERVICE_(HOST|PORT)(_.*)?|(.*_)?PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?")
 
 _PORT_MAX = 65_535
+_HOUR_MS = 3_600_000  # librdkafka takes no longer session
 
 
 class SettingsError(Exception):
@@ -43,16 +44,18 @@ class Settings(BaseModel):
         default=4, ge=1, le=64, description="decided batches that may wait to be published"
     )
     fetch_queue_kib: int = Field(
-        default=32_768, ge=1_024, description="KiB of records fetched ahead, for all partitions"
+        default=32_768, ge=1_024, le=2_097_151, description="KiB of records fetched ahead, for all partitions"
     )
     poll_seconds: float = Field(default=0.2, gt=0, le=5, description="wait for the first record of a batch")
     session_timeout_ms: int = Field(
-        default=6_000, ge=1_000, description="Kafka takes a silent instance for dead after this"
+        default=6_000, ge=1_000, le=_HOUR_MS, description="Kafka takes a silent instance for dead after this"
     )
     transaction_timeout_ms: int = Field(
-        default=10_000, ge=1_000, description="Kafka aborts a silent transaction after this"
+        default=10_000, ge=1_000, le=_HOUR_MS, description="Kafka aborts a silent transaction after this"
     )
-    attempts_max: int = Field(default=8, ge=1, description="failed sessions in a row before the process gives up")
+    attempts_max: int = Field(
+        default=8, ge=1, le=1_000, description="failed sessions in a row before the process gives up"
+    )
     # Not ..._PORT: Kubernetes sets a variable of that name for a Service called voucher-ledger-monitor.
     monitor_address: str = Field(default="127.0.0.1:8081", description="host:port of the monitor's page and metrics")
     decide_attempts_max: int = Field(default=10, ge=3, description="tries of one batch against contention")
