@@ -45,6 +45,12 @@ def remake_topic(settings: Settings, topic: str) -> None:
     topics.ensure_topics(settings)
 
 
+def delete_records(settings: Settings, place: TopicPartition) -> None:
+    """Delete what lies before the offset of `place`."""
+    admin = AdminClient(kafka.admin_config(settings))  # a name keeps it until it has answered
+    admin.delete_records([place])[place].result(WAIT_SECONDS_MAX)
+
+
 def reset_broker(settings: Settings) -> None:
     """Delete all topics and groups, and wait until they are gone."""
     admin = AdminClient(kafka.admin_config(settings))

@@ -120,3 +120,22 @@ def test_positions_and_offsets_that_somebody_moved_are_mended(
     world.spawn("claims")
     world.wait_answered("claim.commands", 2 * CLAIMS)
     assert world.faults() == []
+
+
+def test_commands_that_were_deleted_before_they_were_decided_are_passed_as_the_error_says(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = Tool(world, monkeypatch, capsys)
+    world.send("claim.commands", [claim(number) for number in range(CLAIMS)], partition=3)
+    world.stop_cleanly(world.spawn("claims"), "claim", CLAIMS)
+    world.send("claim.commands", [claim(number) for number in range(CLAIMS, CLAIMS + 10)], partition=3)
+    low = CLAIMS + 5
+    broker.delete_records(world.settings, TopicPartition("claim.commands", 3, low))
+    failure = world.failure_of("claims")
+    assert f"decided up to {CLAIMS}, the topic holds {low} to {CLAIMS + 10}: commands were deleted" in failure
+    assert f"`voucher-ledger replay seek --to {low}`" in failure
+    past = (*PARTITION, "--to", str(low))
+    wait_dead(tool, *past)
+    assert f"the offsets {CLAIMS} to {low - 1}: they were deleted" in tool.run(*past, *WHY)
+    world.stop_cleanly(world.spawn("claims"), "claim", CLAIMS + 5)
+    assert position(world) == CLAIMS + 10

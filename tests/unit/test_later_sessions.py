@@ -35,6 +35,9 @@ class Held:
 
     name = "claims-0"
 
+    def hold(self) -> None:
+        pass
+
     def __init__(self, *_positional: Any) -> None:
         pass
 
@@ -52,6 +55,9 @@ class Idle:
         pass
 
     def check(self) -> None:
+        pass
+
+    def turned(self) -> None:
         pass
 
 
@@ -76,6 +82,7 @@ class Starts:
         return self
 
     sound = False
+    topic = None
 
     def run(self, _stopping: threading.Event, *_turned: Any) -> None:
         if self.begun == 1:
@@ -97,6 +104,7 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
             loop.run(NOWHERE, threading.Event())
         else:
             monkeypatch.setattr(processor, "Session", starts)
+            monkeypatch.setattr(processor, "Looks", lambda *_positional: Idle())
             monkeypatch.setattr(processor, "Instance", Held)
             monkeypatch.setattr("gc.freeze", lambda: None)
             monkeypatch.setattr("gc.set_threshold", lambda *_positional: None)
@@ -130,6 +138,7 @@ def test_attempts_count_anew_after_a_session_that_was_sound(monkeypatch: pytest.
                 raise SessionLost("the broker went away")
 
     monkeypatch.setattr(processor, "Session", Lost(*left))
+    monkeypatch.setattr(processor, "Looks", lambda *_positional: Idle())
     monkeypatch.setattr(processor, "Instance", Held)
     monkeypatch.setattr(processor, "BACKOFF_SECONDS", 0)
     monkeypatch.setattr("gc.freeze", lambda: None)

@@ -16,12 +16,14 @@ DECIDED, END = 50, 80
 
 def taken_over(answered: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "last_answered", lambda *_: answered)
+    monkeypatch.setattr(recovery, "committed_offsets", lambda *_, **_named: {})
     place = TopicPartition("claim.commands", 3, OFFSET_INVALID)
     consumer: Any = Mock(**{"committed.return_value": [place], "get_watermark_offsets.return_value": (0, END)})
     held = Position(epoch=2, next_offset=DECIDED)
     positions: Any = Mock(**{"known.return_value": {3: DECIDED}, "raise_epoch.return_value": held})
     nothing: Any = Mock()
-    Recovery(nothing, consumer, nothing, positions, nothing, "claim.commands", "claim.events", 1).take_over([3])
+    names = ("group", "claim.commands", "claim.events")
+    Recovery(nothing, consumer, nothing, positions, nothing, *names, 1).take_over([3])
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
@@ -21,8 +20,9 @@ from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset_of, place_of, time_ms_of
 from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.group_offsets import committed_offsets
 from voucher_ledger.runtime.incoming import readable_headers
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, group_of
+from voucher_ledger.runtime.kafka import group_of
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
 
@@ -159,11 +159,10 @@ def _settled_offsets(settings: Settings) -> dict[Place, int]:
     """The groups' offsets once no transaction is open on them: one that is open belongs to a processor that publishes,
     or to one that was killed, which Kafka aborts before long.
     """
-    admin = AdminClient(admin_config(settings))
     deadline = time.monotonic() + OPEN_TRANSACTION_SECONDS_MAX
     while True:
         try:
-            return _committed_offsets(admin)
+            return _committed_offsets(settings)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNSTABLE_OFFSET_COMMIT:
                 raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
@@ -172,23 +171,12 @@ def _settled_offsets(settings: Settings) -> dict[Place, int]:
         time.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _committed_offsets(admin: AdminClient) -> dict[Place, int]:
+def _committed_offsets(settings: Settings) -> dict[Place, int]:
     """Raises KafkaException where Kafka does not answer, or a commit is under way in an open transaction."""
     found: dict[Place, int] = {}
     for topic, room in ROOM_BY_COMMAND_TOPIC.items():
-        asked = ConsumerGroupTopicPartitions(group_of(room))
-        futures = admin.list_consumer_group_offsets([asked], require_stable=True, request_timeout=REQUEST_SECONDS_MAX)
-        try:
-            answer = futures[group_of(room)].result()
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                continue
-            raise
-        for place in answer.topic_partitions or ():
-            if place.error is not None:
-                raise KafkaException(place.error)
-            if place.offset >= 0 and place.topic == topic:
-                found[place.topic, place.partition] = place.offset
+        offsets = committed_offsets(settings, group_of(room), stable=True)
+        found.update({place: offset for place, offset in offsets.items() if place[0] == topic})
     return found
 
 

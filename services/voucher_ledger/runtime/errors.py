@@ -43,6 +43,15 @@ class Inconsistent(Exception):
     """Positions, offsets, outbox or topics contradict each other: a person must look before anything is decided."""
 
 
+def made_anew(topic: str, topic_id: str, known_id: str) -> str:
+    """What to say of a command topic that was deleted and made again: the ledger knows it by `known_id`."""
+    return (
+        f"{topic} was made anew (topic id {topic_id}, the ledger knows {known_id}): its offsets mean other records "
+        "now, so nothing of it may be decided by this ledger. Restore the topic, or begin with an empty ledger and new "
+        "groups (what was decided stays in this one, to read and to audit)"
+    )
+
+
 def lost(error: KafkaError) -> Exception:
     """What an error of a room's consumer means for its session."""
     if error.fatal() or error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import psycopg
 
 from voucher_ledger.runtime import postgres
-from voucher_ledger.runtime.errors import Inconsistent, TakenOver, Unreachable, without_tables
+from voucher_ledger.runtime.errors import Inconsistent, TakenOver, Unreachable, made_anew, without_tables
 
 WRITER_ROLE = "voucher_ledger_writer"
 
@@ -84,10 +84,7 @@ class Positions:
         found: dict[int, int] = {}
         for partition, next_offset, topic_id in connection.execute(_READ, (self._topic, partitions)):
             if topic_id != self._topic_id:
-                raise Inconsistent(
-                    f"{self._topic} was made anew (topic id {self._topic_id}, the ledger knows {topic_id}): "
-                    "its offsets mean other records now"
-                )
+                raise Inconsistent(made_anew(self._topic, self._topic_id, topic_id))
             found[partition] = next_offset
         return found
 

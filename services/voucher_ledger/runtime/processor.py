@@ -3,6 +3,7 @@
 import gc
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, SessionLost, Unreachable
 from voucher_ledger.runtime.hangs import TurnWatch
+from voucher_ledger.runtime.looks import Looks
 from voucher_ledger.runtime.room import Room
 from voucher_ledger.runtime.session import Session
 from voucher_ledger.runtime.settings import Settings
@@ -76,13 +78,17 @@ class Instance:
         """Free the name."""
         self._connection.close()
 
+    def hold(self) -> None:
+        """Look whether the name is still held. Raises psycopg.Error where its connection is gone."""
+        self._connection.execute("SELECT 1")
+
     def renewed(self, settings: Settings, room: str) -> "Instance":
         """This instance where it still holds its name, else one that took the same name again.
 
         Raises InstanceTaken where another process took it meanwhile, Unreachable.
         """
         try:
-            self._connection.execute("SELECT 1")
+            self.hold()
         except psycopg.Error:
             self._connection.close()
             return Instance(settings, room, self.name)
@@ -119,8 +125,9 @@ def run(
         session = Session(settings, room, held.name, decoder, windows, observer)
         try:
             while True:
+                looks = Looks(settings, session.topic, held.hold)
                 try:
-                    session.run(stopping, watch.turned)
+                    session.run(stopping, _both(watch.turned, looks.turned))
                     return
                 except SessionLost as error:
                     observer.session_lost(error)
@@ -144,6 +151,14 @@ def run(
         finally:
             held.close()
             who.info("stopped")
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def turned() -> None:
+        first()
+        second()
+
+    return turned
 
 
 def lost_setup(error: NotSetUp) -> SessionLost:

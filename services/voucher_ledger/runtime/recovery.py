@@ -6,6 +6,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicParti
 
 from voucher_ledger.core.demand import Tally, outcome_of
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
+from voucher_ledger.runtime.group_offsets import committed_offsets
 from voucher_ledger.runtime.outbox import Outbox, Share
 from voucher_ledger.runtime.positions import Position, Positions
 from voucher_ledger.runtime.published_mark import beyond_end, last_answered, published_mark
@@ -23,13 +24,14 @@ class Recovery:
 
     def __init__(
         self, settings: Settings, consumer: Consumer, connection: psycopg.Connection, positions: Positions,
-        outbox: Outbox, command_topic: str, event_topic: str, dead_partitions: int,
+        outbox: Outbox, group: str, command_topic: str, event_topic: str, dead_partitions: int,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._consumer = consumer
         self._connection = connection
         self._positions = positions
         self._outbox = outbox
+        self._group = group
         self._command_topic = command_topic
         self._event_topic = event_topic
         self._dead_partitions = dead_partitions
@@ -40,6 +42,7 @@ class Recovery:
         The producer of this session must have been initialised before (that ends its predecessor's transaction).
         Raises Inconsistent where positions, committed offsets and outbox contradict each other.
         """
+        self._refuse_an_older_ledger()
         known = self._positions.known(self._connection, partitions)
         starts = self._watermarks([partition for partition in partitions if partition not in known])
         held: dict[int, Position] = {}
@@ -54,31 +57,40 @@ class Recovery:
             next_offset = held[partition].next_offset
             low, high = marks[partition]
             if not low <= next_offset <= high:
-                raise Inconsistent(
-                    f"{self._command_topic}/{partition}: decided up to {next_offset}, the topic holds {low} to {high}"
-                )
+                raise Inconsistent(_outside(f"{self._command_topic}/{partition}", next_offset, low, high))
             known_offset = offset != OFFSET_INVALID
             committed = offset if known_offset else self._committed_as_published(partition, next_offset, high)
             if held[partition].epoch == 1:  # nobody ever held it
                 if committed != next_offset:
-                    raise Inconsistent(
-                        f"{self._command_topic}/{partition}: the group has committed {committed}, the ledger knows "
-                        "nothing of it: is this another, or a lost, database?"
-                    )
+                    raise Inconsistent(_unknown(f"{self._command_topic}/{partition}", committed))
                 continue
             unpublished.extend(self._unpublished(partition, committed, next_offset))
         return held, unpublished
+
+    def _refuse_an_older_ledger(self) -> None:
+        """Where the ledger lacks what was decided in any partition of the room (it was restored, or another database
+        has its name), none is decided by it: all grant from the same pool, and whoever holds that partition may find
+        out later. Offsets are read before positions: a neighbour at work decides first and commits then.
+        """
+        try:
+            committed = committed_offsets(self._settings, self._group, stable=False)
+        except KafkaException as error:
+            raise SessionLost(f"committed offsets: {error.args[0].str()}") from error
+        offsets = {number: offset for (topic, number), offset in committed.items() if topic == self._command_topic}
+        known = self._positions.known(self._connection, list(offsets))
+        lows = self._watermarks([number for number in offsets if number not in known])
+        for number, offset in offsets.items():
+            place = f"{self._command_topic}/{number}"
+            if number not in known and offset > lows[number][0]:
+                raise Inconsistent(_unknown(place, offset))
+            if number in known and offset > known[number]:
+                raise Inconsistent(_behind(place, offset, known[number]))
 
     def _unpublished(self, partition: int, committed: int, next_offset: int) -> list[Share]:
         place = f"{self._command_topic}/{partition}"
         rows = self._outbox.after(self._connection, partition, -1)
         if committed > next_offset:
-            raise Inconsistent(
-                f"{place}: the group has committed {committed}, the ledger has decided up to {next_offset}: "
-                "somebody moved the offsets, or decided batches were lost (a database restored from a backup). The dry "
-                f"run of `voucher-ledger replay seek --to {next_offset}` tells which: what it refuses as answered was "
-                "lost, and only `replay rebuild` brings it back"
-            )
+            raise Inconsistent(_behind(place, committed, next_offset))
         waiting = [row for row in rows if row.next_offset > committed]
         expected = committed
         for row in waiting:
@@ -135,6 +147,30 @@ class Recovery:
                 raise SessionLost(f"watermarks of {self._command_topic}/{partition}: no answer")
             marks[partition] = found
         return marks
+
+
+def _unknown(place: str, committed: int) -> str:
+    told = f"{place}: the group has committed {committed}, the ledger knows nothing of it"
+    return f"{told}: is this another, or a lost, database?"
+
+
+def _outside(place: str, next_offset: int, low: int, high: int) -> str:
+    told = f"{place}: decided up to {next_offset}, the topic holds {low} to {high}"
+    if next_offset > high:
+        return f"{told}: it has lost its end, which is decided already. Restore it: nothing else may have those offsets"
+    return (
+        f"{told}: commands were deleted before they were decided, by the topic's retention or by somebody, and will "
+        f"never be answered. `voucher-ledger replay seek --to {low}` goes on behind them"
+    )
+
+
+def _behind(place: str, committed: int, next_offset: int) -> str:
+    return (
+        f"{place}: the group has committed {committed}, the ledger has decided up to {next_offset}: somebody moved the "
+        "offsets, or decided batches were lost (a database restored from a backup). The dry run of "
+        f"`voucher-ledger replay seek --to {next_offset}` tells which: what it refuses as answered was lost, and only "
+        "`replay rebuild` brings it back"
+    )
 
 
 def sum_up_again(command_topic: str, share: Share) -> None:

@@ -56,7 +56,7 @@ class Session:
         self._decoder = decoder
         self._windows = windows
         self._observer = observer
-        topic = topics.describe(settings, room.command_topic)
+        self.topic = topic = topics.describe(settings, room.command_topic)
         self._dead_partitions = topics.describe(settings, DEAD_LETTER_TOPIC).partitions
         topics.describe(settings, DEMAND_TOPIC)
         events = topics.describe(settings, room.event_topic)
@@ -77,7 +77,7 @@ class Session:
         )
         self._recovery = Recovery(
             settings, self._consumer, self._connection, positions, self._outbox,
-            room.command_topic, room.event_topic, self._dead_partitions,
+            group_of(room.name), room.command_topic, room.event_topic, self._dead_partitions,
         )  # fmt: skip
         self._publisher: Publisher | None = None
         self._pruned: dict[int, int] = {}

@@ -66,8 +66,9 @@ def _planned(
     if planned.refusal is not None:
         _tell(planned, skipped, applied=False, json=json)
         raise Refused(planned.refusal)
-    if planned.kind is Kind.FORWARD:
-        span = Span(place.topic, place.partition, standing.decided, to)
+    start = max(standing.decided, standing.low)  # what lies before the topic's first record can't be read any more
+    if start < to and planned.kind is Kind.FORWARD:
+        span = Span(place.topic, place.partition, start, to)
         skipped = read_skipped(settings, span, (reason or "no reason yet").strip(), count_max)
     return standing, planned, skipped
 

@@ -121,6 +121,11 @@ def _steps(standing: Standing, to: int, kind: Kind) -> list[str]:
             f"skip {to - standing.decided} offsets: each record there goes to ledger.dead-letters, in the one "
             "transaction that moves the position"
         )
+        if standing.low > standing.decided:
+            told.append(
+                f"say nothing of the offsets {standing.decided} to {standing.low - 1}: they were deleted before they "
+                "were decided, so no letter can hold them, and nobody gets an answer"
+            )
     elif kind is Kind.BACK:
         told.append(f"move the position back to {to}: nothing from there on was answered")
     else:
