@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from tests.property import test_waiting_room
 from tests.property.by_hand import step
 from tests.property.deciding import Ledger, Step, item_of
+from tests.property.lagging import lagging
 from tests.property.stacks import Told, stacks
 from tests.property.stories import Story, stories
 from tests.property.test_one_decider import STEADY
 from voucher_ledger.core.records import Command
 from voucher_ledger.replay import rebuild
 from voucher_ledger.replay.answers import Answers, AnswersReport, Cause
+from voucher_ledger.replay.clock_order import cause_of
 from voucher_ledger.replay.compare import compare_all
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
@@ -34,7 +36,6 @@ from voucher_ledger.replay.rebuild_seals import SealsAside
 from voucher_ledger.replay.rebuild_source import Source, SourcePosition
 from voucher_ledger.replay.rebuild_target import begun
 from voucher_ledger.replay.rebuild_totals import losses, totals
-from voucher_ledger.replay.rebuild_transfers import cause_of
 from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.table_hash import HASHED, table_hashes
@@ -157,8 +158,17 @@ def test_orders_of_several_vouchers_are_told_by_their_events_and_rebuilt(
     rebuilds(ledger, rebuilt, [*told.ahead, *batches])
 
 
-def rebuilds(ledger: Ledger, rebuilt: Ledger, story: Story) -> None:
-    """Play the story, compare its events with the ledger, and make the other ledger of them."""
+@given(story=lagging())
+@settings(STEADY, max_examples=60)
+def test_orders_that_follow_each_other_on_a_voucher_are_rebuilt_in_their_order_whatever_lags(
+    ledger: Ledger, rebuilt: Ledger, story: Story
+) -> None:
+    events = rebuilds(ledger, rebuilt, story)
+    assert not [event for event in events if b'.rejected"' in event], "told wrongly: nothing here should be refused"
+
+
+def rebuilds(ledger: Ledger, rebuilt: Ledger, story: Story) -> list[bytes]:
+    """Play the story, compare its events with the ledger, and make the other ledger of them; the events."""
     events = ledger.begin().play(story)
     assert faults(compared(ledger, events)) == []
     rebuilt.begin()
@@ -176,6 +186,7 @@ def rebuilds(ledger: Ledger, rebuilt: Ledger, story: Story) -> None:
         rebuild._write(rebuilt.dsn, source, campaigns, topics, report, drill, lambda: looks.append(1))
     assert looks, "nobody looked whether a processor runs"
     assert table_hashes(rebuilt.connection, COMPARED) == table_hashes(ledger.connection, COMPARED)
+    return events
 
 
 def test_the_journal_of_a_rebuilt_ledger_tells_when_it_was_begun_and_of_those_that_came_to_nothing(

@@ -1,7 +1,7 @@
 """Makes the books anew from the event topics, in one transaction: all of them, proven by the audit, or nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,16 +18,18 @@ from voucher_ledger.ledger.audit import run_checks
 from voucher_ledger.ledger.copy import copy_rows
 from voucher_ledger.ledger.model import Role, RoleName
 from voucher_ledger.replay.answers import EVENT_TOPICS
+from voucher_ledger.replay.clock_order import cause_of
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import EventData, Fold
 from voucher_ledger.replay.fold_campaigns import FoldedCampaigns, in_order
 from voucher_ledger.replay.operations import Operation, finish
+from voucher_ledger.replay.rebuild_numbers import number_grants
 from voucher_ledger.replay.rebuild_seals import write_seals
 from voucher_ledger.replay.rebuild_source import Source, compare_with_groups, read_source
 from voucher_ledger.replay.rebuild_target import begun, refuse_unless_empty
-from voucher_ledger.replay.rebuild_totals import losses, totals
-from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer, cause_of, place_of
+from voucher_ledger.replay.rebuild_totals import losses, percents_bp, totals
+from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer
 from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.table_hash import table_hashes
 from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, TopicReader
@@ -154,7 +156,7 @@ def _write(
         refuse_unless_empty(connection)
         _write_campaigns(connection, source)
         report.rows["campaign"] = len(campaigns.campaigns)
-        movements = Movements(report.losses.copy())
+        movements = Movements(report.losses.copy(), percents_bp(source))
         for bucket, fold in source.events.folds():
             _write_users(connection, fold, list(source.events.events(bucket)), movements)
             _count_rows(report, fold)
@@ -190,27 +192,14 @@ def _write_campaigns(connection: psycopg.Connection, source: Source) -> None:
     room.write(connection, state)
 
 
-def _write_users(connection: psycopg.Connection, fold: Fold, events: Iterable[EventData], movements: Movements) -> None:
-    _number_grants(fold, events)
+def _write_users(connection: psycopg.Connection, fold: Fold, events: Sequence[EventData], movements: Movements) -> None:
+    number_grants(fold, events)
     vouchers.insert(connection, list(fold.vouchers.values()))
     reservations.insert(connection, list(fold.reservations.values()))
     payments.insert(connection, list(fold.payments.values()))
     refunds.insert(connection, list(fold.refunds.values()))
     waiting.insert(connection, list(fold.waiting.places.values()))
     _write_transfers(connection, movements.of_users(fold, events))
-
-
-def _number_grants(fold: Fold, events: Iterable[EventData]) -> None:
-    """A user's vouchers of a campaign count from 1, in the order of their grants; his places in its lines too."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for event in sorted((event for event in events if event["type"] == "voucher.granted"), key=place_of):
-        voucher = fold.vouchers[event["data"]["voucher_id"]]
-        counts[voucher.campaign_id, voucher.user_id] += 1
-        voucher.ordinal = counts[voucher.campaign_id, voucher.user_id]
-    places: Counter[tuple[str, str]] = Counter()
-    for place in sorted(fold.waiting.places.values(), key=lambda place: (place.queued_at_ms, place.offset)):
-        places[place.campaign_id, place.user_id] += 1
-        place.ordinal = places[place.campaign_id, place.user_id]
 
 
 def _write_transfers(connection: psycopg.Connection, transfers: Iterable[Transfer]) -> None:

@@ -44,3 +44,12 @@ def losses(campaigns: FoldedCampaigns, source: Source) -> Counter[str]:
         if count:
             found[campaign_id] = count
     return found
+
+
+def percents_bp(source: Source) -> dict[str, int]:
+    """What part of an order vouchers take off, in hundredths of a percent, by campaign, where it is not all of it."""
+    return {
+        command.data["campaign_id"]: command.data["voucher"]["percent_bp"]
+        for command in source.commands.values()
+        if command.type == "campaign.open" and command.data["voucher"]["kind"] == "percent_off"
+    }

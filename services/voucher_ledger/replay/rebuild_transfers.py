@@ -1,14 +1,16 @@
 """The transfers that events stand for, voucher by voucher, and the balances that they leave. No IO."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.ledger.model import Payment, Role, RoleName, Voucher
 from voucher_ledger.replay.answers import Cause
+from voucher_ledger.replay.clock_order import cause_of, in_clock_order, stand_of
 from voucher_ledger.replay.fold import EventData, Fold, rank_of
+from voucher_ledger.replay.rebuild_turns import in_turn
 
 Account = tuple[str, RoleName, int]
 """(campaign_id, role, shard)."""
@@ -53,15 +55,22 @@ class Draw:
 
 @dataclass(slots=True)
 class Movements:
-    """Turns the events of some users after others into transfers; `losses` grants of a campaign are booked as loss."""
+    """Turns the events of some users after others into transfers; `losses` grants of a campaign are booked as loss, and
+    `percents_bp` are the parts of an order that vouchers take off, by campaign, where it is not all of it.
+    """
 
     losses: Counter[str]
+    percents_bp: Mapping[str, int]
     draws: dict[tuple[str, int], Draw] = field(default_factory=dict)
     vouchers: Counter[Account] = field(default_factory=Counter)
     amounts_minor: Counter[Account] = field(default_factory=Counter)
 
-    def of_users(self, fold: Fold, events: Iterable[EventData]) -> Iterator[Transfer]:
-        """The transfers of a bucket's events, which `fold` has folded."""
+    def of_users(self, fold: Fold, events: Sequence[EventData]) -> Iterator[Transfer]:
+        """The transfers of a bucket's events, which `fold` has folded.
+
+        Raises Refused where in no order could orders have taken their vouchers.
+        """
+        turns = {order_id: turn for turn, order_id in enumerate(in_turn(fold, events, self.percents_bp))}
         chains: dict[str, list[EventData]] = {}
         for event in events:
             if event["type"] in ("voucher.queued", "voucher.rejected"):
@@ -71,7 +80,7 @@ class Movements:
             for voucher_id in [data["voucher_id"]] if order is None else dict(order.shares()):
                 chains.setdefault(voucher_id, []).append(event)
         for voucher_id, chain in chains.items():
-            for transfer in self._of_voucher(fold, fold.vouchers[voucher_id], chain):
+            for transfer in self._of_voucher(fold, fold.vouchers[voucher_id], chain, turns):
                 self.book(transfer)
                 yield transfer
 
@@ -92,25 +101,27 @@ class Movements:
             self.vouchers[account] += sign * transfer.vouchers
             self.amounts_minor[account] += sign * transfer.amount_minor
 
-    def _of_voucher(self, fold: Fold, voucher: Voucher, chain: list[EventData]) -> Iterator[Transfer]:
+    def _of_voucher(
+        self, fold: Fold, voucher: Voucher, chain: list[EventData], turns: Mapping[str, int]
+    ) -> Iterator[Transfer]:
         """A voucher's movements. It is worth its face value, and after a settlement that order's discount; orders come
         one after the other, so the movements of an order need no look at another's but for that.
         """
         orders: dict[str, list[EventData]] = {}
         value_minor = voucher.face_value_minor
-        for event in sorted(chain, key=lambda event: (rank_of(event), place_of(event))):
+        for event in sorted(in_clock_order(chain, stand_of), key=rank_of):
             if event["type"] == "voucher.granted":
                 value_minor = event["data"]["face_value_minor"]
                 yield self._grant(voucher, event)
             elif "order_id" in event["data"]:
                 orders.setdefault(event["data"]["order_id"], []).append(event)
-        for order in sorted(orders.values(), key=lambda events: place_of(events[0])):
-            shares = fold.reservations[order[0]["data"]["order_id"]].shares()
+        for order_id, order in sorted(orders.items(), key=lambda item: turns.get(item[0], 0)):
+            shares = fold.reservations[order_id].shares()
             place = [voucher_id for voucher_id, _ in shares].index(voucher.voucher_id)
             share = Share(place, value_minor, shares[place][1])
             for event in order:
                 yield from _of_order(fold, voucher, event, share, is_last=event is order[-1])
-            if order[0]["data"]["order_id"] in fold.payment_of_order:
+            if order_id in fold.payment_of_order:
                 value_minor = share.discount_minor
         for event in chain:
             if event["type"] == "voucher.expired":
@@ -190,15 +201,3 @@ def _transfer(
         voucher.campaign_id, debit, credit, *moved, voucher.voucher_id, order_id, cause_of(event), index,
         milliseconds(event["time"]),
     )  # fmt: skip
-
-
-def cause_of(event: EventData) -> Cause:
-    """The command that an event answers."""
-    topic, partition, offset, _ = event["id"].split("/")
-    return Cause(topic, int(partition), int(offset))
-
-
-def place_of(event: EventData) -> tuple[str, int, int]:
-    """Where an event stands among others of its topic: by its time, and then by its command's place."""
-    cause = cause_of(event)
-    return (event["time"], cause.partition, cause.offset)
