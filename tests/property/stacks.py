@@ -171,7 +171,8 @@ class Stack:
         done = {"order.cancel": "cancelled", "order.expire": "expired", "payment.settle": "settled"}[type_]
         if type_ == "payment.settle" and data["order_id"] in self.paid:
             return "again"
-        late = order["state"] == "expired" or (type_ == "payment.settle" and self.now_ms >= order["due_ms"])
+        due = order["state"] == "held" and type_ == "payment.settle" and self.now_ms >= order["due_ms"]
+        late = order["state"] == "expired" or due
         if order["state"] == done:
             return "again"
         if late and type_ != "order.expire":

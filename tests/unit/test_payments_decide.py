@@ -18,6 +18,7 @@ SETTLE = {"payment_id": "p-1", "order_id": "o-1", "user_id": "u-1", "paid_minor"
 REFUND = {"refund_id": "r-1", "payment_id": "p-1", "order_id": "o-1", "user_id": "u-1", "amount_minor": 3200}
 KNOWN = {"voucher_id": "v-1", "campaign_id": "spring"}
 VOUCHER_ENDS_MS = NOW_MS + 23 * HOUR_MS
+LATE_MS = NOW_MS + HOUR_MS  # the hold's end
 
 
 def given(*rows: Voucher | Reservation | Payment | Refund) -> Payments:
@@ -71,10 +72,21 @@ REFUSALS: dict[str, tuple[str, Callable[[], Payments], Command]] = {
     "no such order": ("unknown_order", given, settle()),
     "another's order": ("unknown_order", held, settle(user_id="u-2")),
     "the hold expired": ("hold_expired", lambda: held(state="expired"), settle()),
-    "the hold is due to expire": ("hold_expired", held, settle(at_ms=NOW_MS + HOUR_MS)),
+    "the hold is due to expire": ("hold_expired", held, settle(at_ms=LATE_MS)),
     "the order was cancelled": ("order_not_open", lambda: held(state="cancelled"), settle()),
     "the order was settled by another payment": ("order_not_open", settled, settle(payment_id="p-2")),
     "the order was refunded": ("order_not_open", refunded, settle(payment_id="p-2")),
+    "the order was cancelled before the hold's end": (
+        "order_not_open",
+        lambda: held(state="cancelled"),
+        settle(at_ms=LATE_MS),
+    ),
+    "the order was settled before the hold's end": ("order_not_open", settled, settle(payment_id="p-2", at_ms=LATE_MS)),
+    "the order was refunded before the hold's end": (
+        "order_not_open",
+        refunded,
+        settle(payment_id="p-2", at_ms=LATE_MS),
+    ),
     "paid a little less": ("amount_mismatch", held, settle(paid_minor=3199)),
     "paid a little more": ("amount_mismatch", held, settle(paid_minor=3201)),
     "paid without the discount": ("amount_mismatch", held, settle(paid_minor=5000)),
