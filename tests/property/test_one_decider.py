@@ -1,5 +1,6 @@
 """What holds for any story when one decider works at a time; tests/property/properties.py says it in full."""
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -83,15 +84,24 @@ def test_every_event_keeps_its_schema(ledger: Ledger, story: Story) -> None:
     properties.events_keep_their_schemas(ledger, story)
 
 
-def test_a_loss_that_no_sum_could_hold_is_refused_by_the_database(ledger: Ledger) -> None:
-    """The vouchers of all partitions together must fit a bigint: the claim past that is one dead letter."""
+def test_a_loss_that_no_sum_could_hold_is_refused_at_once_and_stops_nothing(ledger: Ledger) -> None:
+    """The vouchers of all partitions together must fit a bigint: each claim past that is a dead letter of its own."""
     dear = {"kind": "free_order", "face_value_minor": 10**15}
     opening = campaign_open(quota=0, budget_minor=0, voucher=dear, overspend="honour")
-    claims = [step(0, "claims", claim(f"c-{offset}", f"u-{offset}"), offset=offset) for offset in range(1_001)]
-    with capture_logs():
-        events = ledger.begin().play([[step(0, "campaigns", opening)], claims])
+    claims = [step(0, "claims", claim(f"c-{offset}", f"u-{offset}"), offset=offset) for offset in range(1_010)]
+    with capture_logs() as logs:
+        # The bound is met in the midst of a batch, and is read from the books by the next.
+        events = ledger.begin().play([[step(0, "campaigns", opening)], claims[:1_005], claims[1_005:]])
     assert len(events) == 1 + 1_000
-    (letter,) = ledger.processors["claims"].letters
-    assert letter.offset == 1_000
-    assert "account_loss_fits_a_sum" in letter.error
+    letters = ledger.processors["claims"].letters
+    assert [letter.offset for letter in letters] == list(range(1_000, 1_010))
+    text = "the decision failed: LossFull: spring-1 has honoured 1000000000000000000 minor units past its end through"
+    assert {letter.error for letter in letters} == {f"{text} partition 0, where its account takes no voucher more"}
     assert properties.booked_in(ledger, "loss") == {"spring-1": (-1_000, -(10**18))}
+    assert logs == [], "a batch was decided again, or a refusal was taken for a fault of the program"
+
+
+def test_the_database_holds_that_loss_fits_a_sum_too(ledger: Ledger) -> None:
+    ledger.begin().play([[step(0, "campaigns", campaign_open(overspend="honour"))]])
+    with pytest.raises(psycopg.errors.CheckViolation, match="account_loss_fits_a_sum"):
+        ledger.connection.execute("UPDATE books.account SET amount_minor = -1000000000000000001 WHERE role = 'loss'")

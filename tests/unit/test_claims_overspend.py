@@ -7,7 +7,7 @@ import pytest
 from tests.unit.given import HOUR_MS, NOW_MS, PARTITION, campaign, causes, transfers
 from tests.unit.test_claims_decide import EMPTY, PACED, REFUSALS, claim, expire, given, when
 from voucher_ledger.claims.decide import decide
-from voucher_ledger.claims.state import Lease, LeaseShort
+from voucher_ledger.claims.state import LOSS_MINOR_MAX, Lease, LeaseShort, LossFull
 from voucher_ledger.core.records import Event
 
 HONOUR = campaign(overspend="honour")
@@ -56,6 +56,23 @@ def test_the_lease_is_used_up_before_loss_is_booked() -> None:
     assert {event.type for event in answers} == {"voucher.granted"}
     assert transfers(state.journal) == [("lease/5", "granted/5", 1, 2500), ("loss/5", "granted/5", 1, 2500)]
     assert state.leases["spring"] == Lease(PARTITION, 0, 100, everything=True)
+
+
+def test_past_what_the_account_of_loss_takes_a_claim_is_a_dead_letter_until_something_comes_back() -> None:
+    state = given(rules=HONOUR, lease=replace(EMPTY, lost_minor=LOSS_MINOR_MAX - 2500 - 2499))
+    assert when(state, claim(41)).type == "voucher.granted"
+    with pytest.raises(LossFull, match="spring has honoured 999999999999997501 minor units past its end"):
+        decide(state, claim(42, user_id="u-2"))
+    state.leases["spring"].returned_vouchers, state.leases["spring"].returned_minor = 1, 2500
+    assert when(state, claim(43, user_id="u-2")).type == "voucher.granted"
+    assert transfers(state.journal)[-1] == ("lease/5", "granted/5", 1, 2500)
+
+
+def test_a_refusal_for_another_reason_comes_before_the_bound_of_loss() -> None:
+    full = replace(EMPTY, lost_minor=LOSS_MINOR_MAX)
+    assert when(given(rules=campaign(), lease=replace(full)), claim()).data["reason"] == "sold_out"
+    paced = given(rules=replace(PACED, overspend="honour"), lease=replace(full))
+    assert when(paced, claim()).data["reason"] == "not_released"
 
 
 def test_an_honoured_voucher_that_expires_goes_to_the_pool_and_is_granted_again_before_more_loss() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from voucher_ledger.claims import limits
-from voucher_ledger.claims.state import Claims, Lease, LeaseShort
+from voucher_ledger.claims.state import LOSS_MINOR_MAX, Claims, Lease, LeaseShort, LossFull
 from voucher_ledger.claims.waiting import behind, position, queued, same_content, waits_already, waits_by
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
@@ -15,7 +15,8 @@ from voucher_ledger.ledger.release import next_release_ms
 def decide(state: Claims, command: Command) -> Event:
     """The outcome of a `voucher.claim`, `voucher.admit` or `voucher.expire`.
 
-    Raises LeaseShort where the lease can't answer and nobody has proven that there is no more.
+    Raises LeaseShort where the lease can't answer and nobody has proven that there is no more, LossFull where a claim
+    would be honoured past what the books take.
     """
     if command.type == "voucher.claim":
         return _claim(state, command)
@@ -54,8 +55,9 @@ def _claim(state: Claims, command: Command) -> Event:
         standing = behind(queue, command)
         if standing is not None:
             return standing
-    reason = _shortage(campaign, state.leases[campaign.campaign_id])
-    if reason is not None and not _honours(campaign, command.time_ms):
+    lease = state.leases[campaign.campaign_id]
+    reason = _shortage(campaign, lease)
+    if reason is not None and not _honours(campaign, lease, command.time_ms):
         return _refusal(campaign, reason, command) if queue is None else queued(queue, command)
     return _granted(campaign, command, {**data, "command_id": command.id})
 
@@ -112,8 +114,8 @@ def _admit(state: Claims, command: Command) -> Event:
         if by_claim is not None or passed is not None:
             return Event("voucher.rejected", {**answer, **(passed or {"reason": "user_limit"})})
         if barred is None:
-            reason = _shortage(campaign, state.leases[campaign.campaign_id])
-            if reason is None or _honours(campaign, command.time_ms):
+            lease = state.leases[campaign.campaign_id]
+            if _shortage(campaign, lease) is None or _honours(campaign, lease, command.time_ms):
                 return _granted(campaign, command, answer)
     return Event("voucher.queued", {**answer, "queue_position": position(queue, place), "duplicate": True})
 
@@ -131,9 +133,20 @@ def _shortage(campaign: Campaign, lease: Lease) -> str | None:
     return lease.refusal or ("sold_out" if lease.vouchers + lease.returned_vouchers < 1 else "budget_exhausted")
 
 
-def _honours(campaign: Campaign, now_ms: int) -> bool:
-    """Whether a claim is granted past the end. Not while a tranche is to come: else nothing would pace the campaign."""
-    return campaign.overspend == "honour" and next_release_ms(campaign, now_ms) is None
+def _honours(campaign: Campaign, lease: Lease, now_ms: int) -> bool:
+    """Whether a claim is granted past the end. Not while a tranche is to come: else nothing would pace the campaign.
+
+    Raises LossFull where it would be, but the books take no more. The database would refuse it too, and with it a whole
+    batch, in which the claims at fault would have to be searched for.
+    """
+    if campaign.overspend != "honour" or next_release_ms(campaign, now_ms) is not None:
+        return False
+    if lease.lost_minor + campaign.face_value_minor > LOSS_MINOR_MAX:
+        raise LossFull(
+            f"{campaign.campaign_id} has honoured {lease.lost_minor} minor units past its end through partition "
+            f"{lease.shard}, where its account takes no voucher more"
+        )
+    return True
 
 
 def _refusal(campaign: Campaign, reason: str, command: Command) -> Event:

@@ -103,6 +103,7 @@ def _pay(state: Claims, command: Command, campaign_id: str, voucher: Voucher) ->
         if not lease.pays_with_returns(face_minor):
             loss = state.journal.movement(campaign_id, (Role.LOSS, lease.shard), (Role.GRANTED, lease.shard))
             loss.add(command, 0, 1, face_minor, voucher.voucher_id)
+            lease.lost_minor += face_minor
             return
         _take_returned(state, command, campaign_id, lease)
     lease.vouchers -= 1

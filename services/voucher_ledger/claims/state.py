@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from voucher_ledger.core.records import Command
+from voucher_ledger.core.records import Command, Undecidable
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal, Movement
 from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Place, Voucher
+
+# The least that the database takes of an account of `loss` (account_loss_fits_a_sum), as a positive number.
+LOSS_MINOR_MAX = 10**18
+
+
+class LossFull(Undecidable):
+    """A claim would be honoured, but the account of `loss` that it would be booked from takes no voucher more."""
 
 
 class LeaseShort(Contended):
@@ -20,7 +27,7 @@ class Lease:
     means sold out; `refusal` is the reason where they were seen so with their rests left in them. What the batch itself
     returns to the pool (expiries) may be granted again before it commits. `grants` is the journal's movement from the
     lease to what is granted, once there is one. Of the pool, `held_back` vouchers are not released yet; `vouchers` are
-    those that are.
+    those that are. `lost_minor` is what was honoured through the shard so far; read only where nothing is left to draw.
     """
 
     shard: int
@@ -32,6 +39,7 @@ class Lease:
     returned_minor: int = 0
     held_back: int = 0
     grants: Movement | None = field(default=None, compare=False)
+    lost_minor: int = field(default=0, compare=False)
 
     def covers(self, vouchers: int, face_minor: int) -> bool:
         """Whether it pays for so many vouchers of this value."""

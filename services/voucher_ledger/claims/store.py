@@ -65,6 +65,21 @@ def _lock_leases(connection: psycopg.Connection, state: Claims) -> None:
     accounts.lock(connection, keys)
 
 
+def _read_losses(connection: psycopg.Connection, state: Claims) -> None:
+    """What was honoured so far, where this batch may honour more: past the end only, so that no other pays for it.
+
+    Only batches with commands of the lease's own partition book loss through it, and their position keeps them apart.
+    """
+    ended = [
+        (campaign_id, lease.shard)
+        for campaign_id, lease in state.leases.items()
+        if lease.everything and state.campaigns[campaign_id].overspend == "honour"
+    ]
+    if ended:
+        for campaign_id, lost_minor in leases.losses(connection, ended):
+            state.leases[campaign_id].lost_minor = lost_minor
+
+
 def _limited(state: Claims, commands: Sequence[Command]) -> dict[LimitKey, int]:
     """The devices and channels of a batch that their campaigns limit, each with the most it may be granted: of claims
     those that they name, of admissions those of the claims by which their users wait.
@@ -200,6 +215,7 @@ class ClaimsRoom:
             if lock:
                 _lock_leases(connection, state)
             self._read_leases_again(connection, state)
+            _read_losses(connection, state)
         owners = state.asked.owners
         for voucher in vouchers.load_by_user(connection, owners):
             state.by_user.setdefault((voucher.campaign_id, voucher.user_id), []).append(voucher)

@@ -4,6 +4,7 @@ Draws are a short transaction of their own, one a batch, and transfers like any 
 proof: one statement that sees the pool and all leases together below one voucher, or a draw that took all there was.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,10 @@ SELECT a.campaign_id, a.shard, a.vouchers, a.amount_minor, p.vouchers FROM books
 JOIN unnest(%s::text[], %s::int[]) AS k (campaign_id, shard) USING (campaign_id, shard)
 JOIN books.account p ON p.campaign_id = a.campaign_id AND p.role = 'pool' AND p.shard = 0
 WHERE a.role = 'lease'"""
+
+_LOSSES = """
+SELECT a.campaign_id, -a.amount_minor FROM books.account a
+JOIN unnest(%s::text[], %s::int[]) AS k (campaign_id, shard) USING (campaign_id, shard) WHERE a.role = 'loss'"""
 
 _TOTAL = """
 SELECT coalesce(sum(vouchers), 0), coalesce(sum(amount_minor), 0) FROM books.account
@@ -99,6 +104,12 @@ def balances(
     for campaign_id, shard, vouchers, amount_minor, pool_vouchers in connection.execute(_BALANCES, columns):
         found[campaign_id, shard] = (usable(vouchers, pool_vouchers, held_back[campaign_id, shard]), amount_minor)
     return found
+
+
+def losses(connection: psycopg.Connection, keys: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """(campaign_id, amount_minor) of what was honoured past the end through these (campaign_id, shard)."""
+    columns = ([campaign_id for campaign_id, _ in keys], [shard for _, shard in keys])
+    return connection.execute(_LOSSES, columns).fetchall()
 
 
 def draw(connection: psycopg.Connection, need: Need, shards: int) -> Drawn:

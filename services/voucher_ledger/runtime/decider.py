@@ -8,7 +8,7 @@ import structlog
 
 from voucher_ledger.core.demand import Tally
 from voucher_ledger.core.envelope import encoder
-from voucher_ledger.core.records import Command, Event
+from voucher_ledger.core.records import Command, Event, Undecidable
 from voucher_ledger.ledger.errors import Contended, Straddles
 from voucher_ledger.metrics.observer import Laps, Observer
 from voucher_ledger.runtime import postgres
@@ -171,6 +171,10 @@ class Decider(Generic[State]):
                 event = decide(state, item)
             except Contended:
                 raise
+            except Undecidable as refusal:
+                # Meant so, and no fault of the program that would be worth a traceback for each of a rush of claims.
+                share.dead_letters.append(_dead(item, refusal))
+                continue
             except Exception as error:
                 log.exception("a decision failed", room=self._room.name, partition=partition, offset=item.offset)
                 share.dead_letters.append(_dead(item, error))
