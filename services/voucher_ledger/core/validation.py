@@ -130,7 +130,8 @@ def _campaign_open_fault(nested_integers: tuple[Path, ...], data: dict[str, Any]
     starts_at, ends_at = data["starts_at"], data["ends_at"]
     # Compared in the milliseconds that Kafka's timestamps have: a campaign must be open for one at least.
     if milliseconds(ends_at) <= milliseconds(starts_at):
-        return f"data.ends_at: {show(ends_at)} is not after data.starts_at {show(starts_at)}"
+        times = f"{show(ends_at)} is not after data.starts_at {show(starts_at)}"
+        return f"data.ends_at: {times}, counted in whole milliseconds"
     categories = data.get("categories")
     if categories is None:
         return None
