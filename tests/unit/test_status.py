@@ -135,7 +135,7 @@ def test_campaigns_are_in_the_json_with_times_as_text() -> None:
     assert shown["campaigns"][1]["next_tranche"] is shown["campaigns"][1]["waiting_since"] is None
 
 
-@pytest.mark.parametrize(("height", "shown"), [(HEIGHT, False), (60, True)])
+@pytest.mark.parametrize(("height", "shown"), [(20, False), (60, True)])
 def test_a_watched_terminal_shows_campaigns_where_they_fit(height: int, shown: bool) -> None:
     console = Console(file=io.StringIO(), width=120, height=height)
     full = snapshot(1)
@@ -143,3 +143,53 @@ def test_a_watched_terminal_shows_campaigns_where_they_fit(height: int, shown: b
     written: Any = console.file
     assert ("5,000 at" in written.getvalue()) is shown
     assert written.getvalue().count("CNY") == len(ROLES)
+
+
+LONG_ID = "spring-2026-coffee-beijing"
+HEADINGS = {
+    60: "partition decided lag lag s instance",
+    80: "partition decided end lag lag s dead instance",
+    100: "partition decided end lag lag s dead instance",
+    160: "partition decided published end lag lag s dead letters instance",
+}
+
+
+def shown_at(width: int, shown: Snapshot, *, watched: bool = False) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=200)
+    console.print(screen(shown, console) if watched else tables(shown))
+    written: Any = console.file
+    lines: list[str] = written.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    return [" ".join(line.split()) for line in lines]
+
+
+@pytest.mark.parametrize("width", HEADINGS)
+def test_headings_numbers_and_ids_are_whole_at_any_usual_width(width: int) -> None:
+    """At 80 columns headings were cut (`decide/d`), partitions took two lines, and ids were in bits of six letters."""
+    campaign = CampaignStatus(LONG_ID, "open", 50_000, 1_234, 0, Tranche(AT_MS, 5_000), 17, AT_MS, AT_MS)
+    lines = shown_at(width, Snapshot(AT_MS, snapshot(0).partitions, [], [campaign]))
+    assert HEADINGS[width] in lines
+    for topic in TOPICS:
+        for number in range(8):
+            (row,) = [line.split() for line in lines if line.startswith(f"{topic}/{number} ")]
+            assert row[1] == "1,000,000"
+            assert {"1,234,567", "1,234.5"} <= set(row)
+    told = " ".join(lines)
+    for whole in (LONG_ID, "open 50,000 1,234 0", "5,000 at 2026-02-06T00:00:00Z", "oldest since"):
+        assert whole in told
+    assert any(LONG_ID in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_a_watch_shows_whole_numbers_at_any_usual_width(width: int) -> None:
+    lines = shown_at(width, snapshot(1), watched=True)
+    for topic in TOPICS:
+        (row,) = [line.split() for line in lines if line.startswith(topic)]
+        assert {"8,000,000", "9,876,536", "1,234.5", "12,000"} <= set(row)
+    assert len([line for line in lines if "1,234,567 1,234,567 CNY" in line]) == len(ROLES)
+
+
+def test_where_no_id_has_room_beside_its_balances_it_stands_below() -> None:
+    lines = shown_at(40, Snapshot(AT_MS, [], [Balance(LONG_ID, "pool", "CNY", -123_456_700)]))
+    assert "pool 0 -123,456,700 CNY" in lines
+    assert f"campaign {LONG_ID}" in lines
