@@ -10,10 +10,12 @@ import pytest
 from tests.integration.commands import FACE_MINOR, campaign_open, claim, envelope
 from tests.integration.world import World
 from voucher_ledger import cli
+from voucher_ledger.monitor.ledger import READER_ROLE
 from voucher_ledger.produce import command as produce_command
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.status import campaigns as status_campaigns
 from voucher_ledger.status import command as status_command
+from voucher_ledger.status.read import Reader
 
 pytestmark = pytest.mark.integration
 
@@ -155,3 +157,24 @@ def test_the_trace_of_a_user_who_was_only_refused(
     )  # fmt: skip
     assert cli.main(["replay", "trace", "nobody", "--scan"]) == ExitCode.CHECK_FAILED
     assert "neither the ledger nor an event that the topics still hold names 'nobody'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["claims-0", f"claims-{'x' * 100}"])
+def test_status_tells_a_holder_that_lives_from_one_that_is_gone(world: World, name: str) -> None:
+    """Also to a role that may see nothing but the ledger's views."""
+    reader = Reader(world.settings, application="test", role=READER_ROLE)
+
+    def holders() -> set[tuple[str | None, bool]]:
+        snapshot = reader.snapshot()
+        return {(part.instance, part.instance_lives) for part in snapshot.partitions if part.topic == "claim.commands"}
+
+    try:
+        assert holders() == {(None, False)}
+        world.send("claim.commands", [claim(number) for number in range(100)])
+        process = world.spawn("claims", instance=name)
+        world.outcomes("claim", 100)
+        assert holders() == {(name, True)}
+        world.stop_cleanly(process, "claim", 100)
+        assert holders() == {(name, False)}
+    finally:
+        reader.close()

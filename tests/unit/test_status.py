@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,6 +144,17 @@ def test_a_watched_terminal_shows_campaigns_where_they_fit(height: int, shown: b
     written: Any = console.file
     assert ("5,000 at" in written.getvalue()) is shown
     assert written.getvalue().count("CNY") == len(ROLES)
+
+
+def test_a_partition_whose_last_holder_is_gone_is_held_by_nobody() -> None:
+    """With every process stopped it still named the last one of each partition."""
+    lives = snapshot(0).partitions[0]
+    gone = replace(lives, partition=1, instance_lives=False)
+    shown = Snapshot(AT_MS, [lives, gone], [])
+    lines = shown_at(160, shown)
+    assert [line.split()[-1] for line in lines if line.startswith("campaign.commands/")] == ["campaign.commands-0", "-"]
+    told = [(part["instance"], part["instance_lives"]) for part in json.loads(shown.to_json())["partitions"]]
+    assert told == [("campaign.commands-0", True), ("campaign.commands-0", False)]
 
 
 LONG_ID = "spring-2026-coffee-beijing"

@@ -12,6 +12,7 @@ from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.kafka import consumer_config
 from voucher_ledger.runtime.kept_connection import KeptConnection
+from voucher_ledger.runtime.processor import instance_lock
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.tails import Tails
 from voucher_ledger.runtime.troubles import Troubles
@@ -22,7 +23,15 @@ from voucher_ledger.status.snapshot import Balance, CampaignStatus, PartitionSta
 # The ages of waiting records are worth so long a wait; what was not read by then is shown as unknown.
 AGES_SECONDS_MAX = 3.0
 
-_POSITIONS = "SELECT topic, partition, next_offset, decided, dead_lettered, instance FROM ledger.position"
+# A position names its last holder for ever. Whether that one lives is told by the lock on its name, which every role
+# sees (a key of 64 bits in two columns); of a long name a session's application_name holds a part only.
+_POSITIONS = """
+SELECT topic, partition, next_offset, decided, dead_lettered, instance,
+       hashtextextended(%s || instance, 0) IN (
+           SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
+           WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+FROM ledger.position"""
 # In the order in which money goes through the roles.
 _BALANCES = """
 SELECT campaign_id, role, unit, balance FROM ledger.balance
@@ -35,6 +44,7 @@ class _Position(NamedTuple):
     decided: int
     dead_lettered: int
     instance: str
+    instance_lives: bool
 
 
 class Reader:
@@ -103,6 +113,7 @@ class Reader:
                     decided=position.decided if position else 0,
                     dead_lettered=position.dead_lettered if position else 0,
                     instance=position.instance if position else None,
+                    instance_lives=position is not None and position.instance_lives,
                     undecidable_records=max(0, ends[place] - undecided[place]) if is_done else 0,
                 )
             )
@@ -112,7 +123,8 @@ class Reader:
         try:
             connection = self.ledger.get()
             with connection.transaction():
-                positions = {(row[0], row[1]): _Position(*row[2:]) for row in connection.execute(_POSITIONS)}
+                rows = connection.execute(_POSITIONS, (instance_lock(""),))
+                positions = {(row[0], row[1]): _Position(*row[2:]) for row in rows}
                 balances = [Balance(*row) for row in connection.execute(_BALANCES)]
                 campaigns, campaigns_more = read_campaigns(connection, balances)
         except psycopg.ProgrammingError as error:

@@ -55,7 +55,7 @@ def _position_row(partition: PartitionStatus) -> dict[str, str]:
         "lag": f"{partition.lag_records:,}",
         "lag s": _seconds(partition.lag_seconds),
         "dead letters": f"{partition.dead_lettered:,}",
-        "instance": partition.instance or "-",
+        "instance": (partition.instance if partition.instance_lives else None) or "-",
     }
 
 

@@ -19,6 +19,7 @@ class PartitionStatus:
     `next_offset` is the first that is not decided (None: nothing was ever decided there), `published_offset` the first
     whose event is not published (None: nothing was ever committed), `end_offset` where the next record will lie.
     `lag_seconds` is the age of the record at `next_offset`, 0.0 where all is decided, None where it could not be read.
+    `instance` is who decided there last (None: nobody did), `instance_lives` whether a process of that name runs now.
     `undecidable_records` before the end are none that wait: a transaction's marker, or what an aborted one left.
     """
 
@@ -33,6 +34,7 @@ class PartitionStatus:
     dead_lettered: int
     instance: str | None
     undecidable_records: int = 0
+    instance_lives: bool = True
 
     @property
     def lag_records(self) -> int:
