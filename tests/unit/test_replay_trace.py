@@ -11,7 +11,7 @@ from rich.console import Console
 
 from voucher_ledger.replay.answers import Cause
 from voucher_ledger.replay.topic_reader import Range
-from voucher_ledger.replay.trace import Trace, trace
+from voucher_ledger.replay.trace import Step, Trace, trace
 from voucher_ledger.replay.trace_render import show, to_json
 from voucher_ledger.replay.trace_subject import Subject, UnknownSubject
 
@@ -38,6 +38,40 @@ def test_who_waits_is_told_where_and_since_when() -> None:
     (told,) = json.loads(to_json(Trace(subject, [], 0)))["waiting"]
     assert (told["partition"], told["queue_position"]) == (5, 1_234)
     assert subject.user_ids() == {"ana"}
+
+
+AT = datetime(2026, 2, 6, 0, 0, 6, 775_000, tzinfo=UTC)
+VOUCHER = {
+    "voucher_id": "01936c2e-7f3a-7b1c-9e55-3c1f2a9b8d01",
+    "user_id": "[/ana]",
+    "campaign_id": "spring-2026-coffee-beijing",
+    "state": "granted",
+    "face_value_minor": 2_000,
+    "granted_at": AT,
+    "expires_at": AT,
+}
+STEP = Step(
+    Cause("claim.commands", 3, 17),
+    command={"type": "voucher.claim", "data": {"user_id": "[/ana]", "campaign_id": VOUCHER["campaign_id"]}},
+    command_time_ms=1_770_336_000_123,
+)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_ids_and_states_are_whole_at_any_usual_width(width: int) -> None:
+    """At 80 columns the voucher's state had a column of no width, and ids were cut."""
+    key = str(VOUCHER["voucher_id"])
+    console = Console(file=io.StringIO(), width=width)
+    show(Trace(Subject("voucher", key, vouchers=[VOUCHER]), [STEP], 0), console)
+    written: Any = console.file
+    shown: str = written.getvalue()
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= width
+    told = ("2026-02-06T00:00:06.775Z", "2,000", "command voucher.claim", "claim.commands/3/17", "user_id [/ana]")
+    for whole in (key, "granted ", *told):
+        assert any(whole in f"{line} " for line in lines), whole
+    assert f"what happened to voucher {key}" in " ".join(shown.split())
+    assert ("│" in shown.partition("what happened")[0]) is (width == 200)
 
 
 @pytest.mark.parametrize(("left_out", "told"), [(1, "1 more command left out"), (2, "2 more commands left out")])

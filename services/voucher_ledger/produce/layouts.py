@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.box import SIMPLE
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
@@ -57,7 +58,7 @@ class Rows:
         spare = 0
         for name, least in self.folded.items():
             if name in self.columns:
-                spare += max(0, max((len(row[name]) for row in self.rows), default=0) - max(least, len(name)))
+                spare += max(0, max((cell_len(row[name]) for row in self.rows), default=0) - max(least, len(name)))
         return Measurement(whole - spare, whole)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

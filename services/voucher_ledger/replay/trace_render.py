@@ -1,15 +1,17 @@
 """A trace as people and programs read it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.produce.layouts import Fitting, Rows
 from voucher_ledger.produce.wording import counted
 from voucher_ledger.replay.trace import Step, Trace
 from voucher_ledger.replay.trace_subject import ON_TOPICS_ONLY, Row
@@ -67,9 +69,9 @@ def show(trace: Trace, console: Console) -> None:
         console.print(f"{counted(trace.left_out, 'more command')} left out: see --max", highlight=False)
 
 
-def _steps(trace: Trace) -> Table:
-    subject = trace.subject
-    table = Table(title=f"what happened to {subject.kind} {escape(subject.key)}", title_justify="left")
+def _steps(trace: Trace) -> Fitting:
+    title = f"what happened to {trace.subject.kind} {trace.subject.key}"
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("when", no_wrap=True)
     table.add_column("what", no_wrap=True)
     table.add_column("how")
@@ -77,7 +79,9 @@ def _steps(trace: Trace) -> Table:
         for line in _lines(step):
             table.add_row(*(escape(part) for part in line))
         table.add_section()
-    return table
+    columns = ("when", "what", "how")
+    rows = [dict(zip(columns, line, strict=True)) for step in trace.steps for line in _lines(step)]
+    return Fitting(table, Group(Text(title, style="table.title"), Rows(rows, columns[:2], below=[columns[2:]])))
 
 
 def _lines(step: Step) -> Iterable[tuple[str, str, str]]:
@@ -113,13 +117,22 @@ def _fields(envelope: dict[str, Any]) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _table(title: str, rows: Iterable[Row], columns: Iterable[str]) -> Table:
+def _table(title: str, rows: Iterable[Row], columns: Sequence[str]) -> Fitting:
+    """A row a line; where one is wider than the terminal, a line for each of its fields."""
     table = Table(title=title, title_justify="left")
+    fields = Table.grid(padding=(0, 2))
+    fields.title, fields.title_justify = title, "left"
+    fields.add_column(no_wrap=True)
+    fields.add_column(overflow="fold")
     for column in columns:
         table.add_column(column, justify="right" if column.endswith("_minor") else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(escape(_shown(row[column])) for column in columns))
-    return table
+        told = [escape(_shown(row[column])) for column in columns]
+        table.add_row(*told)
+        for column, value in zip(columns, told, strict=True):
+            fields.add_row(column, value)
+        fields.add_row()
+    return Fitting(table, fields)
 
 
 def _shown(value: object) -> str:
