@@ -96,4 +96,4 @@ class Rows:
         for names in self.below:
             told = ", ".join(f"{name} {row[name]}" for name in names if row[name] not in ("", "-"))
             if told:
-                yield Padding(Text(told, overflow="fold"), (0, 0, 0, 2))
+                yield Padding(Text(told.replace("\n", " "), overflow="fold"), (0, 0, 0, 2))

@@ -1,16 +1,19 @@
 """What `voucher-ledger replay operations` does."""
 
 from dataclasses import asdict
+from functools import partial
 
 import orjson
-from rich.box import SIMPLE
-from rich.markup import escape
-from rich.table import Table
 
+from voucher_ledger.produce.layouts import Fitting, Rows
 from voucher_ledger.replay.operations import Entry, latest
 from voucher_ledger.replay.printing import console
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
+
+# Where they had less room beside the other columns, they stand below them.
+WHY_CELLS_MIN = 20
+RESULT_CELLS_MIN = 40
 
 
 def run(settings: Settings, *, count_max: int, json: bool) -> int:
@@ -24,13 +27,26 @@ def run(settings: Settings, *, count_max: int, json: bool) -> int:
     return ExitCode.DONE
 
 
-def _table(entries: list[Entry]) -> Table:
-    table = Table(box=SIMPLE, padding=(0, 1))
-    for name in ("started", "verb", "who", "why", "outcome", "result"):
-        table.add_column(name, overflow="fold")
-    for entry in entries:
-        table.add_row(
-            f"{entry.started_at:%Y-%m-%d %H:%M:%S}", escape(entry.verb), escape(f"{entry.actor} ({entry.login})"),
-            escape(entry.reason), entry.outcome, escape(orjson.dumps(entry.result).decode()),
-        )  # fmt: skip
-    return table
+def _table(entries: list[Entry]) -> Fitting:
+    """A row an operation; on a narrow terminal why and result, then who, stand below it at full width."""
+    layout = partial(Rows, [_row(entry) for entry in entries])
+    return Fitting(
+        layout(
+            columns=("started", "verb", "who", "why", "outcome", "result"),
+            folded={"why": WHY_CELLS_MIN, "result": RESULT_CELLS_MIN},
+            roomy=True,
+        ),
+        layout(columns=("started", "verb", "who", "outcome"), below=[("why",), ("result",)]),
+        layout(columns=("started", "verb", "outcome"), below=[("who",), ("why",), ("result",)]),
+    )
+
+
+def _row(entry: Entry) -> dict[str, str]:
+    return {
+        "started": f"{entry.started_at:%Y-%m-%d %H:%M:%S}",
+        "verb": entry.verb,
+        "who": f"{entry.actor} ({entry.login})",
+        "why": entry.reason,
+        "outcome": entry.outcome,
+        "result": orjson.dumps(entry.result).decode(),
+    }

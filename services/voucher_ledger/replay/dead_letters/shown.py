@@ -1,6 +1,7 @@
 """Dead letters for people and for programs."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from rich.box import SIMPLE
@@ -9,12 +10,15 @@ from rich.table import Table
 
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.validation_reasons import escaped
+from voucher_ledger.produce.layouts import Fitting, Rows
 from voucher_ledger.replay.dead_letters.choice import state_of
 from voucher_ledger.replay.dead_letters.letters import Letter, text_of
 from voucher_ledger.replay.dead_letters.marks import Mark
 from voucher_ledger.replay.dead_letters.selection import Tally
 
 CELL_CHARACTERS_MAX = 100
+# A reason that had less room beside the other columns stands below them.
+REASON_CELLS_MIN = 40
 
 
 def plain(text: object, characters_max: int | None = None) -> str:
@@ -71,19 +75,29 @@ def reasons_table(tally: Tally) -> Table:
     return table
 
 
-def letters_table(letters: Iterable[tuple[Letter, Mark | None]]) -> Table:
-    """One row a letter."""
-    table = Table(box=SIMPLE, padding=(0, 1))
-    for name in ("letter", "at", "record", "key"):
-        table.add_column(name, overflow="fold")
-    table.add_column("tries", justify="right")
-    table.add_column("state")
-    table.add_column("reason", overflow="fold")
-    for letter, mark in letters:
-        key, _ = text_of(letter.key)
-        told = [escape(plain(text, CELL_CHARACTERS_MAX)) for text in ("-" if key is None else key, letter.error)]
-        table.add_row(
-            letter.name, rfc3339(letter.time_ms), letter.cause, told[0], str(letter.attempts), state_of(mark).value,
-            told[1],
-        )  # fmt: skip
-    return table
+def letters_table(letters: Iterable[tuple[Letter, Mark | None]]) -> Fitting:
+    """One row a letter; on a narrow terminal its reason, then its key, then its time and tries stand below it."""
+    layout = partial(Rows, [_letter_row(*pair) for pair in letters], right=("tries",))
+    return Fitting(
+        layout(
+            columns=("letter", "at", "record", "key", "tries", "state", "reason"),
+            folded={"reason": REASON_CELLS_MIN},
+            roomy=True,
+        ),
+        layout(columns=("letter", "at", "record", "key", "tries", "state"), below=[("reason",)]),
+        layout(columns=("letter", "at", "record", "tries", "state"), below=[("key",), ("reason",)]),
+        layout(columns=("letter", "record", "state"), below=[("at", "tries", "key"), ("reason",)]),
+    )
+
+
+def _letter_row(letter: Letter, mark: Mark | None) -> dict[str, str]:
+    key, _ = text_of(letter.key)
+    return {
+        "letter": letter.name,
+        "at": rfc3339(letter.time_ms),
+        "record": letter.cause,
+        "key": plain("-" if key is None else key, CELL_CHARACTERS_MAX),
+        "tries": str(letter.attempts),
+        "state": state_of(mark).value,
+        "reason": plain(letter.error, CELL_CHARACTERS_MAX),
+    }
