@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from rich.console import Console, RenderableType
 
 from voucher_ledger.replay.dead_letters.letters import Letter
 from voucher_ledger.replay.dead_letters.shown import letters_table
 from voucher_ledger.replay.operations import Entry
-from voucher_ledger.replay.operations_command import _table
+from voucher_ledger.replay.operations_command import _table, document
 
 REASON = "data.campaign_id: '[/spring]' does not match any open campaign"
 LETTER = Letter(0, 1_234, 1_770_336_000_123, b"an\na", b"{}", (), "claim.commands", 3, 456_789, REASON, 12)
@@ -49,3 +50,10 @@ def test_an_operations_result_is_read_at_full_width(width: int) -> None:
     ):  # fmt: skip
         assert any(whole in line for line in lines), whole
     assert len(lines) <= 6
+
+
+def test_an_operations_times_in_json_have_the_form_of_all_others() -> None:
+    told = orjson.loads(document(ENTRY))
+    assert (told["operation_id"], told["ended_at"]) == (str(UUID(int=1)), None)
+    assert told["started_at"] == "2026-02-06T00:00:00.000Z"
+    assert told["result"] == ENTRY.result

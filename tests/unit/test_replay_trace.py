@@ -74,6 +74,14 @@ def test_ids_and_states_are_whole_at_any_usual_width(width: int) -> None:
     assert ("│" in shown.partition("what happened")[0]) is (width == 200)
 
 
+def test_times_in_the_json_have_the_form_of_all_others() -> None:
+    """They were `...06.775000+00:00` in rows and transfers, and `...06.775Z` in steps."""
+    step = Step(Cause("claim.commands", 3, 17), command_time_ms=1_770_336_006_775, transfers=[{"at": AT}])
+    told = json.loads(to_json(Trace(Subject("voucher", "v", vouchers=[VOUCHER]), [step], 0)))
+    assert told["vouchers"][0]["granted_at"] == "2026-02-06T00:00:06.775Z"
+    assert told["steps"][0]["transfers"][0]["at"] == told["steps"][0]["command_time"] == "2026-02-06T00:00:06.775Z"
+
+
 @pytest.mark.parametrize(("left_out", "told"), [(1, "1 more command left out"), (2, "2 more commands left out")])
 def test_what_is_left_out_is_counted(left_out: int, told: str) -> None:
     console = Console(file=io.StringIO(), width=160)

@@ -20,6 +20,11 @@ def rfc3339(time_ms: int) -> str:
     return f"{_second_text(second)}.{millisecond:03d}Z"
 
 
+def rfc3339_of(moment: datetime) -> str:
+    """The same of a time as Postgres tells it, to the nearest millisecond."""
+    return rfc3339(round(moment.timestamp() * 1_000))
+
+
 def milliseconds(text: str) -> int:
     """The milliseconds since 1970 of an RFC 3339 text (its fraction cut after the third digit).
 

@@ -7,7 +7,7 @@ import orjson
 
 from voucher_ledger.produce.layouts import Fitting, Rows
 from voucher_ledger.replay.operations import Entry, latest
-from voucher_ledger.replay.printing import console
+from voucher_ledger.replay.printing import console, json_text
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
 
@@ -21,10 +21,15 @@ def run(settings: Settings, *, count_max: int, json: bool) -> int:
     entries = latest(settings, count_max)
     if json:
         for entry in entries:
-            print(orjson.dumps(asdict(entry)).decode())
+            print(document(entry))
         return ExitCode.DONE
     console().print(_table(entries))
     return ExitCode.DONE
+
+
+def document(entry: Entry) -> str:
+    """One operation as JSON."""
+    return json_text(asdict(entry))
 
 
 def _table(entries: list[Entry]) -> Fitting:

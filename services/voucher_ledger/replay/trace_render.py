@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.core.clock import rfc3339, rfc3339_of
 from voucher_ledger.produce.layouts import Fitting, Rows
 from voucher_ledger.produce.wording import counted
+from voucher_ledger.replay.printing import json_text
 from voucher_ledger.replay.trace import Step, Trace
 from voucher_ledger.replay.trace_subject import ON_TOPICS_ONLY, Row
 
@@ -29,7 +29,7 @@ _COLUMNS = {
 def to_json(trace: Trace) -> str:
     """One JSON object: the rows, and the steps with their records."""
     subject = trace.subject
-    return orjson.dumps(
+    return json_text(
         {
             "kind": subject.kind,
             "key": subject.key,
@@ -51,7 +51,7 @@ def to_json(trace: Trace) -> str:
             ],
             "left_out": trace.left_out,
         }
-    ).decode()
+    )
 
 
 def show(trace: Trace, console: Console) -> None:
@@ -93,7 +93,7 @@ def _lines(step: Step) -> Iterable[tuple[str, str, str]]:
         yield _moment(step.command_time_ms) or "", "command", f"{cause}: its record says nothing that can be read"
     for row in step.transfers:
         accounts = f"moved {row['debit_role']} → {row['credit_role']}"
-        yield _at(row["at"]), accounts, f"{row['vouchers']} voucher, {row['amount_minor']:,} minor units"
+        yield rfc3339_of(row["at"]), accounts, f"{row['vouchers']} voucher, {row['amount_minor']:,} minor units"
     if step.event is not None:
         again = ", a duplicate" if "duplicate" in step.event.get("data", {}) else ""
         yield (
@@ -139,12 +139,8 @@ def _shown(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, datetime):
-        return _at(value)
+        return rfc3339_of(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _at(moment: datetime) -> str:
-    return rfc3339(round(moment.timestamp() * 1_000))
 
 
 def _moment(time_ms: int | None) -> str | None:
