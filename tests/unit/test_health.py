@@ -16,6 +16,7 @@ from voucher_ledger.metrics.registry import process_registry
 from voucher_ledger.metrics.room import RoomMetrics
 from voucher_ledger.metrics.server import MetricsServer
 from voucher_ledger.run.supervisor import Worker, _with_ports
+from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.settings import SettingsError
 
 
@@ -36,25 +37,30 @@ def test_a_process_is_ready_while_it_turns_and_publishes(at: Callable[[float], N
     assert state.verdict() == (False, "not ready: starting")
     state.ready("claim.commands [0]")
     assert state.verdict() == (True, "ready: claim.commands [0]")
-    at(31)
-    assert state.verdict()[1].startswith("stuck: the loop has not turned for 31 s")
+    at(16)
+    assert state.verdict()[1].startswith("stuck: the loop has not turned for 16 s")
     state.turned()
     state.submitted()
     state.submitted()
-    at(60)
+    at(31)
     state.turned()
     assert state.verdict()[0]
-    at(62)
-    assert state.verdict() == (False, "stuck: 2 batches are decided, and none was published for 31 s")
+    at(32)
+    assert state.verdict() == (False, "stuck: 2 batches are decided, and none was published for 16 s")
     state.published(1)
     assert state.verdict()[0]
-    at(93)
+    at(48)
     state.turned()
     assert not state.verdict()[0]
     state.nothing_waits()
     assert state.verdict()[0]
     state.not_ready("no partitions: lost")
     assert state.verdict() == (False, "not ready: no partitions: lost")
+
+
+def test_a_lock_is_told_while_the_statement_still_waits_for_it() -> None:
+    """When Postgres ends the statement the session is lost and begun anew: ready again, and it waits again."""
+    assert readiness.STUCK_SECONDS * 1_000 <= postgres._STATEMENT_MS_MAX / 2
 
 
 def test_a_process_whose_loop_hangs_for_good_does_not_live(at: Callable[[float], None]) -> None:

@@ -128,7 +128,11 @@ def test_what_only_its_own_check_tells_of_is_counted_and_shown_by_itself() -> No
     for report, told in ((cut, True), (judged(made.seals, made.events), False)):
         console = Console(record=True, width=120, file=StringIO())
         show(report, console)
-        assert ("events by their own 32-bit checks only: their batch is not whole" in console.export_text()) is told
+        text = console.export_text()
+        assert ("events by their own 32-bit checks only: their batch is not whole" in text) is told
+        assert (
+            text.splitlines()[-1] == "rows of the ledger are not sealed: `voucher-ledger replay verify` compares them"
+        )
 
 
 def test_what_came_before_the_chain_or_after_it_was_read_is_not_judged() -> None:

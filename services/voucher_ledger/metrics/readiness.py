@@ -5,8 +5,9 @@ import time
 
 from voucher_ledger.runtime.hangs import TURN_SECONDS_MAX
 
-# A batch may wait so long for a lock or a broker before it counts as stuck: Postgres ends a statement after 30 s.
-STUCK_SECONDS = 30.0
+# A batch may wait so long for a lock or a broker before it counts as stuck. Well below the 30 s after which Postgres
+# ends a statement: a session that is lost then and begun anew is ready at once, and nothing would be told of a lock.
+STUCK_SECONDS = 15.0
 # A room's process ends itself a little earlier. Where it does not, whoever watches it is to start it again.
 DEAD_SECONDS = TURN_SECONDS_MAX + 30.0
 

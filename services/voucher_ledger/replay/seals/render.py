@@ -39,6 +39,7 @@ def show(report: SealsReport, console: Console) -> None:
     if report.beyond:
         console.print(f"note: {report.beyond:,} records were decided since, and are not looked at", highlight=False)
     console.print("[green]as sealed[/]" if report.passed else "[red]not as sealed[/]")
+    console.print("rows of the ledger are not sealed: `voucher-ledger replay verify` compares them", highlight=False)
 
 
 def show_heads(heads: list[Head], fingerprint: str, console: Console) -> None:
