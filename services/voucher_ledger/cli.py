@@ -13,7 +13,7 @@ from voucher_ledger.dev.commands import app as dev_app
 from voucher_ledger.plan.arguments import plan
 from voucher_ledger.replay.commands import app as replay_app
 from voucher_ledger.report.arguments import report
-from voucher_ledger.run import failures
+from voucher_ledger.run import failures, pipes
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import logs, settings
 from voucher_ledger.runtime.errors import Unreachable
@@ -225,11 +225,13 @@ def audit(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON o
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program; its exit code. Every failure is told on standard error."""
+    """Run the program; its exit code. Every failure is told on standard error, but a reader that went away."""
+    return pipes.ended(lambda: _ended(arguments))
+
+
+def _ended(arguments: list[str] | None) -> int:
     try:
         app(arguments)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else ExitCode.DONE
     except failures.FAILURES as error:
         return _told(failures.text_of(error), failures.code_of(error))
     return ExitCode.DONE

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from voucher_ledger import __version__, cli
-from voucher_ledger.run.exit_codes import INTERRUPTED, TERMINATED, ExitCode
+from voucher_ledger.run.exit_codes import INTERRUPTED, READER_GONE, TERMINATED, ExitCode
 from voucher_ledger.runtime import settings
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def test_help_names_each_variable_on_a_line_of_its_own(shown: str) -> None:
 
 def test_help_tells_each_exit_code_that_the_readme_tells(shown: str) -> None:
     told = {int(code) for code in re.findall(r"^(\d+)  +\S", shown, flags=re.MULTILINE)}
-    assert told == {*ExitCode, INTERRUPTED, TERMINATED}
+    assert told == {*ExitCode, INTERRUPTED, READER_GONE, TERMINATED}
     assert told == {int(code) for code in re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
 
 

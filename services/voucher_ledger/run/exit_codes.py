@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
 
 # 128 and the signal's number, as shells tell it.
 INTERRUPTED = 130
+READER_GONE = 141
 TERMINATED = 143
 
 # What --help says of each.
@@ -29,5 +30,6 @@ MEANINGS: dict[int, str] = {
     ExitCode.INSTANCE_TAKEN: "another live process has this instance name, or is the ledger's monitor",
     ExitCode.HUNG: "a call in a processor hung and could not be ended; the next start recovers as from a kill",
     INTERRUPTED: "interrupted (Ctrl-C): the demo stops all that it had started, others say what they leave",
+    READER_GONE: "whoever read the output went away, as `| head` does: SIGPIPE",
     TERMINATED: "terminated (SIGTERM): `replay`, `produce`, `simulate`, `status` and `dev up` say what they leave",
 }
