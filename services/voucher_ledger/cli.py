@@ -82,7 +82,7 @@ def migrate() -> None:
             applied = migrations.migrate(connection)
         except psycopg.OperationalError as error:
             raise Unreachable(f"Postgres: {str(error).strip()}") from error
-        except (psycopg.Error, migrations.MigrationChanged) as error:
+        except psycopg.Error as error:
             raise typer.Exit(_told(error, ExitCode.USAGE)) from error
     print("\n".join(f"applied {name}" for name in applied) or "up to date")
 

@@ -5,12 +5,14 @@ import psycopg
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Inconsistent, NotSetUp, SessionLost, Unreachable, without_tables
+from voucher_ledger.runtime.migrations import MigrationChanged
 from voucher_ledger.runtime.processor import InstanceTaken
 from voucher_ledger.runtime.settings import SettingsError
 
 _CODES: dict[type[Exception], ExitCode] = {
     SettingsError: ExitCode.USAGE,
     NotSetUp: ExitCode.USAGE,
+    MigrationChanged: ExitCode.USAGE,
     psycopg.ProgrammingError: ExitCode.USAGE,
     psycopg.OperationalError: ExitCode.UNREACHABLE,  # a connection that is lost, wherever in the program that is
     psycopg.InterfaceError: ExitCode.UNREACHABLE,

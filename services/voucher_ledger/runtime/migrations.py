@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS public.voucher_ledger_migration (
 
 
 class MigrationChanged(Exception):
-    """A file that was applied has other content now."""
+    """A file that was applied has other content now, or is none that this version has."""
 
 
 def files() -> list[Path]:
@@ -33,8 +33,9 @@ def files() -> list[Path]:
 def migrate(connection: psycopg.Connection) -> list[str]:
     """Apply what is missing, each file in a transaction of its own; the names of those applied now.
 
-    Raises MigrationChanged where an applied file was edited, psycopg.Error where one fails (it is then rolled back),
-    and Unreachable where another `migrate` is at work, or a lock was not free within LOCK_SECONDS_MAX: try again.
+    Raises MigrationChanged where an applied file was edited or is unknown, psycopg.Error where one fails (it is then
+    rolled back), and Unreachable where another `migrate` is at work, or a lock was not free within LOCK_SECONDS_MAX:
+    try again.
     """
     with ExitStack() as stack:
         try:
@@ -51,6 +52,12 @@ def _apply_missing(connection: psycopg.Connection) -> list[str]:
     connection.execute(_HISTORY)
     rows = connection.execute("SELECT name, sha256 FROM public.voucher_ledger_migration").fetchall()
     done: dict[str, str] = dict(rows)
+    unknown = sorted(done.keys() - {path.name for path in files()})
+    if unknown:
+        raise MigrationChanged(
+            f"the database was migrated by another version, which applied {', '.join(unknown)}: this one does not know "
+            "the tables as they are, so run the newer version, and its processors"
+        )
     for path in files():
         sql = path.read_bytes()
         digest = hashlib.sha256(sql).hexdigest()
