@@ -206,6 +206,8 @@ def test_bounds_are_offsets_or_times() -> None:
         lambda: _partitions("1-"),
         lambda: _partitions(""),
     ]
+    with pytest.raises(typer.BadParameter, match="no list of numbers such as 0,3-5, of every topic"):
+        _partitions("payment.commands/2")  # as all output names it
     for call in wrong:
         with pytest.raises(typer.BadParameter):
             call()

@@ -72,6 +72,12 @@ def test_what_kafkas_client_would_refuse_is_refused_by_name_and_nothing_else(nam
         settings.load({**SOUND, f"{settings.PREFIX}{name}": str(bound + 1)})
 
 
+def test_sasl_without_a_mechanism_says_which_setting_is_missing() -> None:
+    """Left out it is GSSAPI, which the client's packages are built without: to recompile it is no advice."""
+    with pytest.raises(settings.SettingsError, match="set VOUCHER_LEDGER_KAFKA_SASL_MECHANISM"):
+        settings.load({**SOUND, "VOUCHER_LEDGER_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"})
+
+
 def test_the_longest_wait_between_attempts_can_be_computed() -> None:
     (bound,) = (found.le for found in settings.Settings.model_fields["attempts_max"].metadata if hasattr(found, "le"))
     assert processor.BACKOFF_SECONDS * 2.0**bound > processor.BACKOFF_SECONDS_MAX

@@ -58,6 +58,7 @@ def rebuild(
     from voucher_ledger.replay import rebuild_command
     from voucher_ledger.replay.errors import ended
 
+    settings.check_postgres("--into", into)
     needs_reason(apply, reason)
     arguments = {name: value for name, value in asked(context).items() if name != "into"}  # it may hold a password
     if compare and not apply:

@@ -24,7 +24,8 @@ def _partitions(text: str | None) -> frozenset[int] | None:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise typer.BadParameter(f"{text!r} is no list such as 0,3-5", param_hint="--partitions")
+            why = f"{text!r} is no list of numbers such as 0,3-5, of every topic"
+            raise typer.BadParameter(why, param_hint="--partitions")
         if int(last or first) < int(first):
             raise typer.BadParameter(f"{part.strip()!r} ends before it begins", param_hint="--partitions")
         numbers.update(range(int(first), int(last or first) + 1))
@@ -56,7 +57,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     campaign: Annotated[str | None, typer.Option(help="Compare the rows of this campaign only.")] = None,
     partitions: Annotated[
-        str | None, typer.Option(help="Only the answers to commands of these partitions, as 0,3-5; no rows.")
+        str | None, typer.Option(help="Only answers to commands of these partitions of every topic, as 0,3-5; no rows.")
     ] = None,
     from_: Annotated[
         str | None, typer.Option("--from", help="Only the answers to commands from this offset or time on; no rows.")

@@ -90,6 +90,8 @@ def what_if(
     from voucher_ledger.replay.errors import ended
     from voucher_ledger.replay.what_if import command
 
+    if sandbox is not None:
+        settings.check_postgres("--sandbox", sandbox)
     request = command.Request(
         _changes(sets, rules),
         frozenset(campaign or ()),

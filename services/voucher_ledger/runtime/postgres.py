@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 
@@ -63,19 +64,38 @@ def connect(
             tcp_user_timeout=15_000,
         )
     except psycopg.OperationalError as error:
-        raise Unreachable(_why_refused(error)) from error
+        raise Unreachable(_why_refused(error, dsn)) from error
     if role is not None:
         _take_role(connection, role)
     connection.prepare_threshold = 1
     return connection
 
 
-def _why_refused(error: psycopg.OperationalError) -> str:
+def _why_refused(error: psycopg.OperationalError, dsn: str) -> str:
     """One line that tells a server that is not there from one that refuses this login, or all for the moment."""
     cause = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     if _LOGIN_REFUSED.search(cause):
         return f"Postgres refused the login (check user, password and database of VOUCHER_LEDGER_POSTGRES): {cause}"
-    return f"Postgres {'refuses connections' if _ANSWERED.search(cause) else 'does not answer'}: {cause}"
+    if _ANSWERED.search(cause):
+        return f"Postgres refuses connections: {cause}"
+    # libpq names the server, but not psycopg where its own clock ran out.
+    where = "" if "connection to server" in cause else _addresses(dsn)
+    return f"Postgres does not answer: {f'{where}: ' if where else ''}{cause}"
+
+
+def _addresses(dsn: str) -> str:
+    """The servers of `dsn`, host:port as far as it names them, and nothing else of it; the empty text where it names
+    none: a service's file or libpq's own defaults do.
+    """
+    given = conninfo_to_dict(dsn)
+    hosts = [host for host in str(given.get("hostaddr") or given.get("host") or "").split(",") if host]
+    ports = [port for port in str(given.get("port") or "").split(",") if port]
+    if len(ports) == 1:
+        ports *= len(hosts)
+    names = [f"[{host}]" if ":" in host else host for host in hosts]
+    if len(ports) != len(names):
+        return ", ".join(names)
+    return ", ".join(f"{name}:{port}" for name, port in zip(names, ports, strict=True))
 
 
 def try_lock(connection: psycopg.Connection, name: str) -> bool:

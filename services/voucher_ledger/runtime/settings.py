@@ -153,7 +153,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             " (`voucher-ledger dev up` prints both addresses of an embedded Kafka and Postgres)" if any(unset) else ""
         )
         raise SettingsError(f"{wrong}{hint}") from error
-    _check_postgres(settings.postgres)
+    check_postgres(f"{PREFIX}POSTGRES", settings.postgres)
     _check_properties(settings)
     return settings
 
@@ -163,11 +163,12 @@ def _property(name: str) -> str:
     return name if name == "log_level" else name.replace("_", ".")
 
 
-def _check_postgres(dsn: str) -> None:
+def check_postgres(name: str, dsn: str) -> None:
+    """Raise SettingsError where what the setting or option `name` holds is no connection string."""
     try:
         conninfo_to_dict(dsn)
     except psycopg.ProgrammingError as error:
-        raise SettingsError(f"{PREFIX}POSTGRES is no connection string: {str(error).strip()}") from error
+        raise SettingsError(f"{name} is no connection string: {str(error).strip()}") from error
 
 
 def _check_properties(settings: Settings) -> None:
@@ -177,4 +178,7 @@ def _check_properties(settings: Settings) -> None:
     try:
         AdminClient({"bootstrap.servers": settings.kafka, **settings.kafka_properties, "log_level": 0})
     except KafkaException as error:
-        raise SettingsError(f"Kafka's client refuses a setting ({KAFKA_PREFIX}*): {error.args[0].str()}") from error
+        cause = error.args[0].str()
+        if "GSSAPI" in cause and not settings.kafka_properties.keys() & {"sasl.mechanism", "sasl.mechanisms"}:
+            cause = f"set {KAFKA_PREFIX}SASL_MECHANISM, PLAIN for instance (without it: {cause})"
+        raise SettingsError(f"Kafka's client refuses a setting ({KAFKA_PREFIX}*): {cause}") from error
