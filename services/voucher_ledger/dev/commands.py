@@ -1,4 +1,4 @@
-"""`voucher-ledger dev up | down | status`: the embedded Kafka and Postgres from the command line."""
+"""`voucher-ledger dev up | down | status | env`: the embedded Kafka and Postgres from the command line."""
 
 import json
 import shlex
@@ -14,6 +14,7 @@ from voucher_ledger.dev import cluster
 from voucher_ledger.dev.errors import EmbeddedServerError
 from voucher_ledger.dev.presence import holds_cluster, located
 from voucher_ledger.run import interrupts
+from voucher_ledger.runtime.settings import PREFIX
 
 DEFAULT_DIRECTORY = Path(".voucher-ledger")
 
@@ -95,6 +96,21 @@ def status(
     if not held:
         _progress(_no_cluster(directory))
     raise typer.Exit(0 if found.running else 3)
+
+
+@app.command("env")
+def settings_lines(directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Print both addresses as lines for a shell: eval "$(voucher-ledger dev env)". Exit code 3 where not both run."""
+    with _errors_told():
+        found = cluster.status(directory)
+        held = holds_cluster(directory)
+    if found.endpoints is None or not found.running:
+        where = located(directory)
+        up = f"voucher-ledger dev up --dir {shlex.quote(str(where))}"
+        _progress(f"the cluster in {where} does not run whole: `{up}` starts it" if held else _no_cluster(directory))
+        raise typer.Exit(3)
+    print(f"export {PREFIX}KAFKA={shlex.quote(found.endpoints.kafka)}")
+    print(f"export {PREFIX}POSTGRES={shlex.quote(found.endpoints.postgres)}")
 
 
 if __name__ == "__main__":
