@@ -179,7 +179,9 @@ def simulate(
     claims: Annotated[int, typer.Option(min=1, help="Well-formed claims, repeated ones included.")] = 300_000,
     cards: Annotated[int, typer.Option(min=1, help="Vouchers of the campaign.")] = 50_000,
     seed: Annotated[int, typer.Option(help="Which day; the same seed gives the same commands.")] = 1,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="At most so many commands a second.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="At most so many of the day's commands a second; reactions on top.")
+    ] = None,
     campaign: Annotated[str | None, typer.Option(help="The campaign's id (default: one of its own).")] = None,
     voucher_ttl_s: Annotated[int, typer.Option(min=1, help="Seconds until a voucher expires.")] = 60,
     hold_ttl_s: Annotated[int, typer.Option(min=1, help="Seconds until an order's hold expires.")] = 5,

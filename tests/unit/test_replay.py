@@ -11,6 +11,8 @@ import typer
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.replay.answers import Cause, Marks
 from voucher_ledger.replay.bounds import Bound
+from voucher_ledger.replay.dead_letters.selection import Tally
+from voucher_ledger.replay.dead_letters.shown import reasons_table
 from voucher_ledger.replay.event_search import find_event
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.fold import Fold, is_effective
@@ -215,3 +217,10 @@ def test_bounds_are_offsets_or_times() -> None:
 
 def test_a_manual_page_has_a_line_a_paragraph() -> None:
     assert manual("One\n    two.\n\n    Three\n    four.\n    ") == "One two.\n\nThree four."
+
+
+@pytest.mark.parametrize(
+    ("count", "title"), [(0, "0 dead letters"), (1, "1 dead letter"), (1_200, "1,200 dead letters")]
+)
+def test_one_dead_letter_is_told_as_one(count: int, title: str) -> None:
+    assert reasons_table(Tally(count=count)).title == title

@@ -84,7 +84,9 @@ def _judge(tally: Tally, signal_number: int) -> int:
     left = f"{tally.undelivered:,} records not delivered, {tally.unanswered:,} commands unanswered"
     if signal_number:
         word, code = interrupts.told_of(signal_number)
-        return _fail(f"{word}, the rest of the day was not sent: {left}; what was delivered is decided yet", code)
+        return _fail(
+            f"{word}, the rest of the day was not sent: {left}; what was delivered will still be decided", code
+        )
     if tally.undelivered or tally.unanswered:
         return _fail(left, ExitCode.CHECK_FAILED)
     return ExitCode.DONE

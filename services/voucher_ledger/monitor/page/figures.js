@@ -129,12 +129,13 @@ const breakdowns = (one, isWholeDay) => {
   // A report is of the whole day: what was lately there says nothing.
   const lately = (value) => isWholeDay ? [] : [value];
   const again = one.reasons.filter((item) => item.reason === "duplicate");
+  const repeated = again.reduce((sum, item) => sum + item.total, 0);
   const reasons = one.reasons.filter((item) => item.reason !== "duplicate").slice(0, 10);
   const room = (type) => ({ voucher: "claims", order: "orders", payment: "payments" })[type.split(".")[0]] ?? "campaigns";
   const named = (item) => element("span", "", item.reason, " ", element("span", "room", room(item.type)));
   here("reasons").replaceChildren(table(["reason", ...lately("5 min"), "in all"],
     reasons.map((item) => row(named(item), item.total / most(reasons, "total"), ...lately(whole(item.recent)), whole(item.total)))),
-    again.length ? element("p", "nothing", `${whole(again.reduce((sum, item) => sum + item.total, 0))} commands came again and were answered as before.`) : "");
+    again.length ? element("p", "nothing", `${whole(repeated)} ${repeated === 1 ? "command came again and was" : "commands came again and were"} answered as before.`) : "");
   const categories = one.categories.filter((item) => item.orders).slice(0, 12);
   here("categories").replaceChildren(table(["vertical", ...lately("5 min"), "in all", "day before"],
     categories.map((item) => row(item.name, item.orders / most(categories, "orders"), ...lately(whole(item.orders_recent)), whole(item.orders), grown(item.growth)))));

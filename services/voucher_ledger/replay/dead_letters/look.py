@@ -92,7 +92,8 @@ def export(
             for line in lines:
                 sys.stdout.buffer.write(line)
     if is_file:
-        print(f"{operation.result['exported']:,} dead letters written to {target}")
+        count = operation.result["exported"]
+        print(f"{count:,} dead letter{'' if count == 1 else 's'} written to {target}")
     return ExitCode.DONE
 
 

@@ -64,7 +64,7 @@ def tally_document(tally: Tally) -> dict[str, Any]:
 
 def reasons_table(tally: Tally) -> Table:
     """The histogram of reasons."""
-    table = Table(title=f"{tally.count:,} dead letters", box=SIMPLE, padding=(0, 1))
+    table = Table(title=f"{tally.count:,} dead letter{'' if tally.count == 1 else 's'}", box=SIMPLE, padding=(0, 1))
     table.add_column("count", justify="right")
     table.add_column("", no_wrap=True)
     table.add_column("topic", no_wrap=True)
