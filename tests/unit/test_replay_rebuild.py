@@ -20,7 +20,7 @@ from voucher_ledger.replay.rebuild_seals import SealsAside
 from voucher_ledger.replay.rebuild_source import Source, SourcePosition, compare_with_groups
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime import settings
+from voucher_ledger.runtime import group_offsets, settings
 from voucher_ledger.runtime.kafka import group_of
 from voucher_ledger.runtime.settings import Settings
 
@@ -75,7 +75,7 @@ def test_a_processor_that_publishes_is_waited_for_and_never_left_out(
     monkeypatch: pytest.MonkeyPatch, open_looks: int, next_offset: int, seconds_max: float, refusal: str | None
 ) -> None:
     groups: Any = Groups(open_looks)
-    monkeypatch.setattr(rebuild_source, "AdminClient", lambda _config: groups)
+    monkeypatch.setattr(group_offsets, "AdminClient", lambda _config: groups)
     monkeypatch.setattr(rebuild_source, "OPEN_TRANSACTION_SECONDS_MAX", seconds_max)
     monkeypatch.setattr(rebuild_source, "_LOOK_AGAIN_SECONDS", 0.0)
     with Spill(1) as spill:
@@ -143,7 +143,7 @@ def test_a_position_is_where_its_group_is_if_no_command_lies_between(
     monkeypatch: pytest.MonkeyPatch, offsets: list[int], answered_to: int | None, next_offset: int | None
 ) -> None:
     groups: Any = Groups(0)
-    monkeypatch.setattr(rebuild_source, "AdminClient", lambda _config: groups)
+    monkeypatch.setattr(group_offsets, "AdminClient", lambda _config: groups)
     reader: Any = Gaps(*offsets)
     with Spill(1) as spill:
         told = source(spill, answered_to or 0)
