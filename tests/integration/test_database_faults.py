@@ -10,6 +10,7 @@ from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
 from tests.integration.reading import DEAD_LETTERS
 from tests.integration.world import World
+from voucher_ledger.runtime import positions
 
 pytestmark = pytest.mark.integration
 
@@ -77,3 +78,12 @@ def test_a_database_that_takes_no_writes_for_a_while_is_waited_for(world: World)
     world.wait_answered("claim.commands", 2 * CLAIMS)
     assert process.poll() is None
     check_granted_once(world, 2 * CLAIMS)
+
+
+def test_a_batch_is_on_disk_whatever_the_database_does_by_default(world: World) -> None:
+    name = sql.Identifier(str(conninfo_to_dict(world.settings.postgres)["dbname"]))
+    for default in (sql.SQL("synchronous_commit = off"), sql.SQL("default_transaction_isolation = serializable")):
+        world.connection.execute(sql.SQL("ALTER DATABASE {} SET {}").format(name, default))
+    with positions.connect(world.settings.postgres, application="claims-0") as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+        assert connection.execute("SHOW transaction_isolation").fetchone() == ("read committed",)

@@ -1,9 +1,12 @@
 """Whether a position may be moved, and the outbox rows that a skipped range becomes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from voucher_ledger.replay.errors import Refused
+from voucher_ledger.replay.reading import Span
 from voucher_ledger.replay.seek import skipped
 from voucher_ledger.replay.seek.plan import Kind, Standing, plan
 from voucher_ledger.replay.seek.skipped import Skipped, shares
@@ -73,3 +76,20 @@ def test_a_skipped_range_is_covered_without_a_gap(
     made = shares(Skipped(letters(*offsets)), 3, 50, 60)
     assert [(share.first_offset, share.next_offset) for share in made] == expected
     assert [letter.offset for share in made for letter in share.dead_letters] == offsets
+
+
+def test_what_would_be_skipped_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Record:
+        def timestamp(self) -> tuple[int, int]:
+            return (1, 1_000)
+
+    monkeypatch.setattr(skipped, "dead_letter", lambda _record, _reason: letters(50)[0])
+    monkeypatch.setattr(skipped, "SKIPPED_BYTES_MAX", 2 * len(b"key" + b"value"))
+    record = Record()
+    nothing: Any = None
+    monkeypatch.setattr(skipped, "records", lambda *_: [record] * 3)
+    with pytest.raises(Refused, match="more than 16 bytes would be skipped: do it in parts"):
+        skipped.read_skipped(nothing, Span("claim.commands", 3, 50, 53), "why", 10)
+    monkeypatch.setattr(skipped, "records", lambda *_: [record] * 2)
+    found = skipped.read_skipped(nothing, Span("claim.commands", 3, 50, 52), "why", 10)
+    assert (len(found.letters), found.time_ms) == (2, 1_000)

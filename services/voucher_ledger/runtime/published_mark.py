@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import orjson
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.runtime.errors import SessionLost
@@ -89,6 +89,8 @@ def _settled_range(settings: Settings, topic: str, partition: int) -> tuple[int,
             return int(future[place].result(ANSWER_SECONDS_MAX).offset)
         except TimeoutError as error:
             raise SessionLost(f"offsets of {topic}/{partition}: no answer") from error
+        except KafkaException as error:
+            raise SessionLost(f"offsets of {topic}/{partition}: {error.args[0].str()}") from error
 
     while True:
         end = offset(OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
