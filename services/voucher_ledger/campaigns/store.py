@@ -110,13 +110,8 @@ class CampaignsRoom:
             answer = Answer(type_, orjson.loads(content), Event(event["type"], event["data"]))
             state.answers[campaign_id, command_id] = answer
 
-    def decide(self, state: Campaigns, command: Command) -> Event:
-        """See voucher_ledger.campaigns.decide."""
-        return decide(state, command)
-
-    def evolve(self, state: Campaigns, command: Command, event: Event) -> None:
-        """See voucher_ledger.campaigns.evolve."""
-        evolve(state, command, event)
+    decide = staticmethod(decide)
+    evolve = staticmethod(evolve)
 
     def write(self, connection: psycopg.Connection, state: Campaigns) -> None:
         """Campaigns, answers, category budgets, and last the journal with the accounts.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from voucher_ledger.core.records import Command, Event
+from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import accounts, campaigns, category_budgets, reservations, vouchers
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal
@@ -54,13 +54,8 @@ class OrdersRoom:
             state.campaigns = campaigns.load(connection, campaign_ids)
             state.category_left_minor = category_budgets.load_left(connection, _categories(state, commands), lock=lock)
 
-    def decide(self, state: Orders, command: Command) -> Event:
-        """See voucher_ledger.orders.decide."""
-        return decide(state, command)
-
-    def evolve(self, state: Orders, command: Command, event: Event) -> None:
-        """See voucher_ledger.orders.evolve."""
-        evolve(state, command, event)
+    decide = staticmethod(decide)
+    evolve = staticmethod(evolve)
 
     def write(self, connection: psycopg.Connection, state: Orders) -> None:
         """Vouchers, reservations and category budgets, and last the journal with the accounts."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from voucher_ledger.core.records import Command, Event
+from voucher_ledger.core.records import Command
 from voucher_ledger.ledger import accounts, category_budgets, payments, refunds, reservations, vouchers
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal
@@ -43,13 +43,8 @@ class PaymentsRoom:
             pairs = {(r.campaign_id, r.category) for r in state.reservations.values()}
             state.category_left_minor = category_budgets.load_left(connection, pairs, lock=lock)
 
-    def decide(self, state: Payments, command: Command) -> Event:
-        """See voucher_ledger.payments.decide."""
-        return decide(state, command)
-
-    def evolve(self, state: Payments, command: Command, event: Event) -> None:
-        """See voucher_ledger.payments.evolve."""
-        evolve(state, command, event)
+    decide = staticmethod(decide)
+    evolve = staticmethod(evolve)
 
     def write(self, connection: psycopg.Connection, state: Payments) -> None:
         """Vouchers, reservations, payments, refunds and category budgets, and last the journal with the accounts."""

@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
-from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
@@ -20,7 +20,6 @@ from voucher_ledger.runtime.settings import Settings
 # Each command's place is kept until it is answered, and each answer is a line.
 COMMANDS_AWAITED_MAX = 10_000
 _EVENT_TOPICS: dict[str, str] = {str(commands): events for commands, events in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
-_PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
 _POLL_SECONDS = 0.2
 
 
@@ -136,7 +135,7 @@ class Answers:
             for record in self._consumer.consume(1_000, min(left, _POLL_SECONDS)):
                 error = record.error()
                 if error is not None:
-                    if error.code() not in _PASSING and not error.retriable():
+                    if not is_passing(error):
                         raise Unreachable(f"Kafka at {self._kafka}: {record.topic()}: {error.str()}")
                     continue
                 answer = answer_in(record)

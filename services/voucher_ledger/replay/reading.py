@@ -9,7 +9,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.bounds import UNBOUNDED, Bound
 from voucher_ledger.replay.errors import Misnamed, Unread
@@ -21,7 +21,6 @@ from voucher_ledger.runtime.settings import Settings
 READER = "voucher-ledger-replay"
 RECORDS_A_READ_MAX = 1_000
 SILENCE_SECONDS_MAX = 30.0
-_PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
 
 
 Item = TypeVar("Item")
@@ -42,11 +41,6 @@ def open_reader(settings: Settings) -> Consumer:
     return open_client(
         Consumer, consumer_config(settings, READER, auto_offset_reset="error", enable_partition_eof=True)
     )
-
-
-def is_passing(error: KafkaError) -> bool:
-    """Whether the client gets over this error by itself."""
-    return error.code() in _PASSING or bool(error.retriable())
 
 
 def spans(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.errors import Unread
 from voucher_ledger.runtime.errors import Unreachable
@@ -18,7 +18,6 @@ from voucher_ledger.runtime.settings import Settings
 
 RECORDS_A_READ_MAX = 10_000
 SILENCE_SECONDS_MAX = 30.0
-_PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
 
 Place = tuple[str, int]
 
@@ -145,7 +144,7 @@ class TopicReader:
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(place_of(record))
                     self.reached[place_of(record)] = offset_of(record)
-                elif error.code() not in _PASSING and not error.retriable():
+                elif not is_passing(error):
                     raise Unread(f"{record.topic()}/{record.partition()}: {error.str()}")
         self._consumer.unassign()
 
@@ -157,7 +156,7 @@ class TopicReader:
             while time.monotonic() < deadline:
                 record = self._consumer.poll(0.2)
                 error = None if record is None else record.error()
-                if record is None or (error is not None and error.code() in _PASSING):
+                if record is None or (error is not None and is_passing(error)):
                     continue
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise Unread(f"{place[0]}/{place[1]}: {error.str()}")

@@ -8,14 +8,13 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from voucher_ledger.core.messages import EVENTS_BY_TOPIC
-from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.settings import Settings
 
 EVENTS_READ_MAX = 5_000
 # What a client mends by itself, given time: a broker that restarts, a leader that moves.
-_PASSING = frozenset([KafkaError._PARTITION_EOF, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
 
 
 class AnswersLost(Exception):
@@ -64,7 +63,7 @@ class Answers:
         for message in self._consumer.consume(EVENTS_READ_MAX, wait_seconds):
             error = message.error()
             if error is not None:
-                if error.code() in _PASSING or error.retriable():
+                if error.code() == KafkaError._PARTITION_EOF or is_passing(error):
                     continue
                 raise AnswersLost(f"cannot read events from Kafka at {self._kafka}: {error.str()}")
             try:
