@@ -10,6 +10,9 @@ _CHUNK = 65_536
 # Api keys of the Kafka protocol guide: EndTxn, TxnOffsetCommit.
 END_TRANSACTION = 26
 OFFSETS_TO_TRANSACTION = 28
+# In an answer to EndTxn v0 to v2: behind its size, the correlation id and the throttle time.
+_ERROR_CODE_AT = 12
+_CONCURRENT_TRANSACTIONS = 51
 
 
 class Proxy:
@@ -90,15 +93,15 @@ class BeforeKafka(Proxy):
         self._real = target[0].encode() + struct.pack(">i", target[1])
         super().__init__(target, port)
 
-    def request(self, api_key: int, client: socket.socket) -> None:
-        """Called with each request, before it is forwarded."""
+    def request(self, api_key: int, client: socket.socket, frame: bytes) -> None:
+        """Called with each request, before it is forwarded as `frame`."""
 
     def to_server(self, client: socket.socket, server: socket.socket, part: bytes) -> None:
         buffer = self._buffers.get(id(client), b"") + part
         while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack_from(">i", buffer)[0]:
             size = 4 + struct.unpack_from(">i", buffer)[0]
             frame, buffer = buffer[:size], buffer[size:]
-            self.request(struct.unpack_from(">h", frame, 4)[0], client)
+            self.request(struct.unpack_from(">h", frame, 4)[0], client, frame)
             server.sendall(frame)
         self._buffers[id(client)] = buffer
 
@@ -111,7 +114,8 @@ class TransactionEndHeld(BeforeKafka):
     """Kafka: the `nth` EndTxn is held back until `release` is set.
 
     The connection that carries the held request is cut towards the client, so that librdkafka sends it again on a new
-    one while the old one is still on its way to the broker. `answered` is set when that one's answer has come.
+    one while the old one is still on its way to the broker. `answered` is set when that one's answer has come, which is
+    `error_code`. While the broker writes down what the next transaction has asked for, it refuses: then it comes again.
     """
 
     def __init__(self, target: tuple[str, int], nth: int) -> None:
@@ -119,14 +123,16 @@ class TransactionEndHeld(BeforeKafka):
         self.held = threading.Event()
         self.release = threading.Event()
         self.answered = threading.Event()
+        self.error_code = -1
         self._cut: socket.socket | None = None
+        self._frame = b""
         super().__init__(target)
 
-    def request(self, api_key: int, client: socket.socket) -> None:
+    def request(self, api_key: int, client: socket.socket, frame: bytes) -> None:
         if api_key == END_TRANSACTION:
             self._left -= 1
             if self._left == 0:
-                self._cut = client
+                self._cut, self._frame = client, frame
                 self.held.set()
                 client.shutdown(socket.SHUT_WR)
                 self.release.wait(60)
@@ -138,6 +144,10 @@ class TransactionEndHeld(BeforeKafka):
 
     def to_client(self, server: socket.socket, client: socket.socket, part: bytes) -> None:
         if client is self._cut and self.release.is_set():  # before it, answers to other requests come
+            self.error_code = struct.unpack_from(">h", part, _ERROR_CODE_AT)[0]
+            if self.error_code == _CONCURRENT_TRANSACTIONS:
+                server.sendall(self._frame)
+                return
             self.answered.set()
         super().to_client(server, client, part)
 
@@ -149,7 +159,7 @@ class GoneAtOffsets(BeforeKafka):
         self.gone = threading.Event()
         super().__init__(target)
 
-    def request(self, api_key: int, client: socket.socket) -> None:
+    def request(self, api_key: int, client: socket.socket, frame: bytes) -> None:
         if api_key == OFFSETS_TO_TRANSACTION:
             self.gone.set()
             for one in [self._listener, *self._open]:

@@ -21,7 +21,7 @@ class TransactionEndStalled(TransactionEndHeld):
     def __init__(self, target: tuple[str, int]) -> None:
         super().__init__(target, nth=0)
 
-    def request(self, api_key: int, client: socket.socket) -> None:
+    def request(self, api_key: int, client: socket.socket, frame: bytes) -> None:
         if api_key == END_TRANSACTION:
             self.held.set()
             self.release.wait(WAIT_SECONDS_MAX)
