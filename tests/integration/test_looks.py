@@ -1,22 +1,18 @@
 """What nobody tells a processor of, it notices by itself, also where no command comes to it."""
 
-import gc
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from threading import Event
 
 import pytest
 from confluent_kafka import Consumer
-from structlog.testing import capture_logs
 
 from tests.integration import broker
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim
+from tests.integration.within import processor_within
 from tests.integration.world import World
 from voucher_ledger.run.rooms import ROOMS
-from voucher_ledger.runtime import kafka, looks, processor, topics
+from voucher_ledger.runtime import kafka, looks, topics
 from voucher_ledger.runtime.errors import Inconsistent
 from voucher_ledger.runtime.outbox import Outbox
 from voucher_ledger.runtime.positions import Positions, connect
@@ -37,15 +33,6 @@ def loaded(world: World) -> World:
     world.open_campaign()
     world.send(TOPIC, [claim(number) for number in range(CLAIMS)])
     return world
-
-
-@pytest.fixture
-def usual_garbage() -> Iterator[None]:
-    """What a processor sets for its own good is not for the tests."""
-    thresholds = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*thresholds)
 
 
 def name_holder(world: World) -> int:
@@ -97,17 +84,10 @@ def test_a_ledger_that_lacks_what_a_neighbour_decided_decides_nothing(loaded: Wo
             recovery.take_over([0])
 
 
-@pytest.mark.usefixtures("usual_garbage")
 def test_a_topic_made_anew_under_a_processor_ends_it(loaded: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looks, "TOPIC_SECONDS", 0.2)
-    room = ROOMS["claims"](loaded.settings)
-    with capture_logs(), ThreadPoolExecutor(1) as pool:
-        stopping = Event()
-        ended = pool.submit(processor.run, loaded.settings, room, stopping)
-        try:
-            loaded.outcomes("claim", CLAIMS)
-            broker.remake_topic(loaded.settings, TOPIC)
-            with pytest.raises(Inconsistent, match="was made anew"):
-                ended.result(WAIT_SECONDS_MAX)
-        finally:
-            stopping.set()
+    with processor_within(loaded.settings, "claims") as ended:
+        loaded.outcomes("claim", CLAIMS)
+        broker.remake_topic(loaded.settings, TOPIC)
+        with pytest.raises(Inconsistent, match="was made anew"):
+            ended.result(WAIT_SECONDS_MAX)

@@ -1,22 +1,20 @@
 """A takeover beside a predecessor that does not know yet what it has lost: what is read before the fence may be old."""
 
-import gc
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Event
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from tests.integration.commands import claim
 from tests.integration.reading import Reading
+from tests.integration.within import processor_within
 from tests.integration.world import World
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.run.rooms import ROOMS
-from voucher_ledger.runtime import processor, topics
+from voucher_ledger.runtime import topics
 from voucher_ledger.runtime.decider import Decider
 from voucher_ledger.runtime.incoming import incoming
 from voucher_ledger.runtime.outbox import Outbox
@@ -28,6 +26,14 @@ pytestmark = pytest.mark.integration
 
 TOPIC = "claim.commands"
 CLAIMS = 200
+
+
+@pytest.fixture
+def loaded(world: World) -> World:
+    """Claims of a campaign in partition 0, not decided yet."""
+    world.open_campaign()
+    world.send(TOPIC, [claim(number) for number in range(CLAIMS)], partition=0)
+    return world
 
 
 class Predecessor:
@@ -57,21 +63,14 @@ class Predecessor:
 
 
 def run_successor(world: World, answers: int) -> None:
-    """A processor in this process, until so many answers are there or it ends by itself."""
-    stopping, thresholds = Event(), gc.get_threshold()
-    with capture_logs(), ThreadPoolExecutor(1) as pool:
-        room = ROOMS["claims"](world.settings)
-        ended = pool.submit(processor.run, world.settings, room, stopping, instance="claims-1")
-        ended.add_done_callback(lambda _: stopping.set())
-        try:
-            with closing(Reading(world.settings, ["claim.events"])) as events:
-                while answers > 0 and not stopping.is_set():
-                    answers -= len(events.more())
-        finally:
-            stopping.set()
-            gc.unfreeze()
-            gc.set_threshold(*thresholds)
-        ended.result()
+    """A processor, until so many answers are there or it ends by itself."""
+    with (
+        processor_within(world.settings, "claims", "claims-1") as ended,
+        closing(Reading(world.settings, ["claim.events"])) as events,
+    ):
+        while answers > 0 and not ended.done():
+            answers -= len(events.more())
+    ended.result()
 
 
 def once_after(monkeypatch: pytest.MonkeyPatch, where: type, name: str, then: Callable[[], None]) -> None:
@@ -89,33 +88,29 @@ def once_after(monkeypatch: pytest.MonkeyPatch, where: type, name: str, then: Ca
 
 
 def test_the_first_batch_of_a_partition_is_published_though_it_was_decided_after_the_look(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    loaded: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.open_campaign()
-    world.send(TOPIC, [claim(number) for number in range(CLAIMS)], partition=0)
-    with closing(Predecessor(world)) as predecessor:
+    with closing(Predecessor(loaded)) as predecessor:
 
         def decides_its_first() -> None:
             predecessor.take_over()
             predecessor.decide(50)
 
         once_after(monkeypatch, Positions, "known", decides_its_first)
-        run_successor(world, CLAIMS)
-    assert world.faults() == []
+        run_successor(loaded, CLAIMS)
+    assert loaded.faults() == []
 
 
 def test_what_came_and_was_decided_after_the_look_at_the_topics_end_is_no_contradiction(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    loaded: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.open_campaign()
-    world.send(TOPIC, [claim(number) for number in range(CLAIMS)], partition=0)
-    with closing(Predecessor(world)) as predecessor:
+    with closing(Predecessor(loaded)) as predecessor:
         predecessor.take_over()
 
         def decides_more() -> None:
-            world.send(TOPIC, [claim(number) for number in range(CLAIMS, CLAIMS + 10)], partition=0)
+            loaded.send(TOPIC, [claim(number) for number in range(CLAIMS, CLAIMS + 10)], partition=0)
             predecessor.decide(CLAIMS + 10)
 
         once_after(monkeypatch, Recovery, "_watermarks", decides_more)
-        run_successor(world, CLAIMS + 10)
-    assert world.faults() == []
+        run_successor(loaded, CLAIMS + 10)
+    assert loaded.faults() == []

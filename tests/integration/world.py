@@ -1,6 +1,5 @@
 """One clean world a test: fresh topics and groups on the shared broker, a fresh database, and processors to kill."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -8,7 +7,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +16,6 @@ from typing import Any
 import orjson
 import psycopg
 from confluent_kafka import Message, Producer
-from structlog.testing import capture_logs
 
 from tests.integration import reading
 from tests.integration.broker import WAIT_SECONDS_MAX, reset_broker
@@ -26,12 +23,12 @@ from tests.integration.commands import campaign_open
 from tests.integration.reading import DEAD_LETTERS
 from tests.integration.rollups import rollup_faults
 from tests.integration.settling import settle
+from tests.integration.within import processor_within
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.ledger.audit import audit
 from voucher_ledger.replay.seals.verify import verify_seals
-from voucher_ledger.run.rooms import ROOMS
-from voucher_ledger.runtime import kafka, migrations, postgres, processor, topics
+from voucher_ledger.runtime import kafka, migrations, postgres, topics
 from voucher_ledger.runtime.settings import Settings
 
 CHILD = Path(__file__).with_name("processor_child.py")
@@ -197,23 +194,12 @@ class World:
         return found + [f"{fault}: {text}" for fault, texts in sealed.shown.items() for text in texts]
 
     def open_campaign(self, campaign_id: str = "grey", **changes: Any) -> None:
-        """Send `campaign.open`, decide it by a campaigns processor, and wait for the event.
-
-        The processor works in this process: one of its own would start for a second of CPU time.
-        """
+        """Send `campaign.open`, decide it by a campaigns processor, and wait for the event."""
         before = len(self.read("campaign.events"))
         self.send("campaign.commands", [campaign_open(campaign_id, **changes)])
-        stopping, thresholds = Event(), gc.get_threshold()
-        with capture_logs(), ThreadPoolExecutor(1) as pool:
-            ended = pool.submit(processor.run, self.settings, ROOMS["campaigns"](self.settings), stopping)
-            try:
-                self.read("campaign.events", before + 1)
-            finally:
-                stopping.set()
-                ended.result(WAIT_SECONDS_MAX)
-                # What a processor sets for its own good is not for the tests.
-                gc.unfreeze()
-                gc.set_threshold(*thresholds)
+        with processor_within(self.settings, "campaigns") as ended:
+            self.read("campaign.events", before + 1)
+        ended.result(WAIT_SECONDS_MAX)
 
     def balances(self, campaign_id: str = "grey") -> dict[tuple[str, str], int]:
         """Balance by (role, unit)."""

@@ -16,11 +16,10 @@ from typing import NoReturn, Self
 import structlog
 
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime.timers import unless_ended_within
+from voucher_ledger.runtime.timers import LOOK_SECONDS, unless_ended_within
 
 # Every wait within a turn has a bound that is shorter, or ends the session: only what hangs takes so long.
 TURN_SECONDS_MAX = 300.0
-LOOK_SECONDS = 1.0
 TELL_SECONDS_MAX = 2.0
 FRAMES_TOLD = 4
 
