@@ -18,8 +18,7 @@ from voucher_ledger.runtime import topics
 from voucher_ledger.runtime.decider import Decider
 from voucher_ledger.runtime.incoming import incoming
 from voucher_ledger.runtime.outbox import Outbox
-from voucher_ledger.runtime.positions import Positions, connect
-from voucher_ledger.runtime.recovery import Recovery
+from voucher_ledger.runtime.positions import Position, Positions, connect
 from voucher_ledger.runtime.windows import Windows
 
 pytestmark = pytest.mark.integration
@@ -73,18 +72,17 @@ def run_successor(world: World, answers: int) -> None:
     ended.result()
 
 
-def once_after(monkeypatch: pytest.MonkeyPatch, where: type, name: str, then: Callable[[], None]) -> None:
-    """Let `then` happen once, right after a successor's method has read what it reads."""
-    whole, happened = getattr(where, name), Event()
+def before_the_fence(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Let it happen once, when a successor has read all that it reads before it raises the epoch."""
+    whole, happened = Positions.raise_epoch, Event()
 
-    def wrapped(*arguments: Any) -> Any:
-        found = whole(*arguments)
+    def wrapped(*arguments: Any) -> Position:
         if not happened.is_set():
             happened.set()
-            then()
-        return found
+            happens()
+        return whole(*arguments)
 
-    monkeypatch.setattr(where, name, wrapped)
+    monkeypatch.setattr(Positions, "raise_epoch", wrapped)
 
 
 def test_the_first_batch_of_a_partition_is_published_though_it_was_decided_after_the_look(
@@ -96,7 +94,7 @@ def test_the_first_batch_of_a_partition_is_published_though_it_was_decided_after
             predecessor.take_over()
             predecessor.decide(50)
 
-        once_after(monkeypatch, Positions, "known", decides_its_first)
+        before_the_fence(monkeypatch, decides_its_first)
         run_successor(loaded, CLAIMS)
     assert loaded.faults() == []
 
@@ -111,6 +109,6 @@ def test_what_came_and_was_decided_after_the_look_at_the_topics_end_is_no_contra
             loaded.send(TOPIC, [claim(number) for number in range(CLAIMS, CLAIMS + 10)], partition=0)
             predecessor.decide(CLAIMS + 10)
 
-        once_after(monkeypatch, Recovery, "_watermarks", decides_more)
+        before_the_fence(monkeypatch, decides_more)
         run_successor(loaded, CLAIMS + 10)
     assert loaded.faults() == []
