@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import tempfile
+from contextlib import AsyncExitStack
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ class Browser:
         self._url = url
         self._loop = asyncio.new_event_loop()
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._opened = AsyncExitStack()
         self._sent = 0
 
     def __enter__(self) -> Self:
@@ -42,12 +44,12 @@ class Browser:
             self._loop.run_until_complete(asyncio.wait_for(self._connect(), WAIT_SECONDS_MAX))
             self.call("Page.navigate", url=self._url)
         except BaseException:
-            self._process.kill()  # nobody leaves what was not entered
+            self.__exit__()  # nobody leaves what was not entered
             raise
         return self
 
     def __exit__(self, *_raised: object) -> None:
-        self._loop.run_until_complete(self._session.close())
+        self._loop.run_until_complete(self._opened.aclose())
         self._process.kill()
         self._process.communicate()
         self._loop.close()
@@ -79,10 +81,12 @@ class Browser:
         while b"DevTools listening" not in (line := await asyncio.to_thread(self._process.stderr.readline)):
             assert line, "the browser ended"
         address = urlsplit(line.split()[-1].decode()).netloc
-        self._session = aiohttp.ClientSession()
-        async with self._session.get(f"http://{address}/json") as answer:
+        session = await self._opened.enter_async_context(aiohttp.ClientSession())
+        async with session.get(f"http://{address}/json") as answer:
             page = next(target for target in await answer.json() if target["type"] == "page")
-        self._socket = await self._session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0)
+        # Closed as well: a session that is closed leaves the connection of a socket open until it is collected.
+        connecting = session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0)
+        self._socket = await self._opened.enter_async_context(connecting)
 
     async def _call(self, method: str, parameters: dict[str, Any]) -> Any:
         self._sent += 1
