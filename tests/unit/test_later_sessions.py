@@ -72,7 +72,7 @@ class Starts:
 
     def __init__(self, *found: Exception | None) -> None:
         self.left = list(found)
-        self.begun = 0
+        self.begun = self.closed = 0
 
     def __call__(self, *_positional: Any) -> "Starts":
         error = self.left.pop(0)
@@ -89,17 +89,16 @@ class Starts:
             raise SessionLost("the broker went away")
 
     def close(self) -> None:
-        pass
+        self.closed += 1
 
 
 @pytest.fixture(params=["processor", "sweeper"])
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Starts], None]:
     """Run the processor or the sweeper on such sessions, without the waits between them."""
-    module: Any = {"processor": processor, "sweeper": loop}[request.param]
-    monkeypatch.setattr(module, "BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(processor, "BACKOFF_SECONDS", 0)
 
     def run_on(starts: Starts) -> None:
-        if module is loop:
+        if request.param == "sweeper":
             monkeypatch.setattr(loop, "Sweep", starts)
             loop.run(NOWHERE, threading.Event())
         else:
@@ -212,4 +211,21 @@ def test_a_lost_session_is_told_with_its_room_and_instance(run: Callable[[Starts
     assert len(lost) == 2
     for line in lost:
         told = (line.get("room"), line.get("instance"))
-        assert told == ("claims", "claims-0") or line["event"].startswith("sweeper's ")
+        assert told in (("claims", "claims-0"), ("sweeper", None))
+
+
+def test_a_lost_session_is_closed_before_the_wait_for_the_next(
+    run: Callable[[Starts], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its member of the group would hold its partitions for as long."""
+    starts = Starts(None, None)
+    closed_at_waits: list[int] = []
+
+    def waited(*_positional: Any) -> int:
+        closed_at_waits.append(starts.closed)
+        return 1
+
+    for module in (processor, loop):
+        monkeypatch.setattr(module, "again", waited)
+    run(starts)
+    assert closed_at_waits == [1]

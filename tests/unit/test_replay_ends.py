@@ -42,7 +42,7 @@ def _raise(error: BaseException) -> Callable[[], None]:
 ENDS: list[tuple[Callable[[], None], int, str]] = [
     (_raise(Refused("no such thing")), ExitCode.CHECK_FAILED, "error: no such thing"),
     (_raise(Unread("nothing came for 30 s")), ExitCode.UNREACHABLE, "error: nothing came for 30 s"),
-    (_raise(psycopg.InterfaceError("the connection is closed")), ExitCode.UNREACHABLE, "error: Postgres: the conn"),
+    (_raise(psycopg.InterfaceError("the connection is closed")), ExitCode.UNREACHABLE, "error: Postgres"),
     (_raise(KeyboardInterrupt()), INTERRUPTED, "error: interrupted; "),
     (_terminated, TERMINATED, "error: terminated; "),
 ]

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from voucher_ledger.runtime.errors import Unreachable, without_tables
+from voucher_ledger.runtime.errors import asking_postgres
 from voucher_ledger.runtime.kept_connection import KeptConnection
 from voucher_ledger.runtime.settings import Settings
 
@@ -90,17 +90,14 @@ class CrossingReader:
             Unreachable: Postgres does not answer.
             NotSetUp: tables or the reader's role are not there.
         """
-        try:
-            connection = self._connection.get()
-            self._refuse_too_many(connection)
-            values = {"campaigns": list(campaign_ids), "verticals": len(VERTICALS), "pairs": PAIRS_MAX}
-            return _by_campaign(connection.execute(_COUNT, values).fetchall())
-        except psycopg.errors.QueryCanceled as error:
-            raise TooCostly(f"counting users took longer than {self._seconds_max} s") from error
-        except psycopg.ProgrammingError as error:
-            raise without_tables(error) from error
-        except psycopg.Error as error:
-            raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+        with asking_postgres():
+            try:
+                connection = self._connection.get()
+                self._refuse_too_many(connection)
+                values = {"campaigns": list(campaign_ids), "verticals": len(VERTICALS), "pairs": PAIRS_MAX}
+                return _by_campaign(connection.execute(_COUNT, values).fetchall())
+            except psycopg.errors.QueryCanceled as error:
+                raise TooCostly(f"counting users took longer than {self._seconds_max} s") from error
 
     def close(self) -> None:
         """Leave Postgres."""

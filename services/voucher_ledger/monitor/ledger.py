@@ -5,11 +5,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-import psycopg
-
 from voucher_ledger.monitor.facts import Facts, Lag, Reading
 from voucher_ledger.monitor.forecast import Tranche
-from voucher_ledger.runtime.errors import Unreachable, without_tables
+from voucher_ledger.runtime.errors import asking_postgres
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import Reader
 from voucher_ledger.status.snapshot import Balance, PartitionStatus
@@ -52,8 +50,8 @@ class LedgerReader:
             Unreachable: Kafka or Postgres does not answer.
             NotSetUp: tables, topics or the reader's role are not there.
         """
-        try:
-            snapshot = self._reader.snapshot()
+        snapshot = self._reader.snapshot()
+        with asking_postgres():
             connection = self._reader.ledger.get()
             bounds = {"wanted": [*wanted], "count_max": max(CAMPAIGNS_MAX, len(wanted))}
             campaigns = connection.execute(_CAMPAIGNS, bounds).fetchall()
@@ -61,10 +59,6 @@ class LedgerReader:
             for paced, at, quota in connection.execute(_TRANCHES):
                 tranches[paced].append(Tranche(at, quota))
             waiting = {row[0]: Waiting(*row[1:]) for row in connection.execute(_WAITING)}
-        except psycopg.ProgrammingError as error:
-            raise without_tables(error) from error
-        except psycopg.Error as error:
-            raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
         balances = by_campaign(snapshot.balances)
         facts = {
             row[0]: facts_of(

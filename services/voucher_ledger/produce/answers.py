@@ -7,11 +7,11 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import orjson
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import Unreachable, asking_kafka
 from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
@@ -146,14 +146,12 @@ class Answers:
     def _read_ends(self) -> dict[tuple[str, int], int]:
         topics = [*_EVENT_TOPICS.values(), DEAD_LETTER_TOPIC]
         known = known_topics(self._consumer, self._kafka, topics)
-        try:
+        with asking_kafka(self._kafka):
             return {
                 (topic, number): settled(partial(self._end, topic, number))
                 for topic in topics
                 for number in known[topic].partitions
             }
-        except KafkaException as error:
-            raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
 
     def _end(self, topic: str, number: int) -> int:
         found = self._consumer.get_watermark_offsets(TopicPartition(topic, number), REQUEST_SECONDS_MAX)

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from voucher_ledger.replay.rows import ComparedTable
 from voucher_ledger.replay.topic_reader import Place
-from voucher_ledger.runtime.errors import Unreachable, without_tables
+from voucher_ledger.runtime.errors import asking_postgres
 
 READ_MINUTES_MAX = 30
 
@@ -124,15 +124,10 @@ def snapshot(connection: psycopg.Connection, campaign_id: str | None = None) -> 
     Raises NotSetUp where the database holds no ledger or the login may not read it, Unreachable where it does not
     answer any more.
     """
-    try:
-        with connection.transaction():
-            connection.execute(_SNAPSHOT)
-            connection.execute(_BOUNDS)
-            yield LedgerSnapshot(connection, campaign_id)
-    except psycopg.ProgrammingError as error:
-        raise without_tables(error) from error
-    except psycopg.OperationalError as error:
-        raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+    with asking_postgres(), connection.transaction():
+        connection.execute(_SNAPSHOT)
+        connection.execute(_BOUNDS)
+        yield LedgerSnapshot(connection, campaign_id)
 
 
 def next_offsets(connection: psycopg.Connection) -> dict[Place, int]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -13,7 +14,7 @@ from voucher_ledger.produce.clients import is_passing, known_topics, open_client
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.bounds import UNBOUNDED, Bound
 from voucher_ledger.replay.errors import Misnamed, Unread
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import asking_kafka
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
 from voucher_ledger.runtime.settings import Settings
 
@@ -57,8 +58,7 @@ def spans(
         Misnamed: it has not all of `partitions`.
         Unreachable: Kafka does not answer.
     """
-    consumer = open_reader(settings)
-    try:
+    with closing(open_reader(settings)) as consumer, asking_kafka(settings.kafka):
         numbers = sorted(known_topics(consumer, settings.kafka, [topic])[topic].partitions)
         strange = sorted(set(partitions or ()) - set(numbers))
         if strange:
@@ -73,30 +73,21 @@ def spans(
             if start < end:
                 found.append(Span(topic, number, start, end))
         return found
-    except KafkaException as error:
-        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
 
 
 def topic_ends(settings: Settings, topics: Collection[str]) -> dict[tuple[str, int], int]:
     """The end of each partition of `topics`, committed or not. Raises Unreachable, NotSetUp where one is not there."""
-    consumer = open_reader(settings)
-    try:
+    with closing(open_reader(settings)) as consumer:
         known = known_topics(consumer, settings.kafka, topics)
-    finally:
-        consumer.close()
     asked = {
         TopicPartition(topic, number): OffsetSpec.latest() for topic in topics for number in known[topic].partitions
     }
     admin = open_client(AdminClient, admin_config(settings))
-    try:
+    with asking_kafka(settings.kafka):
         found = admin.list_offsets(
             asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_SECONDS_MAX
         )
         return {(place.topic, place.partition): int(future.result().offset) for place, future in found.items()}
-    except KafkaException as error:
-        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
 
 
 def records(settings: Settings, parts: Collection[Span]) -> Iterator[Message]:

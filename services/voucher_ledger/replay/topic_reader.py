@@ -6,13 +6,13 @@ from functools import partial
 from threading import Event
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.errors import Unread
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import Unreachable, asking_kafka
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
 from voucher_ledger.runtime.settings import Settings
 
@@ -80,31 +80,27 @@ class TopicReader:
         Raises Unreachable where Kafka does not answer, NotSetUp where it has no such topic.
         """
         known = known_topics(self._consumer, self._kafka, topics)
-        try:
+        with asking_kafka(self._kafka):
             return {
                 (topic, number): Range(*settled(partial(self._watermarks, topic, number)))
                 for topic in sorted(topics)
                 for number in sorted(known[topic].partitions)
             }
-        except KafkaException as error:
-            raise self._unreachable(error) from error
 
     def written(self, places: Collection[Place]) -> dict[Place, int]:
         """Where all that was ever written to each of `places` ends, committed or not. Raises Unreachable."""
         admin = AdminClient(admin_config(self._settings))
         asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
-        try:
+        with asking_kafka(self._kafka):
             found = admin.list_offsets(
                 asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_SECONDS_MAX
             )
             return {(place.topic, place.partition): int(future.result().offset) for place, future in found.items()}
-        except KafkaException as error:
-            raise self._unreachable(error) from error
 
     def offsets_at(self, places: Collection[Place], time_ms: int) -> dict[Place, int]:
         """Where in each of `places` the records of `time_ms` (milliseconds since 1970) and later begin."""
         wanted = [TopicPartition(*place, time_ms) for place in places]
-        try:
+        with asking_kafka(self._kafka):
             found = self._consumer.offsets_for_times(wanted, timeout=REQUEST_SECONDS_MAX)
             return {
                 (entry.topic, entry.partition): entry.offset
@@ -112,8 +108,6 @@ class TopicReader:
                 else self._watermarks(entry.topic, entry.partition)[1]
                 for entry in found
             }
-        except KafkaException as error:
-            raise self._unreachable(error) from error
 
     def read(self, starts: Mapping[Place, int]) -> Iterator[Message]:
         """The committed records of these partitions from their offsets to the ends, which each reports of itself and
@@ -167,10 +161,8 @@ class TopicReader:
 
     def _expected(self, starts: Mapping[Place, int]) -> int:
         """How many offsets lie between `starts` and the ends: some of them are no records."""
-        try:
+        with asking_kafka(self._kafka):
             ends = {place: settled(partial(self._watermarks, *place))[1] for place in starts}
-        except KafkaException as error:
-            raise self._unreachable(error) from error
         return sum(max(0, ends[place] - offset) for place, offset in starts.items())
 
     def _watermarks(self, topic: str, number: int) -> tuple[int, int]:
@@ -178,9 +170,6 @@ class TopicReader:
         if found is None:
             raise Unreachable(f"Kafka at {self._kafka} does not tell what {topic}/{number} holds")
         return found
-
-    def _unreachable(self, error: KafkaException) -> Unreachable:
-        return Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}")
 
 
 def place_of(record: Message) -> Place:

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from voucher_ledger.replay.answers import EVENT_TOPICS, Cause
-from voucher_ledger.runtime.errors import Unreachable, without_tables
+from voucher_ledger.runtime.errors import asking_postgres
 
 ROWS_MAX = 1_000
 READ_MINUTES_MAX = 10
@@ -92,19 +92,14 @@ def find(connection: psycopg.Connection, key: str, *, scan: bool = False) -> Sub
 
     Raises UnknownSubject, NotSetUp where the login may not read the ledger, Unreachable where it does not answer.
     """
-    try:
-        with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(_SNAPSHOT)
-            cursor.execute(_BOUNDS)
-            subject = _find(cursor, key) or Subject("user", key)
-            if not (scan or subject.known()):
-                raise UnknownSubject(f"{_UNKNOWN.format(key)}; {ON_TOPICS_ONLY}")
-            subject.positions = {(r["topic"], r["partition"]): r["next_offset"] for r in cursor.execute(_POSITIONS)}
-            return subject
-    except psycopg.ProgrammingError as error:
-        raise without_tables(error) from error
-    except psycopg.OperationalError as error:
-        raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+    with asking_postgres(), connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(_SNAPSHOT)
+        cursor.execute(_BOUNDS)
+        subject = _find(cursor, key) or Subject("user", key)
+        if not (scan or subject.known()):
+            raise UnknownSubject(f"{_UNKNOWN.format(key)}; {ON_TOPICS_ONLY}")
+        subject.positions = {(r["topic"], r["partition"]): r["next_offset"] for r in cursor.execute(_POSITIONS)}
+        return subject
 
 
 def _find(cursor: psycopg.Cursor[dict[str, Any]], key: str) -> Subject | None:

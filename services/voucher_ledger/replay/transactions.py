@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from voucher_ledger.produce.clients import open_client
 from voucher_ledger.replay.windows import Windows
-from voucher_ledger.runtime.errors import Fenced, SessionLost, Unreachable
+from voucher_ledger.runtime.errors import Fenced, SessionLost, Unreachable, is_fenced
 from voucher_ledger.runtime.kafka import transactional_config
 from voucher_ledger.runtime.outbox import Header
 from voucher_ledger.runtime.settings import Settings
@@ -22,7 +22,6 @@ from voucher_ledger.runtime.settings import Settings
 INIT_SECONDS_MAX = 30.0
 ABORT_SECONDS_MAX = 5.0
 _QUEUE_FULL_WAIT_SECONDS = 0.05
-_FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 _NO_WINDOWS = Windows()
 
 Delivered = Callable[[int, int], None]
@@ -46,7 +45,7 @@ class Transactions:
         try:
             self._producer.init_transactions(INIT_SECONDS_MAX)
         except KafkaException as error:
-            if error.args[0].code() in _FENCED:
+            if is_fenced(error.args[0]):
                 raise self._lost(error) from error
             raise Unreachable(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
 
@@ -141,6 +140,6 @@ class Transactions:
     @staticmethod
     def _lost(error: KafkaException) -> SessionLost:
         cause = error.args[0]
-        if cause.code() in _FENCED:
+        if is_fenced(cause):
             return Fenced(f"another run of this tool has taken over, or Kafka gave this one up: {cause.str()}")
         return SessionLost(f"Kafka: {cause.str()}; run the same command again, it goes on where this one stopped")

@@ -1,8 +1,10 @@
 """How a processor may fail, told apart by what is to be done about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from confluent_kafka import KafkaError
+import psycopg
+from confluent_kafka import KafkaError, KafkaException
 
 
 class Unreachable(Exception):
@@ -23,6 +25,28 @@ def without_tables(cause: Exception) -> NotSetUp:
     lacking = str(cause).strip().partition("\n")[0]
     hint = "run `voucher-ledger migrate` first, and grant its roles to this login"
     return NotSetUp(f"the database lacks what this version needs: {lacking}: {hint}")
+
+
+@contextmanager
+def asking_kafka(kafka: str) -> Iterator[None]:
+    """Raises Unreachable where the client of Kafka (at `kafka`) raises a KafkaException."""
+    try:
+        yield
+    except KafkaException as error:
+        raise Unreachable(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
+
+
+@contextmanager
+def asking_postgres() -> Iterator[None]:
+    """Raises NotSetUp where a table, column or right lacks, Unreachable where Postgres fails in another way."""
+    try:
+        yield
+    except psycopg.ProgrammingError as error:
+        raise without_tables(error) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+    except psycopg.Error as error:
+        raise Unreachable(f"Postgres: {str(error).strip()}") from error
 
 
 class SessionLost(Exception):
@@ -50,6 +74,11 @@ def made_anew(topic: str, topic_id: str, known_id: str) -> str:
         "now, so nothing of it may be decided by this ledger. Restore the topic, or begin with an empty ledger and new "
         "groups (what was decided stays in this one, to read and to audit)"
     )
+
+
+def is_fenced(error: KafkaError) -> bool:
+    """Whether a producer's error says that another has its transactional id, or that the coordinator gave it up."""
+    return error.code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED)
 
 
 def lost(error: KafkaError) -> Exception:

@@ -1,20 +1,23 @@
 """What consumer groups have committed, for whoever is no member."""
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from voucher_ledger.runtime.kafka import ANSWER_SECONDS_MAX, REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
 
 
-def committed_offsets(settings: Settings, group: str, *, stable: bool) -> dict[tuple[str, int], int]:
-    """The group's offsets by topic and partition, of those that it has committed; none of a group that is not there.
+def committed_offsets(
+    settings: Settings, group: str, *, stable: bool, place: tuple[str, int] | None = None
+) -> dict[tuple[str, int], int]:
+    """The group's offsets by topic and partition, of those that it has committed (only of `place`, where one is given);
+    none of a group that is not there.
 
     Raises KafkaException where Kafka does not answer; also, if they are to be `stable`, where a commit is under way in
     an open transaction.
     """
     admin = AdminClient(admin_config(settings))
-    asked = ConsumerGroupTopicPartitions(group)
+    asked = ConsumerGroupTopicPartitions(group, None if place is None else [TopicPartition(*place)])
     future = admin.list_consumer_group_offsets([asked], require_stable=stable, request_timeout=REQUEST_SECONDS_MAX)
     try:
         answer = future[group].result(ANSWER_SECONDS_MAX)
@@ -25,9 +28,9 @@ def committed_offsets(settings: Settings, group: str, *, stable: bool) -> dict[t
             return {}
         raise
     found: dict[tuple[str, int], int] = {}
-    for place in answer.topic_partitions or ():
-        if place.error is not None:
-            raise KafkaException(place.error)
-        if place.offset >= 0:
-            found[place.topic, place.partition] = place.offset
+    for committed in answer.topic_partitions or ():
+        if committed.error is not None:
+            raise KafkaException(committed.error)
+        if committed.offset >= 0:
+            found[committed.topic, committed.partition] = committed.offset
     return found

@@ -132,9 +132,10 @@ def run(
                 except SessionLost as error:
                     observer.session_lost(error)
                     attempt = 0 if session.sound else attempt
-                    attempt = _again(who, error, attempt, settings, stopping)
+                    failure = error
                 finally:
                     session.close()
+                attempt = again(who, failure, attempt, settings, stopping)
                 while not stopping.is_set():
                     watch.turned()  # an attempt has its bounds, and all of them together may take longer than a turn
                     observer.turned()
@@ -143,10 +144,10 @@ def run(
                         session = Session(settings, room, held.name, decoder, windows, observer)
                         break
                     except NotSetUp as error:
-                        attempt = _again(who, lost_setup(error), attempt, settings, stopping)
+                        attempt = again(who, lost_setup(error), attempt, settings, stopping)
                     except (Unreachable, SessionLost) as error:
-                        attempt = _again(who, error, attempt, settings, stopping)
-                if stopping.is_set():
+                        attempt = again(who, error, attempt, settings, stopping)
+                else:
                     return
         finally:
             held.close()
@@ -170,10 +171,10 @@ def lost_setup(error: NotSetUp) -> SessionLost:
     return lost
 
 
-def _again(
+def again(
     who: FilteringBoundLogger, error: Exception, attempt: int, settings: Settings, stopping: threading.Event
 ) -> int:
-    """Wait before the next session, longer each time; the attempts used. `who` is the log of this room and instance.
+    """Wait before the next session, longer each time; the attempts used. `who` is the log of who lost it.
 
     Raises `error` after the last.
     """

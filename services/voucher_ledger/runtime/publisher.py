@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.metrics.observer import Observer
-from voucher_ledger.runtime.errors import Fenced, SessionLost
+from voucher_ledger.runtime.errors import Fenced, SessionLost, is_fenced
 from voucher_ledger.runtime.hangs import must_end_within
 from voucher_ledger.runtime.kafka import transactional_config
 from voucher_ledger.runtime.outbox import Share
@@ -28,7 +28,6 @@ _QUEUE_FULL_WAIT_SECONDS = 0.05
 # Beyond what the calls of one transaction are given by their own timeouts, which librdkafka does not always keep.
 STOP_MARGIN_SECONDS = 10.0
 PUBLISH_SECONDS_MAX = 60.0
-_FENCED = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 
 log = structlog.get_logger()
 
@@ -216,6 +215,6 @@ def _explained(error: KafkaException) -> Exception:
     SessionLost.
     """
     cause = error.args[0]
-    if cause.code() in _FENCED:
+    if is_fenced(cause):
         return Fenced(f"the producer was fenced: {cause.str()}")
     return SessionLost(f"Kafka: {cause.str()}")

@@ -1,15 +1,16 @@
 """Reads what the processors answer, from this moment on."""
 
+from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from voucher_ledger.core.messages import EVENTS_BY_TOPIC
 from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import asking_kafka
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.settings import Settings
 
@@ -35,13 +36,12 @@ class Answers:
             Unreachable: no broker answers, or a topic can't be read.
             NotSetUp: an event topic does not exist.
         """
-        try:
+        with ExitStack() as unless_entered, asking_kafka(self._kafka):
+            unless_entered.callback(self._consumer.close)
             topics = known_topics(self._consumer, self._kafka, [*EVENTS_BY_TOPIC])
             places = [TopicPartition(topic, number) for topic in EVENTS_BY_TOPIC for number in topics[topic].partitions]
             self._consumer.assign([settled(partial(self._end, place)) for place in places])
-        except KafkaException as error:
-            self._consumer.close()
-            raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
+            unless_entered.pop_all()
         return self
 
     def __exit__(

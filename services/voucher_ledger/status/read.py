@@ -4,12 +4,11 @@ import time
 from functools import partial
 from typing import NamedTuple
 
-import psycopg
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.produce.clients import known_topics, open_client, settled
-from voucher_ledger.runtime.errors import Unreachable, without_tables
+from voucher_ledger.runtime.errors import asking_kafka, asking_postgres
 from voucher_ledger.runtime.kafka import consumer_config
 from voucher_ledger.runtime.kept_connection import KeptConnection
 from voucher_ledger.runtime.processor import instance_lock
@@ -87,13 +86,11 @@ class Reader:
             NotSetUp: a command topic or the ledger's tables do not exist.
         """
         positions, balances, campaigns, campaigns_more = self._ledger()
-        try:
+        with asking_kafka(self._kafka):
             places = self._places()
             published = settled(partial(self._groups.read, places))
             starts = settled(partial(starts_of, self._consumer, places))
             ends = settled(partial(ends_of, self._consumer, places))
-        except KafkaException as error:
-            raise Unreachable(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
         undecided = {place: positions[place].next_offset if place in positions else starts[place] for place in places}
         waiting = {place: undecided[place] for place in places if undecided[place] < ends[place]}
         first_records_ms = self._tails.first_records_ms(waiting, ends, AGES_SECONDS_MAX)
@@ -120,17 +117,11 @@ class Reader:
         return Snapshot(time.time_ns() // 1_000_000, partitions, balances, campaigns, campaigns_more)
 
     def _ledger(self) -> tuple[dict[Place, _Position], list[Balance], list[CampaignStatus], int]:
-        try:
-            connection = self.ledger.get()
-            with connection.transaction():
-                rows = connection.execute(_POSITIONS, (instance_lock(""),))
-                positions = {(row[0], row[1]): _Position(*row[2:]) for row in rows}
-                balances = [Balance(*row) for row in connection.execute(_BALANCES)]
-                campaigns, campaigns_more = read_campaigns(connection, balances)
-        except psycopg.ProgrammingError as error:
-            raise without_tables(error) from error
-        except psycopg.OperationalError as error:
-            raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+        with asking_postgres(), (connection := self.ledger.get()).transaction():
+            rows = connection.execute(_POSITIONS, (instance_lock(""),))
+            positions = {(row[0], row[1]): _Position(*row[2:]) for row in rows}
+            balances = [Balance(*row) for row in connection.execute(_BALANCES)]
+            campaigns, campaigns_more = read_campaigns(connection, balances)
         return positions, balances, campaigns, campaigns_more
 
     def _places(self) -> list[Place]:

@@ -10,7 +10,7 @@ from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime.command_sender import CommandSender, OutgoingCommand, stamped_by_broker
 from voucher_ledger.runtime.errors import NotSetUp, SessionLost, Unreachable
 from voucher_ledger.runtime.hangs import TurnWatch
-from voucher_ledger.runtime.processor import lost_setup
+from voucher_ledger.runtime.processor import BACKOFF_SECONDS_MAX, again, lost_setup
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.sweeper.plan import DueRow, RecentlySent, plan
 from voucher_ledger.sweeper.store import DueStore
@@ -33,8 +33,6 @@ DUE_ROWS_MAX = 10_000
 AGAIN_AFTER_SECONDS = 30.0
 # The broker that stamps a command may be this much behind our clock: its record must not be early by it.
 CLOCK_MARGIN_MS = 250
-BACKOFF_SECONDS = 0.2
-BACKOFF_SECONDS_MAX = 5.0
 _NO_OBSERVER = Observer()
 
 log = structlog.get_logger()
@@ -170,6 +168,7 @@ def _sessions(settings: Settings, stopping: threading.Event, observer: Observer,
     """See `run`."""
     recently_sent = RecentlySent(2 * DUE_ROWS_MAX, round(AGAIN_AFTER_SECONDS * 1000))
     underway = new_underway()
+    who = log.bind(room="sweeper")
     attempt = 0
     session = Sweep(settings, recently_sent, underway, observer)
     while True:
@@ -180,21 +179,18 @@ def _sessions(settings: Settings, stopping: threading.Event, observer: Observer,
         except SessionLost as error:
             attempt = 0 if time.monotonic() - began > BACKOFF_SECONDS_MAX else attempt
             observer.session_lost(error)
-            failure: Exception = error
+            failure = error
         finally:
             session.close()
-        while True:
-            attempt += 1
-            if attempt >= settings.attempts_max:
-                raise failure
-            log.warning("sweeper's session lost, starting another", attempt=attempt, cause=str(failure))
-            if stopping.wait(min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2**attempt)):
-                return
+        attempt = again(who, failure, attempt, settings, stopping)
+        while not stopping.is_set():
             turned()
             try:
                 session = Sweep(settings, recently_sent, underway, observer)
                 break
             except NotSetUp as error:
-                failure = lost_setup(error)
+                attempt = again(who, lost_setup(error), attempt, settings, stopping)
             except (SessionLost, Unreachable) as error:
-                failure = error
+                attempt = again(who, error, attempt, settings, stopping)
+        else:
+            return

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from voucher_ledger.produce.clients import known_topics, open_client
@@ -26,7 +26,7 @@ from voucher_ledger.replay.reading import Span, open_reader, records, spans
 from voucher_ledger.replay.transactions import Transactions
 from voucher_ledger.replay.windows import Windows
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import asking_kafka
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
 
@@ -174,19 +174,14 @@ def _outlook(settings: Settings, request: Request, parts: list[Span]) -> dict[st
 
 
 def _partitions(settings: Settings, topic: str) -> int:
-    consumer: Consumer = open_reader(settings)
-    try:
+    with closing(open_reader(settings)) as consumer:
         return len(known_topics(consumer, settings.kafka, [topic])[topic].partitions)
-    finally:
-        consumer.close()
 
 
 def _cluster_id(settings: Settings) -> str:
     admin = open_client(AdminClient, admin_config(settings))
-    try:
+    with asking_kafka(settings.kafka):
         return str(admin.describe_cluster(request_timeout=REQUEST_SECONDS_MAX).result().cluster_id)
-    except KafkaException as error:
-        raise Unreachable(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
 
 
 def _tell(document: dict[str, Any], json: bool) -> None:

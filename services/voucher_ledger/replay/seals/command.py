@@ -7,7 +7,6 @@ from pathlib import Path
 from threading import Event
 
 import orjson
-import psycopg
 
 from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.errors import Refused
@@ -19,19 +18,14 @@ from voucher_ledger.replay.seals.heads import document, fingerprint
 from voucher_ledger.replay.seals.render import show, show_heads
 from voucher_ledger.replay.seals.verify import verify_seals
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime.errors import Unreachable, without_tables
+from voucher_ledger.runtime.errors import asking_postgres
 from voucher_ledger.runtime.settings import Settings
 
 
 def seal(settings: Settings, *, out: Path | None, json: bool) -> int:
     """Print the end of each partition's chain, and write it into a new file. Raises Unreachable, NotSetUp, Refused."""
-    try:
-        with connect(settings) as connection:
-            heads = rows.heads(connection)
-    except psycopg.ProgrammingError as error:
-        raise without_tables(error) from error
-    except psycopg.OperationalError as error:
-        raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
+    with asking_postgres(), connect(settings) as connection:
+        heads = rows.heads(connection)
     kept = document(heads, datetime.now(UTC))
     if out is not None:
         try:

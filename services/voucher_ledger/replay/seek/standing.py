@@ -1,21 +1,22 @@
 """Reads where a partition stands, from Postgres, the group and the topics; changes nothing."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
 import psycopg
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC, KEY_FIELD_BY_COMMAND_TOPIC, ROOM_BY_COMMAND_TOPIC
-from voucher_ledger.produce.clients import open_client, settled
+from voucher_ledger.produce.clients import settled
 from voucher_ledger.replay.errors import Misnamed
 from voucher_ledger.replay.members import group_members
 from voucher_ledger.replay.reading import open_reader
 from voucher_ledger.replay.seek.plan import Standing
 from voucher_ledger.runtime import topics
-from voucher_ledger.runtime.errors import Unreachable, without_tables
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, group_of
+from voucher_ledger.runtime.errors import asking_kafka, asking_postgres
+from voucher_ledger.runtime.group_offsets import committed_offsets
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, group_of
 from voucher_ledger.runtime.positions import Positions
 from voucher_ledger.runtime.published_mark import last_answered
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
@@ -76,22 +77,14 @@ def read(settings: Settings, connection: psycopg.Connection, place: Place, to: i
 
     Raises Inconsistent where the topic was made anew since, Unreachable, NotSetUp, SessionLost.
     """
-    admin = open_client(AdminClient, admin_config(settings))
-    try:
-        low, high = watermarks(settings, place)
-        committed = _committed(admin, place)
+    low, high = watermarks(settings, place)
+    committed = _committed(settings, place)
+    with asking_postgres():
         alive = tuple(sorted({*others(settings, place), *_instances(connection, place)}))
-    except KafkaException as error:
-        raise Unreachable(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
-    try:
         known = Positions(place.topic, place.topic_id, place.instance).known(connection, [place.partition])
         decided = known.get(place.partition, low)
         moved = connection.execute(_MOVED, (place.topic, place.partition, min(to, decided))).fetchone()
         outbox = connection.execute(_OUTBOX, (committed or 0, place.topic, place.partition)).fetchone()
-    except psycopg.ProgrammingError as error:
-        raise without_tables(error) from error
-    except psycopg.OperationalError as error:
-        raise Unreachable(f"Postgres: {str(error).strip()}") from error
     answered = last_answered(settings, place.topic, place.partition, place.event_topic, place.dead_partitions)
     if answered >= high:  # that command may have come since the first look
         high = watermarks(settings, place)[1]
@@ -104,15 +97,10 @@ def read(settings: Settings, connection: psycopg.Connection, place: Place, to: i
 
 def watermarks(settings: Settings, place: Place) -> tuple[int, int]:
     """The first offset that the partition holds, and its end. Raises Unreachable."""
-    consumer = open_reader(settings)
-    try:
+    with closing(open_reader(settings)) as consumer, asking_kafka(settings.kafka):
         asked = TopicPartition(place.topic, place.partition)
         low, high = settled(partial(consumer.get_watermark_offsets, asked, REQUEST_SECONDS_MAX))
         return int(low), int(high)
-    except KafkaException as error:
-        raise Unreachable(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
 
 
 def others(settings: Settings, place: Place) -> list[str]:
@@ -125,16 +113,13 @@ def _instances(connection: psycopg.Connection, place: Place) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def _committed(admin: AdminClient, place: Place) -> int | None:
-    asked = ConsumerGroupTopicPartitions(place.group, [TopicPartition(place.topic, place.partition)])
-    try:
-        answer = admin.list_consumer_group_offsets(
-            [asked], require_stable=True, request_timeout=REQUEST_SECONDS_MAX
-        )[place.group].result()  # fmt: skip
-    except KafkaException as error:
-        # A killed processor's open transaction holds them back; the group's offset is then not yet known.
-        if error.args[0].code() in (KafkaError.GROUP_ID_NOT_FOUND, KafkaError.UNSTABLE_OFFSET_COMMIT):
+def _committed(settings: Settings, place: Place) -> int | None:
+    """None also where it is not yet known: a killed processor's open transaction holds it back."""
+    with asking_kafka(settings.kafka):
+        try:
+            here = (place.topic, place.partition)
+            return committed_offsets(settings, place.group, stable=True, place=here).get(here)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNSTABLE_OFFSET_COMMIT:
+                raise
             return None
-        raise
-    offsets = [found.offset for found in answer.topic_partitions or () if found.error is None and found.offset >= 0]
-    return int(offsets[0]) if offsets else None
