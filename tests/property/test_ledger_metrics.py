@@ -10,6 +10,7 @@ from prometheus_client import Metric as Family
 from tests.property.by_hand import FACE_MINOR, START_MS, campaign_open, claim, step
 from tests.property.deciding import Ledger
 from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.core.records import Place
 from voucher_ledger.metrics import catalogue, ledger_books
 from voucher_ledger.metrics import ledger as ledger_metrics
 from voucher_ledger.metrics.labels import LEDGER_CAMPAIGNS_MAX
@@ -199,9 +200,9 @@ def test_what_a_transaction_leaves_behind_is_no_lag(monkeypatch: pytest.MonkeyPa
     """Asked only of a partition that has not moved between two looks, and once for each of its ends."""
     collector = LedgerCollector(cast("Any", SimpleNamespace(postgres="")))
     asked: list[tuple[int, int]] = []
-    left: dict[ledger_books.Place, int | None] = {PLACE: None}
+    left: dict[Place, int | None] = {PLACE: None}
 
-    def first_records_ms(undecided: dict[Any, int], ends: dict[Any, int]) -> dict[ledger_books.Place, int | None]:
+    def first_records_ms(undecided: dict[Any, int], ends: dict[Any, int]) -> dict[Place, int | None]:
         asked.append((undecided[PLACE], ends[PLACE]))
         return left
 

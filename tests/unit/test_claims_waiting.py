@@ -11,20 +11,26 @@ from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.state import Claims, Lease, LeaseShort, Queue
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.ledger.model import Campaign, Limits, Line, Place, Voucher
+from voucher_ledger.ledger.model import Campaign, Limits, Line, Voucher, WaitingPlace
 
 QUEUES = campaign(when_empty="queue")
 SOME = Lease(PARTITION, 2, 5_000)
 GONE = ("sold_out", "budget_exhausted", "not_released")
 
 
-def place(number: int, ticket: int, **changes: Any) -> Place:
+def place(number: int, ticket: int, **changes: Any) -> WaitingPlace:
     """Where user `u-<number>` waits by the claim `c-<number>`."""
-    return replace(Place("spring", PARTITION, ticket, f"u-{number}", 1, f"c-{number}", 3, "app", NOW_MS - 1), **changes)
+    return replace(
+        WaitingPlace("spring", PARTITION, ticket, f"u-{number}", 1, f"c-{number}", 3, "app", NOW_MS - 1), **changes
+    )
 
 
 def waiting(
-    *places: Place, rules: Campaign = QUEUES, lease: Lease = EMPTY, head: int = 7, vouchers: tuple[Voucher, ...] = ()
+    *places: WaitingPlace,
+    rules: Campaign = QUEUES,
+    lease: Lease = EMPTY,
+    head: int = 7,
+    vouchers: tuple[Voucher, ...] = (),
 ) -> Claims:
     """A line of which the first tickets have been served, and these places in it."""
     state = given(*vouchers, rules=rules, lease=replace(lease))

@@ -8,12 +8,12 @@ import pytest
 
 from voucher_ledger import cli
 from voucher_ledger.produce import command
-from voucher_ledger.produce.answers import COMMANDS_AWAITED_MAX, Answer, Place, answer_in
+from voucher_ledger.produce.answers import COMMANDS_AWAITED_MAX, Answer, RecordPlace, answer_in
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import settings
 
 NOWHERE = settings.load({"VOUCHER_LEDGER_KAFKA": "127.0.0.1:1", "VOUCHER_LEDGER_POSTGRES": "host=127.0.0.1 port=1"})
-PLACE = Place("campaign.commands", 3, 17)
+PLACE = RecordPlace("campaign.commands", 3, 17)
 
 
 class Record:

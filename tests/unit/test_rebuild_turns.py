@@ -10,7 +10,7 @@ from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.replay.clock_order import in_clock_order, stand_of
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.fold import Fold, rank_of
-from voucher_ledger.replay.fold_waiting import WaitingPlace
+from voucher_ledger.replay.fold_waiting import FoldedPlace
 from voucher_ledger.replay.rebuild_numbers import number_grants
 from voucher_ledger.replay.rebuild_transfers import Movements
 from voucher_ledger.replay.rebuild_turns import in_turn
@@ -157,7 +157,7 @@ def test_vouchers_and_places_are_numbered_in_the_order_of_a_partition_whatever_i
     events = [granted("a", "0/1", 50), granted("b", "0/2", 10)]
     fold = folded(events)
     for ticket, time_ms in enumerate((50, 10)):
-        place = WaitingPlace("c", 0, ticket, "u", 0, f"{ticket}", None, None, time_ms, None, ticket)
+        place = FoldedPlace("c", 0, ticket, "u", 0, f"{ticket}", None, None, time_ms, None, ticket)
         fold.waiting.places[place.place_key] = place
     number_grants(fold, events[::-1])
     assert {name: voucher.ordinal for name, voucher in fold.vouchers.items()} == {"a": 1, "b": 2}

@@ -42,7 +42,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         written.append((operation.verb, operation.reason, *ended))
 
     monkeypatch.setattr(operations, "_write", write)
-    monkeypatch.setattr(seek_command, "find", lambda *_: standing.Place("claims", "claim.commands", "", "", 1, "", 1))
+    monkeypatch.setattr(seek_command, "find", lambda *_: standing.Target("claims", "claim.commands", "", "", 1, "", 1))
     monkeypatch.setattr(seek_command, "connect", lambda _: nullcontext())
     monkeypatch.setattr(seek_command, "read", lambda *_: STANDING)
     monkeypatch.setattr(copy_command, "_cluster_id", lambda _: "here")

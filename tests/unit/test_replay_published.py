@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.unit.records_given import Record
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.read_published import read_published
-from voucher_ledger.replay.topic_reader import Place
 
 PLACE = ("ledger.dead-letters", 0)
 LETTER = "letter"

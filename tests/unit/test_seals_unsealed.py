@@ -9,10 +9,11 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 
 from tests.unit.sealed import NAME, PLACE, history
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.seals.chain import Chains
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.unsealed import CLOCKS_APART_MS_MAX, Unsealed
-from voucher_ledger.replay.topic_reader import Place, Range
+from voucher_ledger.replay.topic_reader import Range
 from voucher_ledger.runtime.errors import NotSetUp
 
 BARE = ("claim.commands", 5)

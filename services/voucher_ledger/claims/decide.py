@@ -8,7 +8,7 @@ from voucher_ledger.claims.state import LOSS_MINOR_MAX, Claims, Lease, LeaseShor
 from voucher_ledger.claims.waiting import behind, position, queued, same_content, waits_already, waits_by
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.records import Command, Event, rejected
-from voucher_ledger.ledger.model import Campaign, Place, Voucher
+from voucher_ledger.ledger.model import Campaign, Voucher, WaitingPlace
 from voucher_ledger.ledger.release import next_release_ms
 
 
@@ -185,7 +185,7 @@ def _granted_before(voucher: Voucher, campaign: Campaign, answer: dict[str, Any]
     )
 
 
-def _named(data: dict[str, Any], claimed: Voucher | Place | None = None) -> dict[str, Any]:
+def _named(data: dict[str, Any], claimed: Voucher | WaitingPlace | None = None) -> dict[str, Any]:
     """What the outcome of an admission repeats: the campaign, the user, and what the claim gave of itself."""
     named = {"campaign_id": data["campaign_id"], "user_id": data["user_id"]}
     if claimed is not None:

@@ -3,7 +3,7 @@
 from voucher_ledger.claims import limits
 from voucher_ledger.claims.state import Claims, Lease
 from voucher_ledger.core.records import Command, Event
-from voucher_ledger.ledger.model import Line, Place, Role, Voucher
+from voucher_ledger.ledger.model import Line, Role, Voucher, WaitingPlace
 
 # Refusals of an admission after which nobody waits any more: the others (`conflict`) say that nobody did.
 ENDS_WAITING = frozenset(["ended", "user_limit"])
@@ -67,7 +67,7 @@ def _join(state: Claims, command: Command) -> None:
     if line is None:
         line = queue.lines[command.partition] = Line(campaign_id, command.partition)
     ordinal = queue.places_had[user_id] = queue.places_had.get(user_id, 0) + 1
-    place = Place(
+    place = WaitingPlace(
         campaign_id,
         command.partition,
         line.next_ticket,

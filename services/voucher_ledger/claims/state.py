@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from voucher_ledger.core.records import Command, Undecidable
 from voucher_ledger.ledger.errors import Contended
 from voucher_ledger.ledger.journal import Journal, Movement
-from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Place, Voucher
+from voucher_ledger.ledger.model import Campaign, LimitKey, Line, Voucher, WaitingPlace
 
 # The least that the database takes of an account of `loss` (account_loss_fits_a_sum), as a positive number.
 LOSS_MINOR_MAX = 10**18
@@ -58,7 +58,7 @@ class Queue:
 
     lines: dict[int, Line] = field(default_factory=dict)
     waiting: int = 0
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, WaitingPlace] = field(default_factory=dict)
     places_had: dict[str, int] = field(default_factory=dict)
 
 
@@ -94,7 +94,7 @@ class Claims:
     by_id: dict[str, Voucher] = field(default_factory=dict)
     granted: list[Voucher] = field(default_factory=list)
     changed: dict[str, Voucher] = field(default_factory=dict)
-    queued: list[Place] = field(default_factory=list)
+    queued: list[WaitingPlace] = field(default_factory=list)
     limit_counts: dict[LimitKey, int] = field(default_factory=dict)
     limit_added: dict[LimitKey, int] = field(default_factory=dict)
     asked: Survey = field(default_factory=Survey)

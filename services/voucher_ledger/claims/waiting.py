@@ -4,16 +4,16 @@ from typing import Any
 
 from voucher_ledger.claims.state import Queue
 from voucher_ledger.core.records import Command, Event, rejected
-from voucher_ledger.ledger.model import Place, Voucher
+from voucher_ledger.ledger.model import Voucher, WaitingPlace
 
 
-def same_content(data: dict[str, Any], accepted: Voucher | Place) -> bool:
+def same_content(data: dict[str, Any], accepted: Voucher | WaitingPlace) -> bool:
     """Whether a claim says the same of itself as the one of its id that was accepted before."""
     content = (data.get("city_tier"), data.get("channel"), data.get("device_id"))
     return content == (accepted.city_tier, accepted.channel, accepted.device_id)
 
 
-def position(queue: Queue, place: Place) -> int:
+def position(queue: Queue, place: WaitingPlace) -> int:
     """The place in the line of its partition, counted from 1."""
     return place.ticket - queue.lines[place.partition].head + 1
 

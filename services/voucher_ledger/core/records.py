@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+# A topic and the number of one of its partitions.
+Place = tuple[str, int]
+
 
 @dataclass(slots=True)
 class Command:

@@ -125,7 +125,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Place:
+class WaitingPlace:
     """A user's place in a line, by the claim `command_id`; `ordinal` counts the places that the user ever had in the
     campaign.
     """

@@ -6,7 +6,7 @@ import psycopg
 
 from voucher_ledger.ledger.copy import copy_rows
 from voucher_ledger.ledger.copy_text import NULL, lines
-from voucher_ledger.ledger.model import Line, Place
+from voucher_ledger.ledger.model import Line, WaitingPlace
 
 _LINES = """
 SELECT campaign_id, partition, head, next_ticket, admitted FROM books.waiting_line WHERE campaign_id = ANY(%s)"""
@@ -35,13 +35,13 @@ def load_lines(connection: psycopg.Connection, campaign_ids: Collection[str]) ->
     return [Line(*row) for row in connection.execute(_LINES, (list(campaign_ids),))]
 
 
-def load_places(connection: psycopg.Connection, keys: Collection[tuple[str, str]]) -> list[Place]:
+def load_places(connection: psycopg.Connection, keys: Collection[tuple[str, str]]) -> list[WaitingPlace]:
     """All places that these (campaign_id, user_id) have and ever had."""
     campaign_ids, user_ids = zip(*keys, strict=True)
-    return [Place(*row) for row in connection.execute(_PLACES, (lines(campaign_ids), lines(user_ids)))]
+    return [WaitingPlace(*row) for row in connection.execute(_PLACES, (lines(campaign_ids), lines(user_ids)))]
 
 
-def insert(connection: psycopg.Connection, places: Sequence[Place]) -> None:
+def insert(connection: psycopg.Connection, places: Sequence[WaitingPlace]) -> None:
     """Append new places, in order of their users as vouchers are.
 
     Raises psycopg.errors.UniqueViolation where the user began to wait meanwhile through another partition.

@@ -19,9 +19,10 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
+from voucher_ledger.core.records import Place
 from voucher_ledger.metrics import catalogue
 from voucher_ledger.metrics import ledger_books as books
-from voucher_ledger.metrics.ledger_books import Place, Position
+from voucher_ledger.metrics.ledger_books import Position
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.kafka import admin_config

@@ -8,6 +8,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
+from voucher_ledger.core.records import Place
 from voucher_ledger.metrics import catalogue
 from voucher_ledger.metrics.labels import LEDGER_CAMPAIGNS_MAX, OTHER
 from voucher_ledger.metrics.metric import Metric
@@ -57,8 +58,6 @@ _OUTBOX = """
 SELECT topic, count(*), sum(next_offset - first_offset)::bigint FROM ledger.outbox GROUP BY topic"""
 
 _ROLES = ("funding", "pool", "lease", "granted", "held", "spent", "loss")
-
-Place = tuple[str, int]
 
 
 class Named(NamedTuple):

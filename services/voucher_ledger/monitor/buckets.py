@@ -38,7 +38,7 @@ class Bucket(TypedDict):
     seconds: dict[str, list[int]]
 
 
-class Place(NamedTuple):
+class BucketKey(NamedTuple):
     """Which bucket: the level, where its span starts (seconds since 1970), and whose it is."""
 
     level: Level
@@ -51,14 +51,14 @@ def empty() -> Bucket:
     return {"seen": {}, "types": {}, "reasons": {}, "categories": {}, "tiers": {}, "seconds": {}}
 
 
-def places(demand: Demand) -> dict[Place, list[Row]]:
+def places(demand: Demand) -> dict[BucketKey, list[Row]]:
     """The buckets that a batch belongs into, each with its rows."""
-    found: dict[Place, list[Row]] = {}
+    found: dict[BucketKey, list[Row]] = {}
     for row in demand.rows:
         for place in (
-            Place("minute", row.at - row.at % MINUTE_SECONDS, demand.campaign_id),
-            Place("quarter", row.at - row.at % QUARTER_SECONDS, demand.campaign_id),
-            Place("total", 0, demand.campaign_id),
+            BucketKey("minute", row.at - row.at % MINUTE_SECONDS, demand.campaign_id),
+            BucketKey("quarter", row.at - row.at % QUARTER_SECONDS, demand.campaign_id),
+            BucketKey("total", 0, demand.campaign_id),
         ):
             found.setdefault(place, []).append(row)
     return found

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from voucher_ledger.monitor.buckets import KEPT, SECONDS_KEPT_MINUTES, Bucket, Level, Place, empty, fold, places
+from voucher_ledger.monitor.buckets import KEPT, SECONDS_KEPT_MINUTES, Bucket, BucketKey, Level, empty, fold, places
 from voucher_ledger.monitor.demand import Demand
 
 # Of one partition. Sixteen campaigns that have all their buckets take some 160 MB of memory, but most have few. Where
@@ -32,16 +32,16 @@ class Counted:
     malformed: int = 0
 
 
-def key_of(partition: int, place: Place) -> str:
+def key_of(partition: int, place: BucketKey) -> str:
     """The key of a bucket; the campaign's id comes last, since it may hold anything."""
     return f"{partition}/{place.level}/{place.start}/{place.campaign_id}"
 
 
-def place_of(key: str) -> tuple[int, Place]:
+def place_of(key: str) -> tuple[int, BucketKey]:
     """The inverse of `key_of`."""
     partition, name, start, campaign_id = key.split("/", 3)
     level = next(level for level in KEPT if level == name)
-    return int(partition), Place(level, int(start), campaign_id)
+    return int(partition), BucketKey(level, int(start), campaign_id)
 
 
 class Store:
@@ -118,11 +118,11 @@ class Store:
         for level in levels:
             buckets = self._kept[key][level]
             for start in buckets:
-                self._changes[key_of(partition, Place(level, start, campaign_id))] = None
+                self._changes[key_of(partition, BucketKey(level, start, campaign_id))] = None
             self._buckets[partition] -= len(buckets)
             buckets.clear()
 
-    def _make_room(self, partition: int, made: Place, buckets: dict[int, Bucket]) -> None:
+    def _make_room(self, partition: int, made: BucketKey, buckets: dict[int, Bucket]) -> None:
         """A new bucket takes the place of the oldest, of the seconds of one that is no longer young, and where the
         partition has too many, of another campaign's.
         """

@@ -10,6 +10,7 @@ import orjson
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
+from voucher_ledger.core.records import Place
 from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
 from voucher_ledger.runtime.errors import Unreachable, asking_kafka
 from voucher_ledger.runtime.incoming import readable_headers
@@ -23,7 +24,7 @@ _EVENT_TOPICS: dict[str, str] = {str(commands): events for commands, events in E
 _POLL_SECONDS = 0.2
 
 
-class Place(NamedTuple):
+class RecordPlace(NamedTuple):
     """Where a record lies."""
 
     topic: str
@@ -37,7 +38,7 @@ class Place(NamedTuple):
 class Answer(NamedTuple):
     """What became of the command at `place`: an event's type (None: a dead letter), and of a refusal why."""
 
-    place: Place
+    place: RecordPlace
     type: str | None
     command_id: str | None
     reason: str | None
@@ -63,7 +64,7 @@ def answer_in(record: Message) -> Answer | None:
     try:
         event = orjson.loads(record.value() or b"")
         topic, partition, offset, index = event["id"].split("/")
-        place, data, type_ = Place(topic, int(partition), int(offset)), event["data"], event["type"]
+        place, data, type_ = RecordPlace(topic, int(partition), int(offset)), event["data"], event["type"]
         # Only an outcome of index 0 answers; a pause's own reason is the operator's words, and no refusal.
         why = data if type_.endswith(".rejected") else {}
         if index != "0":
@@ -80,7 +81,7 @@ def _of_dead_letter(headers: Mapping[str, Any]) -> Answer | None:
         topic, partition, offset, reason = (
             headers[name].decode() for name in ("dlq_topic", "dlq_partition", "dlq_offset", "dlq_error")
         )
-        return Answer(Place(topic, int(partition), int(offset)), None, None, reason, None, False)
+        return Answer(RecordPlace(topic, int(partition), int(offset)), None, None, reason, None, False)
     except (AttributeError, KeyError, ValueError):  # not one of ours: no such header, or an empty one
         return None
 
@@ -95,7 +96,7 @@ class Answers:
 
     def __init__(self, settings: Settings) -> None:
         self._kafka = settings.kafka
-        self.unanswered: dict[Place, None] = {}
+        self.unanswered: dict[RecordPlace, None] = {}
         self._consumer = open_client(
             Consumer, consumer_config(settings, "voucher-ledger-produce", auto_offset_reset="earliest")
         )
@@ -115,7 +116,7 @@ class Answers:
 
     def delivered(self, topic: str, partition: int, offset: int) -> None:
         """A command lies there now."""
-        self.unanswered[Place(topic, partition, offset)] = None
+        self.unanswered[RecordPlace(topic, partition, offset)] = None
 
     def await_all(self, seconds_max: float) -> Iterator[Answer]:
         """Yield each answer as it comes, until none is missing or `seconds_max` have passed; `unanswered` has the rest.
@@ -143,7 +144,7 @@ class Answers:
                     del self.unanswered[answer.place]
                     yield answer
 
-    def _read_ends(self) -> dict[tuple[str, int], int]:
+    def _read_ends(self) -> dict[Place, int]:
         topics = [*_EVENT_TOPICS.values(), DEAD_LETTER_TOPIC]
         known = known_topics(self._consumer, self._kafka, topics)
         with asking_kafka(self._kafka):

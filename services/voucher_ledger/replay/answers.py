@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.beyond import Beyond, BeyondAnswer
-from voucher_ledger.replay.topic_reader import Place
 
 EVENT_TOPICS: dict[str, str] = {str(commands): events for commands, events in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
 FAULTS_SHOWN_MAX = 20

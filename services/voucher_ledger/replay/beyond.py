@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from heapq import heappush, heappushpop
 from typing import NamedTuple
 
-from voucher_ledger.replay.topic_reader import Place
+from voucher_ledger.core.records import Place
 
 # Of each partition of commands. Beside live traffic there are many, and those to the greatest offsets tell.
 KEPT_MAX = 1_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voucher_ledger.core.clock import milliseconds
-from voucher_ledger.ledger.model import Line, Place
+from voucher_ledger.ledger.model import Line, WaitingPlace
 
 EventData = dict[str, Any]
 Claim = tuple[str, str, str, int]
@@ -21,7 +21,7 @@ ENDS_WAITING = frozenset(["ended", "user_limit"])
 
 
 @dataclass(slots=True)
-class WaitingPlace(Place):
+class FoldedPlace(WaitingPlace):
     """A place as its row is compared: `place_key` is its key as one text, `offset` that of the claim."""
 
     offset: int = 0
@@ -36,14 +36,14 @@ class WaitingPlace(Place):
 class FoldedWaiting:
     """The places of some users by key, and after which offsets their claims were answered for good."""
 
-    places: dict[str, WaitingPlace] = field(default_factory=dict)
+    places: dict[str, FoldedPlace] = field(default_factory=dict)
     answered: dict[Claim, list[tuple[int, bool]]] = field(default_factory=dict)
 
     def queued(self, event: EventData) -> None:
         """Take a `voucher.queued` that is no duplicate."""
         data = event["data"]
         _, partition, offset, _ = event["id"].split("/")
-        place = WaitingPlace(
+        place = FoldedPlace(
             data["campaign_id"],
             int(partition),
             event["ticket"],

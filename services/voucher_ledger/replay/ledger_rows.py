@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.rows import ComparedTable
-from voucher_ledger.replay.topic_reader import Place
 from voucher_ledger.runtime.errors import asking_postgres
 
 READ_MINUTES_MAX = 30

@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar
 
 from confluent_kafka import Message
 
-from voucher_ledger.replay.topic_reader import Place, offset_of, place_of
+from voucher_ledger.core.records import Place
+from voucher_ledger.replay.topic_reader import offset_of, place_of
 
 LOOK_AGAIN_SECONDS = 0.2
 

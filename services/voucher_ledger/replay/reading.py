@@ -10,6 +10,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.bounds import UNBOUNDED, Bound
@@ -75,7 +76,7 @@ def spans(
         return found
 
 
-def topic_ends(settings: Settings, topics: Collection[str]) -> dict[tuple[str, int], int]:
+def topic_ends(settings: Settings, topics: Collection[str]) -> dict[Place, int]:
     """The end of each partition of `topics`, committed or not. Raises Unreachable, NotSetUp where one is not there."""
     with closing(open_reader(settings)) as consumer:
         known = known_topics(consumer, settings.kafka, topics)
@@ -147,5 +148,5 @@ def _offset_at(consumer: Consumer, topic: str, number: int, asked: Bound, missin
     return high if found.offset < 0 else int(found.offset)
 
 
-def _shown(places: Collection[tuple[str, int]]) -> str:
+def _shown(places: Collection[Place]) -> str:
     return ", ".join(f"{topic}/{partition}" for topic, partition in sorted(places))

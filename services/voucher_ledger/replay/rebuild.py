@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from voucher_ledger.campaigns.store import CampaignsRoom
-from voucher_ledger.core.records import Event
+from voucher_ledger.core.records import Event, Place
 from voucher_ledger.ledger import accounts, payments, refunds, reservations, vouchers, waiting
 from voucher_ledger.ledger.audit import run_checks
 from voucher_ledger.ledger.copy import copy_rows
@@ -32,7 +32,7 @@ from voucher_ledger.replay.rebuild_totals import losses, percents_bp, totals
 from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer
 from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.table_hash import table_hashes
-from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, TopicReader
+from voucher_ledger.replay.topic_reader import NO_PROGRESS, Progress, TopicReader
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.topics import describe

@@ -13,6 +13,7 @@ from zlib import crc32
 import orjson
 import psycopg
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.core.sealing import (
     BETWEEN,
     NO_EVENTS,
@@ -23,7 +24,6 @@ from voucher_ledger.core.sealing import (
     packed_offsets,
 )
 from voucher_ledger.replay.spill import Spill
-from voucher_ledger.replay.topic_reader import Place
 from voucher_ledger.runtime import seals
 
 OFFSETS_A_SEAL = 5_000

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
-from voucher_ledger.core.records import Command
+from voucher_ledger.core.records import Command, Place
 from voucher_ledger.core.sealing import letter_digest
 from voucher_ledger.replay.answers import EVENT_TOPICS, NO_END, Answers, Cause, Marks
 from voucher_ledger.replay.clock_order import cause_of
@@ -18,7 +18,7 @@ from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.members import refuse_while_decided
 from voucher_ledger.replay.rebuild_seals import OutOfOrder, SealsAside
 from voucher_ledger.replay.spill import Spill
-from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset_of, place_of, time_ms_of
+from voucher_ledger.replay.topic_reader import Range, TopicReader, offset_of, place_of, time_ms_of
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.group_offsets import committed_offsets
 from voucher_ledger.runtime.incoming import readable_headers

@@ -27,8 +27,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.ledger.model import Reservation
-from voucher_ledger.replay.clock_order import Partition, stand_of
+from voucher_ledger.replay.clock_order import stand_of
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.fold import EventData, Fold
 
@@ -48,7 +49,7 @@ class _Life:
     drained: frozenset[str]
     reserved_at: str = ""
     latest: str = ""
-    offsets: dict[Partition, int] = field(default_factory=dict)
+    offsets: dict[Place, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ class _Line:
 
     value_minor: int
     waiting: set[str] = field(default_factory=set)
-    queues: dict[Partition, list[str]] = field(default_factory=dict)
+    queues: dict[Place, list[str]] = field(default_factory=dict)
     taken: list[tuple[int, str]] = field(default_factory=list)
 
     def admits(self, life: _Life, voucher_id: str, discount_minor: int) -> bool:
@@ -172,7 +173,7 @@ def _drained(reservation: Reservation, percent_bp: int) -> frozenset[str]:
 
 def _lines(faces_minor: Mapping[str, int], lives: Mapping[str, _Life]) -> dict[str, _Line]:
     lines: dict[str, _Line] = {}
-    queues: dict[tuple[str, Partition], list[tuple[int, str]]] = {}
+    queues: dict[tuple[str, Place], list[tuple[int, str]]] = {}
     for order_id, life in lives.items():
         for voucher_id, discount_minor in life.reservation.shares():
             line = lines.setdefault(voucher_id, _Line(faces_minor[voucher_id]))

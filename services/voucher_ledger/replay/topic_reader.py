@@ -9,6 +9,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.errors import Unread
@@ -18,8 +19,6 @@ from voucher_ledger.runtime.settings import Settings
 
 RECORDS_A_READ_MAX = 10_000
 SILENCE_SECONDS_MAX = 30.0
-
-Place = tuple[str, int]
 
 
 class Progress:

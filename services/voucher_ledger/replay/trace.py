@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 from confluent_kafka import Message
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.answers import EVENT_TOPICS, Cause
 from voucher_ledger.replay.event_search import find_event
-from voucher_ledger.replay.topic_reader import Place, Range, TopicReader, offset_of, place_of, time_ms_of
+from voucher_ledger.replay.topic_reader import Range, TopicReader, offset_of, place_of, time_ms_of
 from voucher_ledger.replay.trace_subject import Row, Subject, UnknownSubject
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.answers import EVENT_TOPICS, Cause
 from voucher_ledger.runtime.errors import asking_postgres
 
@@ -69,7 +70,7 @@ class Subject:
     payments: list[Row] = field(default_factory=list)
     transfers: list[Row] = field(default_factory=list)
     waiting: list[Row] = field(default_factory=list)
-    positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    positions: dict[Place, int] = field(default_factory=dict)
     cause: Cause | None = None
 
     def known(self) -> bool:

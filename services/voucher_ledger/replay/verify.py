@@ -17,6 +17,7 @@ import orjson
 import psycopg
 from confluent_kafka import Message
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.answers import EVENT_TOPICS, Answers
 from voucher_ledger.replay.compare import compare_all
 from voucher_ledger.replay.errors import Refused
@@ -27,7 +28,7 @@ from voucher_ledger.replay.ledger_rows import LedgerFigures, LedgerPosition, nex
 from voucher_ledger.replay.read_published import read_published
 from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill, bucket_count
-from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, TopicReader
+from voucher_ledger.replay.topic_reader import NO_PROGRESS, Progress, TopicReader
 from voucher_ledger.replay.verify_judge import Judge
 from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.runtime import postgres

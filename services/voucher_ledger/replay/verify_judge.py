@@ -5,9 +5,10 @@ from typing import Protocol
 
 from confluent_kafka import Message
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.answers import Answers, Marks
 from voucher_ledger.replay.ledger_rows import LedgerPosition
-from voucher_ledger.replay.topic_reader import Place, Range, offset_of
+from voucher_ledger.replay.topic_reader import Range, offset_of
 
 WaitsInOutbox = Callable[[Place, int, int], bool]
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import orjson
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.answers import AnswersReport
-from voucher_ledger.replay.topic_reader import Place
 
 SHOWN_MAX = 20
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.runtime.errors import SessionLost, Unreachable, without_topics
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, producer_config
 from voucher_ledger.runtime.settings import Settings
@@ -41,9 +42,9 @@ class CommandSender:
             producer_config(settings, client_id=f"voucher-ledger-{client}", delivery_timeout_ms=delivery_ms)
         )
         self._failures: list[KafkaError] = []
-        self._last_offsets: dict[tuple[str, int], int] = {}
+        self._last_offsets: dict[Place, int] = {}
 
-    def send(self, commands: Sequence[OutgoingCommand]) -> dict[tuple[str, int], int]:
+    def send(self, commands: Sequence[OutgoingCommand]) -> dict[Place, int]:
         """Produce `commands` and wait until each is acknowledged; the last offset in each (topic, partition).
 
         Raises SessionLost where one was not: which of them arrived is then unknown.

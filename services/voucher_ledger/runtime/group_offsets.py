@@ -3,13 +3,12 @@
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.runtime.kafka import ANSWER_SECONDS_MAX, REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
 
 
-def committed_offsets(
-    settings: Settings, group: str, *, stable: bool, place: tuple[str, int] | None = None
-) -> dict[tuple[str, int], int]:
+def committed_offsets(settings: Settings, group: str, *, stable: bool, place: Place | None = None) -> dict[Place, int]:
     """The group's offsets by topic and partition, of those that it has committed (only of `place`, where one is given);
     none of a group that is not there.
 
@@ -27,7 +26,7 @@ def committed_offsets(
         if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return {}
         raise
-    found: dict[tuple[str, int], int] = {}
+    found: dict[Place, int] = {}
     for committed in answer.topic_partitions or ():
         if committed.error is not None:
             raise KafkaException(committed.error)

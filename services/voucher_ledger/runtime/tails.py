@@ -9,11 +9,10 @@ from collections.abc import Mapping
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.runtime.kafka import consumer_config
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
-
-Place = tuple[str, int]
 
 
 class Tails:

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
+from voucher_ledger.core.records import Place
 from voucher_ledger.produce.clients import open_client
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config, group_of
 from voucher_ledger.runtime.settings import Settings
-
-Place = tuple[str, int]
 
 
 class GroupOffsets:

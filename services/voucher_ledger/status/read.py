@@ -7,6 +7,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
+from voucher_ledger.core.records import Place
 from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import asking_kafka, asking_postgres
 from voucher_ledger.runtime.kafka import consumer_config
@@ -16,7 +17,7 @@ from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.tails import Tails
 from voucher_ledger.runtime.troubles import Troubles
 from voucher_ledger.status.campaigns import read_campaigns
-from voucher_ledger.status.offsets import GroupOffsets, Place, ends_of, starts_of
+from voucher_ledger.status.offsets import GroupOffsets, ends_of, starts_of
 from voucher_ledger.status.snapshot import Balance, CampaignStatus, PartitionStatus, Snapshot
 
 # The ages of waiting records are worth so long a wait; what was not read by then is shown as unknown.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.produce.clients import is_passing
 from voucher_ledger.replay.errors import Unread
 from voucher_ledger.replay.reading import RECORDS_A_READ_MAX, SILENCE_SECONDS_MAX, Span, open_reader
@@ -14,8 +15,6 @@ from voucher_ledger.runtime.settings import Settings
 
 # A partition that is ahead of the others waits with so many records in memory.
 BUFFERED_MAX = 2_000
-
-Place = tuple[str, int]
 
 
 class Merge:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.dead_letters.letters import Letter
 from voucher_ledger.replay.dead_letters.marks import Mark, MarkKind
 from voucher_ledger.runtime.incoming import lacks_record
@@ -78,7 +79,7 @@ def verdict(
     *,
     attempts_max: int = ATTEMPTS_MAX,
     again_before_ms: int | None = None,
-    ends: Mapping[tuple[str, int], int] | None = None,
+    ends: Mapping[Place, int] | None = None,
     is_edited: bool = False,
 ) -> Verdict:
     """Whether a letter may be driven again.

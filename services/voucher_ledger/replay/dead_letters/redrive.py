@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.dead_letters.choice import ATTEMPTS_MAX, Verdict, verdict
 from voucher_ledger.replay.dead_letters.letters import Letter
@@ -22,7 +23,7 @@ REDRIVE = "redrive"
 LETTERS_A_TRANSACTION_MAX = 500
 BYTES_A_TRANSACTION_MAX = 32 * 1_048_576
 
-Ends = Mapping[tuple[str, int], int]
+Ends = Mapping[Place, int]
 
 
 @dataclass(frozen=True, slots=True)

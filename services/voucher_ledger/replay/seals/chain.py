@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from struct import pack
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.core.sealing import Digest
 from voucher_ledger.replay.seals.report import Fault, SealsReport
-from voucher_ledger.replay.topic_reader import Place
 
 _NO_SEAL = bytes(32)
 MOVED = "moved"

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from voucher_ledger.replay.topic_reader import Place
+from voucher_ledger.core.records import Place
 
 _ENDS = "SELECT topic, partition, next_offset FROM books.position"
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import psycopg
 
+from voucher_ledger.core.records import Place
 from voucher_ledger.core.sealing import Digest
 from voucher_ledger.replay.seals.batch import Batch
 from voucher_ledger.replay.seals.chain import Head, Seal
 from voucher_ledger.replay.seals.match import EVENTS, LETTERS
-from voucher_ledger.replay.topic_reader import Place
 
 # A page of seals is memory for each partition: 16 of batches of 5,000 are 320 kB.
 BATCHES_A_PAGE = 16

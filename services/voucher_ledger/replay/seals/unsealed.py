@@ -12,9 +12,10 @@ from typing import Protocol
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from voucher_ledger.core.clock import rfc3339
+from voucher_ledger.core.records import Place
 from voucher_ledger.replay.seals.chain import Chains
 from voucher_ledger.replay.seals.report import Fault, SealsReport
-from voucher_ledger.replay.topic_reader import Place, Range, offset_of
+from voucher_ledger.replay.topic_reader import Range, offset_of
 from voucher_ledger.runtime.errors import NotSetUp
 
 # By how much the clocks of broker and database may differ and no upgrade is blamed for it.

@@ -15,6 +15,7 @@ import psycopg
 from confluent_kafka import Message
 
 from voucher_ledger.core.messages import KEY_FIELD_BY_COMMAND_TOPIC
+from voucher_ledger.core.records import Place
 from voucher_ledger.core.sealing import BETWEEN, letter_digest
 from voucher_ledger.replay.answers import EVENT_TOPICS
 from voucher_ledger.replay.ledger_rows import snapshot, waits_in_outbox
@@ -25,7 +26,7 @@ from voucher_ledger.replay.seals.match import EVENTS, LETTERS, UNDECIDED, Found,
 from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
 from voucher_ledger.replay.seals.unsealed import Unsealed
-from voucher_ledger.replay.topic_reader import NO_PROGRESS, Place, Progress, Range, TopicReader, place_of
+from voucher_ledger.replay.topic_reader import NO_PROGRESS, Progress, Range, TopicReader, place_of
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC

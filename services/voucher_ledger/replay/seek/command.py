@@ -11,7 +11,7 @@ from voucher_ledger.replay.reading import Span
 from voucher_ledger.replay.seek.plan import Kind, Plan, Standing, plan
 from voucher_ledger.replay.seek.session import SeekSession
 from voucher_ledger.replay.seek.skipped import Skipped, named, read_skipped
-from voucher_ledger.replay.seek.standing import Place, find, read
+from voucher_ledger.replay.seek.standing import Target, find, read
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.windows import Windows
@@ -37,18 +37,18 @@ def run(
     Returns:
         0 done, or it may be done; 1 refused. Raises Misnamed, Unreachable, NotSetUp, SessionLost, Inconsistent.
     """
-    place = find(settings, room, partition)
+    target = find(settings, room, partition)
     if not apply:
         with connect(settings) as connection:
-            _, planned, skipped = _planned(settings, connection, place, to, count_max, reason, json)
+            _, planned, skipped = _planned(settings, connection, target, to, count_max, reason, json)
         _tell(planned, skipped, applied=False, json=json)
         return ExitCode.DONE
     arguments = {"room": room, "partition": partition, "to": to, "max": count_max}
     # Before the first look: an attempt that is refused is in the journal too.
     with recorded(settings, "seek", reason, arguments) as operation, connect(settings) as connection:
-        standing, planned, skipped = _planned(settings, connection, place, to, count_max, reason, json)
+        standing, planned, skipped = _planned(settings, connection, target, to, count_max, reason, json)
         operation.result.update({"from": standing.decided, "committed": standing.committed})
-        with SeekSession(settings, connection, place, windows) as session:
+        with SeekSession(settings, connection, target, windows) as session:
             session.run(standing, planned, skipped)
         operation.result.update(position=to, dead_lettered=len(skipped.letters))
     _tell(planned, skipped, applied=True, json=json)
@@ -56,11 +56,11 @@ def run(
 
 
 def _planned(
-    settings: Settings, connection: psycopg.Connection, place: Place, to: int, count_max: int, reason: str | None,
+    settings: Settings, connection: psycopg.Connection, target: Target, to: int, count_max: int, reason: str | None,
     json: bool,
 ) -> tuple[Standing, Plan, Skipped]:  # fmt: skip
     """Where the partition stands, what a seek does to it, and what it skips. Raises Refused; what was found is told."""
-    standing = read(settings, connection, place, to)
+    standing = read(settings, connection, target, to)
     planned = plan(standing, to)
     skipped = Skipped()
     if planned.refusal is not None:
@@ -68,7 +68,7 @@ def _planned(
         raise Refused(planned.refusal)
     start = max(standing.decided, standing.low)  # what lies before the topic's first record can't be read any more
     if start < to and planned.kind is Kind.FORWARD:
-        span = Span(place.topic, place.partition, start, to)
+        span = Span(target.topic, target.partition, start, to)
         skipped = read_skipped(settings, span, (reason or "no reason yet").strip(), count_max)
     return standing, planned, skipped
 

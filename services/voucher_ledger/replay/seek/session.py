@@ -16,7 +16,7 @@ from voucher_ledger.produce.clients import open_client
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.seek.plan import Kind, Plan, Standing, behind
 from voucher_ledger.replay.seek.skipped import Skipped, shares
-from voucher_ledger.replay.seek.standing import Place, others, watermarks
+from voucher_ledger.replay.seek.standing import Target, others, watermarks
 from voucher_ledger.runtime import seals
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost
 from voucher_ledger.runtime.kafka import consumer_config
@@ -40,18 +40,18 @@ WHERE topic = %s AND partition = %s AND epoch = %s AND next_offset = %s"""
 class SeekSession:
     """One seek of one partition; as a context manager it leaves the group in the end."""
 
-    def __init__(self, settings: Settings, connection: psycopg.Connection, place: Place, windows: Windows) -> None:
+    def __init__(self, settings: Settings, connection: psycopg.Connection, target: Target, windows: Windows) -> None:
         """Nothing happens yet. `connection` has the operator's rights."""
         self._settings = settings
         self._connection = connection
-        self._place = place
+        self._target = target
         self._windows = windows
-        self._positions = Positions(place.topic, place.topic_id, place.instance)
-        self._outbox = Outbox(place.topic, place.key_field)
+        self._positions = Positions(target.topic, target.topic_id, target.instance)
+        self._outbox = Outbox(target.topic, target.key_field)
         self._metadata: object = None
         self._assigned: set[int] = set()
         self._lost = False
-        self._consumer = open_client(Consumer, consumer_config(settings, place.group, place.instance))
+        self._consumer = open_client(Consumer, consumer_config(settings, target.group, target.instance))
         self._publisher: Publisher | None = None
 
     def __enter__(self) -> Self:
@@ -61,23 +61,23 @@ class SeekSession:
         if self._publisher is not None:
             self._publisher.stop()
         self._consumer.close()
-        leave_group(self._settings, self._place.group, self._place.instance)
+        leave_group(self._settings, self._target.group, self._target.instance)
 
     def run(self, standing: Standing, plan: Plan, skipped: Skipped) -> None:
         """Join the group, fence, publish what waits, move the position, publish that.
 
         Raises Refused where a processor came, or the partition moved meanwhile; SessionLost, Fenced, Inconsistent.
         """
-        place = self._place
+        target = self._target
         self._join()
         publisher = Publisher(
-            self._settings, place.instance, place.topic, place.event_topic, place.dead_partitions, self._windows,
+            self._settings, target.instance, target.topic, target.event_topic, target.dead_partitions, self._windows,
             Observer(),
         )  # fmt: skip
         publisher.start(self._metadata)
         self._publisher = publisher
         self._still_alone()
-        held = self._positions.raise_epoch(self._connection, place.partition, standing.low)
+        held = self._positions.raise_epoch(self._connection, target.partition, standing.low)
         if held.next_offset != standing.decided:
             raise Refused(f"{standing.name} was decided up to {held.next_offset} meanwhile: look again, then seek")
         self._refuse_if_behind(held)
@@ -85,36 +85,36 @@ class SeekSession:
         for share in waiting:
             publisher.submit([share])
         self._published(publisher)
-        self._outbox.prune(self._connection, {place.partition: held.next_offset})
+        self._outbox.prune(self._connection, {target.partition: held.next_offset})
         moved = self._move(held, plan, skipped)
         self._windows.after_commit()
         for share in moved:
             publisher.submit([share])
         self._published(publisher)
-        self._outbox.prune(self._connection, {place.partition: plan.to})
+        self._outbox.prune(self._connection, {target.partition: plan.to})
 
     def _join(self) -> None:
         self._consumer.subscribe(
-            [self._place.topic], on_assign=self._on_assign, on_revoke=self._on_gone, on_lost=self._on_gone
+            [self._target.topic], on_assign=self._on_assign, on_revoke=self._on_gone, on_lost=self._on_gone
         )
         deadline = time.monotonic() + ASSIGNED_SECONDS_MAX
         while self._metadata is None:
             if time.monotonic() > deadline:
-                raise SessionLost(f"{self._place.group} gave this tool no partition for {ASSIGNED_SECONDS_MAX:.0f} s")
+                raise SessionLost(f"{self._target.group} gave this tool no partition for {ASSIGNED_SECONDS_MAX:.0f} s")
             self._poll()
         self._still_alone()
 
     def _still_alone(self) -> None:
         """The group's generation keeps a processor that comes later from being overtaken; this one tells sooner."""
         self._poll()
-        found = others(self._settings, self._place)
-        if found or self._lost or self._place.partition not in self._assigned:
-            raise Refused(f"a processor has joined {self._place.group} meanwhile ({', '.join(found)}): stop it first")
+        found = others(self._settings, self._target)
+        if found or self._lost or self._target.partition not in self._assigned:
+            raise Refused(f"a processor has joined {self._target.group} meanwhile ({', '.join(found)}): stop it first")
 
     def _answered(self) -> int:
-        place = self._place
+        target = self._target
         return last_answered(
-            self._settings, place.topic, place.partition, place.event_topic, place.dead_partitions
+            self._settings, target.topic, target.partition, target.event_topic, target.dead_partitions
         )  # fmt: skip
 
     def _refuse_if_behind(self, held: Position) -> None:
@@ -122,8 +122,8 @@ class SeekSession:
         answered = self._answered()
         if answered < held.next_offset:
             return
-        high = watermarks(self._settings, self._place)[1]
-        refusal = behind(f"{self._place.topic}/{self._place.partition}", held.next_offset, answered, high)
+        high = watermarks(self._settings, self._target)[1]
+        refusal = behind(f"{self._target.topic}/{self._target.partition}", held.next_offset, answered, high)
         if refusal is not None:
             raise Refused(refusal)
 
@@ -141,38 +141,38 @@ class SeekSession:
         """What is decided and not published, by the published events themselves: the group's offset may be what is
         wrong. Raises Inconsistent where the outbox does not end at the position.
         """
-        place = self._place
-        rows = self._outbox.after(self._connection, place.partition, -1)
+        target = self._target
+        rows = self._outbox.after(self._connection, target.partition, -1)
         if not rows:
             return []
         expected = rows[0].first_offset
         for row in rows:
             if row.first_offset != expected:
-                raise Inconsistent(f"{place.topic}/{place.partition}: the outbox has a gap at {expected}")
+                raise Inconsistent(f"{target.topic}/{target.partition}: the outbox has a gap at {expected}")
             expected = row.next_offset
         if expected != held.next_offset:
             raise Inconsistent(
-                f"{place.topic}/{place.partition}: the outbox ends at {expected}, decided is up to {held.next_offset}"
+                f"{target.topic}/{target.partition}: the outbox ends at {expected}, decided is up to {held.next_offset}"
             )
         mark = published_mark(rows, self._answered())
         waiting = [row for row in rows if row.next_offset > mark]
         for share in waiting:
-            sum_up_again(place.topic, share)
+            sum_up_again(target.topic, share)
         return waiting
 
     def _move(self, held: Position, plan: Plan, skipped: Skipped) -> list[Share]:
         """Move the position in one transaction; what is to be published then, at least the group's offset."""
-        place, connection = self._place, self._connection
-        partition, expected = place.partition, held.next_offset
+        target, connection = self._target, self._connection
+        partition, expected = target.partition, held.next_offset
         offset_only = [Share(partition, plan.to, plan.to)]
         if plan.kind is Kind.STAY:
             return offset_only
         with connection.transaction():
             if plan.kind is Kind.BACK:
-                row = (plan.to, place.topic, partition, held.epoch, expected)
+                row = (plan.to, target.topic, partition, held.epoch, expected)
                 if connection.execute(_MOVE_BACK, row).rowcount != 1:
-                    raise SessionLost(f"another process has taken {place.topic}/{partition} over")
-                seals.append_move(connection, place.topic, partition, expected, plan.to)
+                    raise SessionLost(f"another process has taken {target.topic}/{partition} over")
+                seals.append_move(connection, target.topic, partition, expected, plan.to)
                 self._windows.before_commit()
                 return offset_only
             made = shares(skipped, partition, expected, plan.to)

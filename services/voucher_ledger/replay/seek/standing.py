@@ -38,7 +38,7 @@ FROM pg_stat_activity WHERE datname = current_database() AND application_name = 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Target:
     """A partition of a room's command topic, and all that belongs to it."""
 
     room: str
@@ -60,7 +60,7 @@ class Place:
         return f"seek-{self.room}"
 
 
-def find(settings: Settings, room: str, partition: int) -> Place:
+def find(settings: Settings, room: str, partition: int) -> Target:
     """The partition of a room's command topic. Raises Misnamed where there is none such, Unreachable, NotSetUp."""
     topic = next(str(topic) for topic, name in ROOM_BY_COMMAND_TOPIC.items() if name == room)
     events = {str(commands): str(found) for commands, found in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
@@ -69,56 +69,56 @@ def find(settings: Settings, room: str, partition: int) -> Place:
     if not 0 <= partition < described.partitions:
         raise Misnamed(f"{topic} has the partitions 0 to {described.partitions - 1}")
     dead = topics.describe(settings, DEAD_LETTER_TOPIC).partitions
-    return Place(room, topic, events[topic], keys[topic], partition, described.topic_id, dead)
+    return Target(room, topic, events[topic], keys[topic], partition, described.topic_id, dead)
 
 
-def read(settings: Settings, connection: psycopg.Connection, place: Place, to: int) -> Standing:
+def read(settings: Settings, connection: psycopg.Connection, target: Target, to: int) -> Standing:
     """Where the partition stands, as far as a seek to `to` needs it.
 
     Raises Inconsistent where the topic was made anew since, Unreachable, NotSetUp, SessionLost.
     """
-    low, high = watermarks(settings, place)
-    committed = _committed(settings, place)
+    low, high = watermarks(settings, target)
+    committed = _committed(settings, target)
     with asking_postgres():
-        alive = tuple(sorted({*others(settings, place), *_instances(connection, place)}))
-        known = Positions(place.topic, place.topic_id, place.instance).known(connection, [place.partition])
-        decided = known.get(place.partition, low)
-        moved = connection.execute(_MOVED, (place.topic, place.partition, min(to, decided))).fetchone()
-        outbox = connection.execute(_OUTBOX, (committed or 0, place.topic, place.partition)).fetchone()
-    answered = last_answered(settings, place.topic, place.partition, place.event_topic, place.dead_partitions)
+        alive = tuple(sorted({*others(settings, target), *_instances(connection, target)}))
+        known = Positions(target.topic, target.topic_id, target.instance).known(connection, [target.partition])
+        decided = known.get(target.partition, low)
+        moved = connection.execute(_MOVED, (target.topic, target.partition, min(to, decided))).fetchone()
+        outbox = connection.execute(_OUTBOX, (committed or 0, target.topic, target.partition)).fetchone()
+    answered = last_answered(settings, target.topic, target.partition, target.event_topic, target.dead_partitions)
     if answered >= high:  # that command may have come since the first look
-        high = watermarks(settings, place)[1]
+        high = watermarks(settings, target)[1]
     unpublished, outbox_end = outbox or (0, 0)
     return Standing(
-        place.topic, place.partition, decided, committed, low, high, answered,
+        target.topic, target.partition, decided, committed, low, high, answered,
         -1 if moved is None or moved[0] is None else moved[0], unpublished, outbox_end, alive,
     )  # fmt: skip
 
 
-def watermarks(settings: Settings, place: Place) -> tuple[int, int]:
+def watermarks(settings: Settings, target: Target) -> tuple[int, int]:
     """The first offset that the partition holds, and its end. Raises Unreachable."""
     with closing(open_reader(settings)) as consumer, asking_kafka(settings.kafka):
-        asked = TopicPartition(place.topic, place.partition)
+        asked = TopicPartition(target.topic, target.partition)
         low, high = settled(partial(consumer.get_watermark_offsets, asked, REQUEST_SECONDS_MAX))
         return int(low), int(high)
 
 
-def others(settings: Settings, place: Place) -> list[str]:
+def others(settings: Settings, target: Target) -> list[str]:
     """The members of the room's group beside this tool. Raises Unreachable."""
-    return group_members(settings, place.room, place.instance)
+    return group_members(settings, target.room, target.instance)
 
 
-def _instances(connection: psycopg.Connection, place: Place) -> list[str]:
-    rows = connection.execute(_INSTANCES, (f"voucher-ledger-{place.room}-instance",))
+def _instances(connection: psycopg.Connection, target: Target) -> list[str]:
+    rows = connection.execute(_INSTANCES, (f"voucher-ledger-{target.room}-instance",))
     return [str(row[0]) for row in rows]
 
 
-def _committed(settings: Settings, place: Place) -> int | None:
+def _committed(settings: Settings, target: Target) -> int | None:
     """None also where it is not yet known: a killed processor's open transaction holds it back."""
     with asking_kafka(settings.kafka):
         try:
-            here = (place.topic, place.partition)
-            return committed_offsets(settings, place.group, stable=True, place=here).get(here)
+            here = (target.topic, target.partition)
+            return committed_offsets(settings, target.group, stable=True, place=here).get(here)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNSTABLE_OFFSET_COMMIT:
                 raise

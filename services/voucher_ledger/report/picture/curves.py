@@ -11,7 +11,7 @@ from voucher_ledger.monitor.buckets import MINUTE_SECONDS
 from voucher_ledger.monitor.burn_down import MINUTES_SHOWN_MAX
 from voucher_ledger.monitor.facts import Facts
 from voucher_ledger.monitor.view import RECENT_STEP_SECONDS
-from voucher_ledger.report.picture.rows import Place, card
+from voucher_ledger.report.picture.rows import Frame, card
 from voucher_ledger.report.picture.sheet import CRITICAL, GRANTED, LINE, ORDERS, PLAN, REFUSED, SOFT, Sheet
 from voucher_ledger.report.picture.words import moment, percent
 
@@ -25,23 +25,23 @@ _FILLED = 0.5
 _BUDGET_PIXELS = 56
 
 
-def draw_demand(sheet: Sheet, place: Place, campaign: dict[str, Any]) -> None:
+def draw_demand(sheet: Sheet, frame: Frame, campaign: dict[str, Any]) -> None:
     """Claims a minute, granted and refused one upon the other, orders, and the cards that the plan gives a minute."""
     minutes = campaign["minutes"]
     # As on the page: a campaign of less than two minutes has its seconds only.
     by_minute = len(minutes["at"]) > 1
     curve, step = (minutes, MINUTE_SECONDS) if by_minute else (campaign["recent"], RECENT_STEP_SECONDS)
     cut = by_minute and len(minutes["at"]) >= MINUTES_SHOWN_MAX
-    card(sheet, place, "Claims a minute" + (f", last {MINUTES_SHOWN_MAX // 60} h" if cut else ""))
+    card(sheet, frame, "Claims a minute" + (f", last {MINUTES_SHOWN_MAX // 60} h" if cut else ""))
     if not curve["at"] or not any(map(any, (curve["granted"], curve["refused"], curve["orders"]))):
-        sheet.text(place.x + 18, place.y + 66, "no claims and no orders", colour=SOFT)
+        sheet.text(frame.x + 18, frame.y + 66, "no claims and no orders", colour=SOFT)
         return
     edges = [*curve["at"], curve["at"][-1] + step]
     granted, refused, orders = (
         [MINUTE_SECONDS * rate for rate in curve[name]] for name in ("granted", "refused", "orders")
     )
     claims = [out + not_out for out, not_out in zip(granted, refused, strict=True)]
-    axes = _axes(sheet, place, bottom_pixels=0)
+    axes = _axes(sheet, frame, bottom_pixels=0)
     axes.stairs(granted, edges, fill=True, color=GRANTED, alpha=_FILLED, linewidth=0)
     axes.stairs(claims, edges, baseline=granted, fill=True, color=REFUSED, alpha=_FILLED, linewidth=0)
     axes.stairs(orders, edges, baseline=None, color=ORDERS, linewidth=2.5)
@@ -50,17 +50,17 @@ def draw_demand(sheet: Sheet, place: Place, campaign: dict[str, Any]) -> None:
         axes.plot([start, end], [rate, rate], color=PLAN, linewidth=2, linestyle=(0, (4, 2)))
     _scale(axes, edges[0], edges[-1], max(*claims, *orders, *(rate for _, _, rate in planned)))
     entries = [(GRANTED, "granted"), (REFUSED, "refused"), (ORDERS, "orders")]
-    _legend(sheet, place, [*entries, (PLAN, "plan: cards")] if planned else entries)
+    _legend(sheet, frame, [*entries, (PLAN, "plan: cards")] if planned else entries)
 
 
-def draw_burn_down(sheet: Sheet, place: Place, campaign: dict[str, Any]) -> None:
+def draw_burn_down(sheet: Sheet, frame: Frame, campaign: dict[str, Any]) -> None:
     """Cards left, as they were, as planned and as the trend goes on; below it how much of the budget is used."""
-    card(sheet, place, "Cards left")
+    card(sheet, frame, "Cards left")
     burn, facts = campaign["burn_down"], campaign["facts"]
     if burn is None or facts is None:
-        sheet.text(place.x + 18, place.y + 66, "the campaign is not in the ledger", colour=SOFT)
+        sheet.text(frame.x + 18, frame.y + 66, "the campaign is not in the ledger", colour=SOFT)
         return
-    axes = _axes(sheet, place, bottom_pixels=_BUDGET_PIXELS)
+    axes = _axes(sheet, frame, bottom_pixels=_BUDGET_PIXELS)
     at, left = _known(burn["at"], burn["left"])
     axes.plot(at, left, color=GRANTED, linewidth=2.5, marker="o" if len(at) == 1 else "")
     axes.fill_between(at, left, color=GRANTED, alpha=_FAINT, linewidth=0)
@@ -75,8 +75,8 @@ def draw_burn_down(sheet: Sheet, place: Place, campaign: dict[str, Any]) -> None
         )  # fmt: skip
         entries.append((REFUSED, "trend"))
     _scale(axes, burn["at"][0], burn["at"][-1], max(facts["quota"], *left))
-    _legend(sheet, place, entries)
-    _budget(sheet, place, Facts(**facts))
+    _legend(sheet, frame, entries)
+    _budget(sheet, frame, Facts(**facts))
 
 
 def ticks(start_seconds: float, end_seconds: float) -> list[float]:
@@ -88,8 +88,8 @@ def ticks(start_seconds: float, end_seconds: float) -> list[float]:
     return [first + step * number for number in range(_TICKS_MAX) if first + step * number <= end_seconds]
 
 
-def _axes(sheet: Sheet, place: Place, bottom_pixels: int) -> Axes:
-    return sheet.axes(place.x + 76, place.y + 56, place.width - 76 - 34, place.height - 56 - 40 - bottom_pixels)
+def _axes(sheet: Sheet, frame: Frame, bottom_pixels: int) -> Axes:
+    return sheet.axes(frame.x + 76, frame.y + 56, frame.width - 76 - 34, frame.height - 56 - 40 - bottom_pixels)
 
 
 def _known(at: Sequence[float], values: Sequence[float | None]) -> tuple[list[float], list[float]]:
@@ -133,16 +133,16 @@ def _scale(axes: Axes, start: float, end: float, most: float) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda amount, _: short(amount)))
 
 
-def _legend(sheet: Sheet, place: Place, entries: Sequence[tuple[str, str]]) -> None:
-    x = place.x + place.width - 24
+def _legend(sheet: Sheet, frame: Frame, entries: Sequence[tuple[str, str]]) -> None:
+    x = frame.x + frame.width - 24
     for colour, name in reversed(entries):
-        x -= sheet.text(x, place.y + 32, name, pixels=16, colour=SOFT, right=True) + 22
-        sheet.box(x, place.y + 20, 14, 14, colour=colour)
+        x -= sheet.text(x, frame.y + 32, name, pixels=16, colour=SOFT, right=True) + 22
+        sheet.box(x, frame.y + 20, 14, 14, colour=colour)
         x -= 20
 
 
-def _budget(sheet: Sheet, place: Place, facts: Facts) -> None:
-    left, width, base = place.x + 18, place.width - 36, place.y + place.height - 34
+def _budget(sheet: Sheet, frame: Frame, facts: Facts) -> None:
+    left, width, base = frame.x + 18, frame.width - 36, frame.y + frame.height - 34
     used = facts.budget_used_share
     sheet.text(left, base, f"Budget: {percent(used)} used", pixels=17, bold=True)
     told = f"{money(facts.budget_left_minor, facts.currency)} left of {money(facts.budget_minor, facts.currency)}"

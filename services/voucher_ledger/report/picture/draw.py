@@ -8,7 +8,7 @@ from voucher_ledger.monitor.facts import Facts
 from voucher_ledger.monitor.outlook import ANSWERED_BY_ROOM, REFUNDED, REFUSED_BY_ROOM, RESERVED
 from voucher_ledger.report.picture.curves import draw_burn_down, draw_demand
 from voucher_ledger.report.picture.fonts import one_line_at_most
-from voucher_ledger.report.picture.rows import Place, Row, bounded, draw_rows
+from voucher_ledger.report.picture.rows import Frame, Row, bounded, draw_rows
 from voucher_ledger.report.picture.sheet import (
     CARD,
     CRITICAL,
@@ -46,8 +46,8 @@ def _draw(state: Json) -> bytes:
     sheet, campaign = Sheet(), state["campaign"]
     _title(sheet, state)
     for number, tile in enumerate(_tiles(campaign)):
-        place = _column(number, 6, _TILES_TOP, _TILE_HEIGHT)
-        _tile(sheet, place, *tile)
+        frame = _column(number, 6, _TILES_TOP, _TILE_HEIGHT)
+        _tile(sheet, frame, *tile)
     draw_demand(sheet, _column(0, 2, _CURVES_TOP, _CURVES_HEIGHT), campaign)
     draw_burn_down(sheet, _column(1, 2, _CURVES_TOP, _CURVES_HEIGHT), campaign)
     outcomes = bounded([Row(type_, count) for type_, count in campaign["outcomes"].items()])
@@ -114,15 +114,15 @@ def _tiles(campaign: Json) -> list[tuple[str, str, str]]:
     ]
 
 
-def _tile(sheet: Sheet, place: Place, name: str, figure: str, note: str) -> None:
-    sheet.box(*place, colour=CARD, edge=LINE)
-    width = place.width - 32
-    sheet.text(place.x + 16, place.y + 30, name, pixels=17, colour=SOFT, width_pixels=width)
-    sheet.text(place.x + 16, place.y + 70, figure, pixels=34, bold=True, width_pixels=width)
-    sheet.text(place.x + 16, place.y + 98, note, pixels=16, colour=SOFT, width_pixels=width)
+def _tile(sheet: Sheet, frame: Frame, name: str, figure: str, note: str) -> None:
+    sheet.box(*frame, colour=CARD, edge=LINE)
+    width = frame.width - 32
+    sheet.text(frame.x + 16, frame.y + 30, name, pixels=17, colour=SOFT, width_pixels=width)
+    sheet.text(frame.x + 16, frame.y + 70, figure, pixels=34, bold=True, width_pixels=width)
+    sheet.text(frame.x + 16, frame.y + 98, note, pixels=16, colour=SOFT, width_pixels=width)
 
 
-def _refusals(sheet: Sheet, place: Place, campaign: Json) -> None:
+def _refusals(sheet: Sheet, frame: Frame, campaign: Json) -> None:
     again = sum(one["total"] for one in campaign["reasons"] if one["reason"] == DUPLICATE)
     room = {type_: room for room, type_ in REFUSED_BY_ROOM.items()}
     found = [
@@ -132,27 +132,27 @@ def _refusals(sheet: Sheet, place: Place, campaign: Json) -> None:
     ]
     note = f"{whole(again)} came again, answered as before" if again else ""
     draw_rows(
-        sheet, place, "Refusals by reason", ("count", ""), bounded(found), colour=REFUSED,
+        sheet, frame, "Refusals by reason", ("count", ""), bounded(found), colour=REFUSED,
         nothing="no refusals", note=note,
     )  # fmt: skip
 
 
-def _verticals(sheet: Sheet, place: Place, state: Json) -> None:
+def _verticals(sheet: Sheet, frame: Frame, state: Json) -> None:
     found = [Row(one["name"], one["orders"], _grown(one)) for one in state["campaign"]["categories"] if one["orders"]]
     users = state["crossing"].get("users") or {}
     ordering = sum(users.values())
     several = ordering - users.get("1", 0)
     note = f"{percent(several / ordering)} of {whole(ordering)} users ordered in several" if ordering else ""
     draw_rows(
-        sheet, place, "Verticals", ("orders", "day before"), bounded(found), colour=ORDERS,
+        sheet, frame, "Verticals", ("orders", "day before"), bounded(found), colour=ORDERS,
         nothing="no orders", note=note,
     )  # fmt: skip
 
 
-def _tiers(sheet: Sheet, place: Place, campaign: Json) -> None:
+def _tiers(sheet: Sheet, frame: Frame, campaign: Json) -> None:
     found = [Row(f"tier {one['name']}", one["grants"], _grown(one)) for one in campaign["tiers"]]
     draw_rows(
-        sheet, place, "City tiers", ("cards", "day before"), bounded(found), colour=GRANTED,
+        sheet, frame, "City tiers", ("cards", "day before"), bounded(found), colour=GRANTED,
         nothing="no cards, no orders",
     )  # fmt: skip
 
@@ -161,6 +161,6 @@ def _grown(one: Json) -> str:
     return UNKNOWN if one["growth"] is None else f"{one['growth']:.1f}{TIMES}"
 
 
-def _column(number: int, columns: int, top: float, height: float) -> Place:
+def _column(number: int, columns: int, top: float, height: float) -> Frame:
     width = (WIDTH_PIXELS - 2 * _MARGIN - (columns - 1) * _GAP) / columns
-    return Place(_MARGIN + number * (width + _GAP), top, width, height)
+    return Frame(_MARGIN + number * (width + _GAP), top, width, height)

@@ -23,8 +23,8 @@ class Row(NamedTuple):
     more: str = ""
 
 
-class Place(NamedTuple):
-    """A card's place on the sheet, in pixels."""
+class Frame(NamedTuple):
+    """A card's frame on the sheet, in pixels."""
 
     x: float
     y: float
@@ -41,15 +41,15 @@ def bounded(rows: Sequence[Row]) -> list[Row]:
     return [*ordered[: ROWS_MAX - 1], Row(f"other ({len(rest)} more)", sum(row.total for row in rest))]
 
 
-def card(sheet: Sheet, place: Place, title: str) -> None:
+def card(sheet: Sheet, frame: Frame, title: str) -> None:
     """An empty card with its title."""
-    sheet.box(*place, colour=CARD, edge=LINE)
-    sheet.text(place.x + _INSET_PIXELS, place.y + 32, title, pixels=20, bold=True)
+    sheet.box(*frame, colour=CARD, edge=LINE)
+    sheet.text(frame.x + _INSET_PIXELS, frame.y + 32, title, pixels=20, bold=True)
 
 
 def draw_rows(
     sheet: Sheet,
-    place: Place,
+    frame: Frame,
     title: str,
     heads: tuple[str, str],
     rows: Sequence[Row],
@@ -61,17 +61,17 @@ def draw_rows(
     """A card of rows, at most ROWS_MAX. `heads` are the column's names over count and `more`, `nothing` stands where
     there are no rows, `note` below them.
     """  # fmt: skip
-    card(sheet, place, title)
-    left, right = place.x + _INSET_PIXELS, place.x + place.width - _INSET_PIXELS
+    card(sheet, frame, title)
+    left, right = frame.x + _INSET_PIXELS, frame.x + frame.width - _INSET_PIXELS
     more_pixels = _MORE_PIXELS if heads[1] else 0
     if rows:
-        sheet.text(right - more_pixels, place.y + 58, heads[0], pixels=14, colour=SOFT, right=True)
-        sheet.text(right, place.y + 58, heads[1], pixels=14, colour=SOFT, right=True)
+        sheet.text(right - more_pixels, frame.y + 58, heads[0], pixels=14, colour=SOFT, right=True)
+        sheet.text(right, frame.y + 58, heads[1], pixels=14, colour=SOFT, right=True)
     else:
-        sheet.text(left, place.y + 66, nothing, colour=SOFT)
+        sheet.text(left, frame.y + 66, nothing, colour=SOFT)
     most = max((row.total for row in rows), default=0)
     for number, row in enumerate(rows[:ROWS_MAX]):
-        base = place.y + 86 + number * _ROW_PIXELS
+        base = frame.y + 86 + number * _ROW_PIXELS
         counted = sheet.text(right - more_pixels, base, whole(row.total), pixels=17, right=True)
         sheet.text(right, base, row.more, pixels=17, colour=SOFT, right=True)
         sheet.text(left, base, row.name, pixels=17, colour=INK, width_pixels=right - left - more_pixels - counted - 12)
@@ -80,4 +80,4 @@ def draw_rows(
             filled = max(_FILLED_PIXELS_MIN, (right - left) * row.total / most)
             sheet.box(left, base + 7, filled, _BAR_PIXELS, colour=colour)
     if note:
-        sheet.text(left, place.y + place.height - 12, note, pixels=14, colour=SOFT, width_pixels=right - left)
+        sheet.text(left, frame.y + frame.height - 12, note, pixels=14, colour=SOFT, width_pixels=right - left)
