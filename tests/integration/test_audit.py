@@ -14,9 +14,12 @@ from tests.integration import corruptions, corruptions_seals, corruptions_severa
 from tests.integration.books import START_MS, Books, write_history
 from voucher_ledger.dev import cluster
 from voucher_ledger.dev.cluster import Endpoints
+from voucher_ledger.ledger import audit as audit_module
 from voucher_ledger.ledger import audit_command
 from voucher_ledger.ledger.audit import ROWS_SHOWN_MAX, audit, load_checks, run_checks
+from voucher_ledger.replay import ledger_rows, trace_subject
 from voucher_ledger.runtime import migrations
+from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.postgres import connect
 
 pytestmark = pytest.mark.integration
@@ -192,3 +195,22 @@ def test_the_command_says_what_it_cannot_audit(endpoints: Endpoints, capsys: pyt
     assert audit_command.run("host=127.0.0.1 port=1", json=False) == 3
     assert "does not answer" in capsys.readouterr().err
     assert audit_command.run("no connection string", json=False) == 2
+
+
+def test_who_waits_for_a_table_s_lock_is_told_so(
+    ledger: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sat there for half an hour without a word."""
+    for module, name in ((audit_module, "_SETTINGS"), (ledger_rows, "_BOUNDS"), (trace_subject, "_BOUNDS")):
+        usual = getattr(module, name)
+        hasty = usual.replace("lock_timeout = '10s'", "lock_timeout = '50ms'")
+        assert hasty != usual
+        monkeypatch.setattr(module, name, hasty)
+    with psycopg.connect(ledger) as holder, psycopg.connect(ledger, autocommit=True) as connection:
+        holder.execute("LOCK TABLE books.account, books.voucher IN ACCESS EXCLUSIVE MODE")
+        assert audit_command.run(ledger, json=False) == 3
+        assert "another session has held a lock" in capsys.readouterr().err
+        with pytest.raises(Unreachable, match="another session has held a lock"):
+            trace_subject.find(connection, "ana")
+        with pytest.raises(Unreachable, match="RUNBOOKS"), ledger_rows.snapshot(connection) as rows:
+            rows.figures()

@@ -12,6 +12,8 @@ import orjson
 import psycopg
 from psycopg.rows import dict_row
 
+from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX
+
 ROWS_SHOWN_MAX = 20
 CHECK_MINUTES_MAX = 30
 
@@ -22,7 +24,8 @@ _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _SETTINGS = f"""
 SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
 SET LOCAL enable_hashagg = on; SET LOCAL plan_cache_mode = auto; SET LOCAL jit = off; SET LOCAL work_mem = '128MB';
-SET LOCAL statement_timeout = '{CHECK_MINUTES_MAX}min'; SET LOCAL idle_in_transaction_session_timeout = '5min'"""
+SET LOCAL statement_timeout = '{CHECK_MINUTES_MAX}min'; SET LOCAL lock_timeout = '{READ_LOCK_SECONDS_MAX}s';
+SET LOCAL idle_in_transaction_session_timeout = '5min'"""
 _TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
 _TAKEN_AT = """SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 

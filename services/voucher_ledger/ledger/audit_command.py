@@ -9,7 +9,7 @@ from rich.table import Table
 
 from voucher_ledger.ledger.audit import ROWS_SHOWN_MAX, AuditReport, CheckResult, audit
 from voucher_ledger.runtime.errors import Unreachable
-from voucher_ledger.runtime.postgres import connect
+from voucher_ledger.runtime.postgres import BROKEN, connect, why_broken
 
 PASSED, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 
@@ -33,8 +33,8 @@ def run(dsn: str, json: bool) -> int:
             return _complain(f"{_first_line(error)}: the role voucher_ledger_operator may read the books", USAGE)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             return _complain(f"no ledger in this database ({_first_line(error)}): run `voucher-ledger migrate`", USAGE)
-        except psycopg.OperationalError as error:
-            return _complain(f"Postgres stopped answering during the audit: {_first_line(error)}", UNREACHABLE)
+        except BROKEN as error:
+            return _complain(why_broken(error), UNREACHABLE)
     if json:
         sys.stdout.write(report.to_json() + "\n")
     else:

@@ -12,8 +12,8 @@ from typing import Any
 
 import psycopg
 
-from voucher_ledger.runtime.errors import asking_postgres
 from voucher_ledger.runtime.kept_connection import KeptConnection
+from voucher_ledger.runtime.postgres import asking_postgres
 from voucher_ledger.runtime.settings import Settings
 
 READER_ROLE = "voucher_ledger_reader"

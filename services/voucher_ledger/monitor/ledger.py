@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from voucher_ledger.monitor.facts import Facts, Lag, Reading
 from voucher_ledger.monitor.forecast import Tranche
-from voucher_ledger.runtime.errors import asking_postgres
+from voucher_ledger.runtime.postgres import asking_postgres
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import Reader
 from voucher_ledger.status.snapshot import Balance, PartitionStatus

@@ -9,14 +9,14 @@ from psycopg import sql
 
 from voucher_ledger.core.records import Place
 from voucher_ledger.replay.rows import ComparedTable
-from voucher_ledger.runtime.errors import asking_postgres
+from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX, asking_postgres
 
 READ_MINUTES_MAX = 30
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_BOUNDS = (
-    f"SET LOCAL statement_timeout = '{READ_MINUTES_MAX}min'; SET LOCAL idle_in_transaction_session_timeout = '5min'"
-)
+_BOUNDS = f"""
+SET LOCAL statement_timeout = '{READ_MINUTES_MAX}min'; SET LOCAL lock_timeout = '{READ_LOCK_SECONDS_MAX}s';
+SET LOCAL idle_in_transaction_session_timeout = '5min'"""
 _POSITIONS = "SELECT topic, partition, next_offset, decided, dead_lettered, topic_id FROM books.position"
 _CAMPAIGNS = """
 SELECT campaign_id, command_id, state::text, quota, budget_minor, currency, overspend FROM books.campaign

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from voucher_ledger.core.records import Place
 from voucher_ledger.replay.answers import EVENT_TOPICS, Cause
-from voucher_ledger.runtime.errors import asking_postgres
+from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX, asking_postgres
 
 ROWS_MAX = 1_000
 READ_MINUTES_MAX = 10
@@ -20,7 +20,9 @@ Row = Mapping[str, Any]
 _PLACE = re.compile(r"(?P<topic>[a-z]+\.commands)/(?P<partition>\d{1,9})/(?P<offset>\d{1,18})(/-?\d{1,9})?")
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # Transfers and orders are found by a scan where no index has the column: slow in a large ledger, but bounded.
-_BOUNDS = f"SET LOCAL statement_timeout = '{READ_MINUTES_MAX}min'; SET LOCAL enable_seqscan = on"
+_BOUNDS = f"""
+SET LOCAL statement_timeout = '{READ_MINUTES_MAX}min'; SET LOCAL lock_timeout = '{READ_LOCK_SECONDS_MAX}s';
+SET LOCAL enable_seqscan = on"""
 
 _VOUCHERS_BY = {
     "voucher": "SELECT * FROM ledger.voucher WHERE voucher_id = %s",

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-import psycopg
 from confluent_kafka import KafkaError, KafkaException
 
 
@@ -34,19 +33,6 @@ def asking_kafka(kafka: str) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise Unreachable(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
-
-
-@contextmanager
-def asking_postgres() -> Iterator[None]:
-    """Raises NotSetUp where a table, column or right lacks, Unreachable where Postgres fails in another way."""
-    try:
-        yield
-    except psycopg.ProgrammingError as error:
-        raise without_tables(error) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise Unreachable(f"Postgres does not answer: {str(error).strip()}") from error
-    except psycopg.Error as error:
-        raise Unreachable(f"Postgres: {str(error).strip()}") from error
 
 
 class SessionLost(Exception):

@@ -29,6 +29,9 @@ _PLAN_BY_INDEX = (
 # a table was changed as NotSupportedError. Another session may find it mended.
 BROKEN = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, psycopg.NotSupportedError)
 
+# Whoever only reads waits for a lock of a whole table alone: a migration, or what an operator forgot to end.
+READ_LOCK_SECONDS_MAX = 10
+
 # What Postgres and libpq say of a login: libpq keeps no SQLSTATE of a connection that failed, so the words must do.
 _LOGIN_REFUSED = re.compile(
     r'authentication failed|no password supplied|(role|database) ".*" does not exist|is not permitted to log in'
@@ -96,6 +99,26 @@ def _addresses(dsn: str) -> str:
     if len(ports) != len(names):
         return ", ".join(names)
     return ", ".join(f"{name}:{port}" for name, port in zip(names, ports, strict=True))
+
+
+@contextmanager
+def asking_postgres() -> Iterator[None]:
+    """Raises NotSetUp where a table, column or right lacks, Unreachable where the database or the connection fails."""
+    try:
+        yield
+    except psycopg.ProgrammingError as error:
+        raise without_tables(error) from error
+    except BROKEN as error:
+        raise Unreachable(why_broken(error)) from error
+
+
+def why_broken(error: psycopg.Error) -> str:
+    """What to say of one of BROKEN: who does not answer, who waits for whom, or what Postgres itself says."""
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        by_whom = "who holds it, and how to end that: docs/RUNBOOKS.md, Position stuck"
+        return f"Postgres: another session has held a lock for more than {READ_LOCK_SECONDS_MAX} s; {by_whom}"
+    silent = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return f"Postgres{' does not answer' if silent else ''}: {str(error).strip()}"
 
 
 def try_lock(connection: psycopg.Connection, name: str) -> bool:

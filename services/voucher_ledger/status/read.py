@@ -9,9 +9,10 @@ from confluent_kafka import Consumer
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Place
 from voucher_ledger.produce.clients import known_topics, open_client, settled
-from voucher_ledger.runtime.errors import asking_kafka, asking_postgres
+from voucher_ledger.runtime.errors import asking_kafka
 from voucher_ledger.runtime.kafka import consumer_config
 from voucher_ledger.runtime.kept_connection import KeptConnection
+from voucher_ledger.runtime.postgres import asking_postgres
 from voucher_ledger.runtime.processor import instance_lock
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.tails import Tails

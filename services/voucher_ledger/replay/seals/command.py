@@ -18,7 +18,7 @@ from voucher_ledger.replay.seals.heads import document, fingerprint
 from voucher_ledger.replay.seals.render import show, show_heads
 from voucher_ledger.replay.seals.verify import verify_seals
 from voucher_ledger.run.exit_codes import ExitCode
-from voucher_ledger.runtime.errors import asking_postgres
+from voucher_ledger.runtime.postgres import asking_postgres
 from voucher_ledger.runtime.settings import Settings
 
 

@@ -14,10 +14,11 @@ from voucher_ledger.replay.members import group_members
 from voucher_ledger.replay.reading import open_reader
 from voucher_ledger.replay.seek.plan import Standing
 from voucher_ledger.runtime import topics
-from voucher_ledger.runtime.errors import asking_kafka, asking_postgres
+from voucher_ledger.runtime.errors import asking_kafka
 from voucher_ledger.runtime.group_offsets import committed_offsets
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, group_of
 from voucher_ledger.runtime.positions import Positions
+from voucher_ledger.runtime.postgres import asking_postgres
 from voucher_ledger.runtime.published_mark import last_answered
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 from voucher_ledger.runtime.settings import Settings
