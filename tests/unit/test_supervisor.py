@@ -37,8 +37,10 @@ class Given(Worker):
             self.stopping.set()
 
 
-def given(room: str, codes: Iterable[int], stopping: Stopping, *, stops: bool = False) -> Given:
-    made = Given(room, None)
+def given(
+    room: str, codes: Iterable[int], stopping: Stopping, *, stops: bool = False, instance: str | None = None
+) -> Given:
+    made = Given(room, instance)
     made.codes, made.stopping, made.stops = [*codes], stopping, stops or room == MONITOR
     return made
 
@@ -193,3 +195,23 @@ def test_the_log_says_which_signal_ended_all(number: signal.Signals) -> None:
         for one, handler in before.items():
             signal.signal(one, handler)
     assert [(line["event"], line["signal"]) for line in told] == [("told to stop, ending all", number.name)]
+
+
+@pytest.mark.parametrize("first", [[], [ExitCode.UNREACHABLE]], ids=["two began at once", "lost in an outage"])
+@pytest.mark.usefixtures("short_rests")
+def test_a_name_that_was_chosen_here_and_taken_by_another_gives_way_to_a_free_one(first: list[int]) -> None:
+    """It ended all rooms of one `run all`, because another had begun beside it."""
+    stopping = Stopping()
+    crew: list[Worker] = [
+        given("orders", [], stopping, instance="orders-0"),
+        given("claims", [*first, ExitCode.INSTANCE_TAKEN], stopping, stops=True, instance="claims-0"),
+    ]
+    assert supervise(crew, stopping) == ExitCode.DONE
+    assert [worker.instance for worker in crew] == ["orders-0", None]
+
+
+@pytest.mark.usefixtures("short_rests")
+def test_no_name_left_ends_all() -> None:
+    stopping = Stopping()
+    crew: list[Worker] = [given("claims", [ExitCode.INSTANCE_TAKEN] * 2, stopping, stops=True, instance="claims-0")]
+    assert supervise(crew, stopping) == ExitCode.INSTANCE_TAKEN

@@ -44,9 +44,11 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Worker:
-    """A room's process; `starts` are the times of its latest starts but those that an outage ended, `metrics_port` is
-    its own (0: none). `again_at` (monotonic seconds) is when one that rests is started again, `unreachable_since` when
-    an outage first ended it, and `rest_seconds` its next rest in that outage. `reached` tells that it ever was at work.
+    """A room's process under the name `instance` (None: it has none, or each start takes a free one).
+
+    `starts` are the times of its latest starts but those that an outage ended, `metrics_port` is its own (0: none).
+    `again_at` (monotonic seconds) is when one that rests is started again, `unreachable_since` when an outage first
+    ended it, and `rest_seconds` its next rest in that outage. `reached` tells that it ever was at work.
     """
 
     room: str
@@ -119,7 +121,7 @@ def _with_ports(crew: list[Worker], base_port: int) -> list[Worker]:
 def supervise(crew: list[Worker], stopping: Stopping) -> int:
     """Run the crew until `stopping` is set; the exit code. A worker that dies is started again; one that dies more
     than RESTARTS_MAX times within a minute, or with a code that a restart cannot change (a wrong setting, no topics or
-    tables, its name taken), ends all with that code; so does one that an outage keeps from its work for
+    tables, no name left), ends all with that code; so does one that an outage keeps from its work for
     OUTAGE_SECONDS_MAX (UNREACHED_SECONDS_MAX from the start). The monitor ends nobody: see _spare.
     """
     try:
@@ -146,6 +148,13 @@ def _ends_all(worker: Worker, code: int) -> bool:
         return _outlasted(worker)
     worker.unreachable_since = None
     if worker.room == MONITOR and _spare(worker, code):
+        return False
+    if code == ExitCode.INSTANCE_TAKEN and worker.instance is not None:
+        # It was chosen here, so another does as well: a second `run all` began just then, or, in an outage, another
+        # process came first once the name was free.
+        log.warning("instance name taken by another process, taking a free one", room=worker.room, was=worker.instance)
+        worker.instance = None
+        worker.start()
         return False
     if code in (ExitCode.USAGE, ExitCode.INSTANCE_TAKEN) or worker.restarts_too_often():
         log.error("worker keeps dying, stopping all", room=worker.room, exit_code=code)
