@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
-from voucher_ledger.claims import limits
+from voucher_ledger.claims import limits, ordinals
 from voucher_ledger.claims.decide import decide
 from voucher_ledger.claims.evolve import evolve
 from voucher_ledger.claims.state import Claims, Lease, Queue, Survey
@@ -230,6 +230,7 @@ class ClaimsRoom:
 
     def write(self, connection: psycopg.Connection, state: Claims) -> None:
         """New vouchers, changed vouchers, the lines, transfers, and last what others wait for: counts, accounts."""
+        ordinals.hold_firsts(connection, state)
         vouchers.insert(connection, state.granted)
         vouchers.update(connection, list(state.changed.values()))
         if state.queues:
