@@ -8,6 +8,7 @@ from confluent_kafka import TopicPartition
 from tests.integration import broker
 from tests.integration.broker import WAIT_SECONDS_MAX
 from tests.integration.commands import claim, envelope
+from tests.integration.waits import outbox_rows, wait_outbox_empty
 from tests.integration.world import World
 from voucher_ledger.runtime import processor
 from voucher_ledger.runtime.errors import SessionLost
@@ -96,6 +97,17 @@ def test_rule_08_the_published_mark_is_found_without_the_groups_offset(loaded: W
     assert loaded.faults() == []
 
 
+def test_rule_08_what_a_predecessor_published_leaves_the_outbox_of_an_idle_partition(world: World) -> None:
+    """It was told as events that do not go out, until that partition had its next command."""
+    world.open_campaign()
+    world.send("claim.commands", [claim(number) for number in range(20)])
+    assert world.spawn("claims", window="after_publish").wait(WAIT_SECONDS_MAX) == -signal.SIGKILL
+    assert outbox_rows(world) > 0
+    world.spawn("claims")
+    world.outcomes("claim", 20)
+    wait_outbox_empty(world)
+
+
 def test_rule_08_a_ledger_older_than_what_was_published_stops_though_the_groups_offset_is_gone(loaded: World) -> None:
     """A database restored from a backup, or a new one, beside a group that Kafka has forgotten."""
     loaded.stop_cleanly(loaded.spawn("claims"), "claim", CLAIMS)
@@ -123,6 +135,16 @@ def test_rule_09_offsets_off_the_boundary_of_a_batch_stop_the_partition(loaded: 
     partition, first = loaded.first_outbox_row()
     broker.move_group_offset(loaded.settings, "claims", TopicPartition("claim.commands", partition, first + 1))
     assert "the outbox goes on at" in loaded.failure_of("claims")
+
+
+def test_rule_09_a_batch_that_is_missing_in_the_outbox_stops_the_partition(loaded: World) -> None:
+    """Its events would never be published, and nobody would know."""
+    loaded.stop_cleanly(loaded.spawn("claims"), "claim", CLAIMS)
+    loaded.send("claim.commands", [claim(number) for number in range(CLAIMS, 2 * CLAIMS)])
+    assert loaded.spawn("claims", window="after_commit").wait(WAIT_SECONDS_MAX) == -signal.SIGKILL
+    partition, first = loaded.first_outbox_row()
+    loaded.connection.execute("DELETE FROM books.outbox WHERE partition = %s AND first_offset = %s", (partition, first))
+    assert "the outbox ends at" in loaded.failure_of("claims")
 
 
 def test_rule_10_two_live_processes_never_share_a_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,7 @@ class Recovery:
         # it has lost may have decided meanwhile, its first batch or one with records that have just come.
         marks = self._watermarks(partitions)
         unpublished: list[Share] = []
+        published: dict[int, int] = {}
         for partition, offset in self._committed(partitions).items():
             next_offset = held[partition].next_offset
             low, high = marks[partition]
@@ -65,6 +66,10 @@ class Recovery:
                     raise Inconsistent(_unknown(f"{self._command_topic}/{partition}", committed))
                 continue
             unpublished.extend(self._unpublished(partition, committed, next_offset))
+            published[partition] = committed
+        # Whose they were ended between publishing and this. An idle partition would keep them, and be told as one
+        # whose events do not go out.
+        self._outbox.prune(self._connection, published)
         return held, unpublished
 
     def _refuse_an_older_ledger(self) -> None:
@@ -88,10 +93,9 @@ class Recovery:
 
     def _unpublished(self, partition: int, committed: int, next_offset: int) -> list[Share]:
         place = f"{self._command_topic}/{partition}"
-        rows = self._outbox.after(self._connection, partition, -1)
         if committed > next_offset:
             raise Inconsistent(_behind(place, committed, next_offset))
-        waiting = [row for row in rows if row.next_offset > committed]
+        waiting = self._outbox.after(self._connection, partition, committed)
         expected = committed
         for row in waiting:
             if row.first_offset != expected:
