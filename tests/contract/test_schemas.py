@@ -8,6 +8,7 @@ import jsonschema_rs
 import orjson
 import pytest
 
+from tests.contract.fields import FIELDS
 from voucher_ledger.core import messages
 from voucher_ledger.core.schema_files import schema_root
 from voucher_ledger.core.validation_schema import load_schema
@@ -65,6 +66,14 @@ def test_there_is_a_schema_for_each_type_and_no_other() -> None:
     commands, events = ({type_ for folder, type_ in TYPES if folder == wanted} for wanted in ("commands", "events"))
     assert commands == set(get_args(messages.CommandType))
     assert events == set(get_args(messages.EventType))
+
+
+@pytest.mark.parametrize(("folder", "type_"), TYPES)
+def test_data_has_the_fields_that_programs_were_written_against(folder: str, type_: str) -> None:
+    data = raw(folder, type_)["properties"]["data"]
+    assert {name if name in data["required"] else f"{name}?" for name in data["properties"]} == set(
+        FIELDS[type_].split()
+    )
 
 
 @pytest.mark.parametrize(("folder", "type_"), TYPES)
