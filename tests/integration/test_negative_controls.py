@@ -59,6 +59,7 @@ def test_fence(loaded: World, nothing_comes: Callable[[], None], guard: str) -> 
     loaded.wait_stopped(zombie)
     successor = loaded.spawn("claims", instance="claims-1", environment=SMALL_BATCHES)
     loaded.outcomes("claim", CLAIMS)
+    wait_outbox_empty(loaded)  # or the key of a row that is still there would stand in for the fence
     zombie.send_signal(signal.SIGCONT)
     if not guard:
         loaded.send("claim.commands", [claim(number) for number in range(CLAIMS, CLAIMS + 100)])
