@@ -12,7 +12,8 @@ from deploy.grafana.__main__ import dashboards
 from tests.contract.prometheus import metrics_of, rules, targets
 from tests.unit.demand_given import START, facts, row, seen
 from tests.unit.monitor_exported import exported
-from voucher_ledger.metrics import catalogue, ledger_books
+from voucher_ledger.ledger.model import ROLES
+from voucher_ledger.metrics import catalogue
 from voucher_ledger.metrics.ledger_audit import LedgerAudit
 from voucher_ledger.metrics.readiness import Readiness
 from voucher_ledger.metrics.registry import process_registry
@@ -57,7 +58,7 @@ def values() -> Values:
             for label, value in sample.labels.items():
                 found[name, label].add(value)
     for metric in (catalogue.VOUCHERS, catalogue.MONEY):
-        found[metric.name, "role"] |= set(ledger_books._ROLES)
+        found[metric.name, "role"] |= set(ROLES)
     for metric in (catalogue.OUTCOMES, catalogue.SEGMENTS, catalogue.VALUE):
         found[metric.name, "type"] |= {path.stem for path in (SCHEMAS / "events").glob("*.json")}
     return found

@@ -175,9 +175,7 @@ class ClaimsRoom:
             count = grantable(campaign, state.queues.get(campaign_id), own)
             if count:
                 returns, lead = campaign_id in expiring, state.asked.leads[campaign_id]
-                needs.append(
-                    leases.Need(campaign, lease.shard, count, lead, self.command_topic, returns, lease.held_back)
-                )
+                needs.append(leases.Need(campaign, count, lead, returns, lease.held_back))
         return needs
 
     def _draw(self, connection: psycopg.Connection, state: Claims, needs: Sequence[leases.Need]) -> None:

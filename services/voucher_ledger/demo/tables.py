@@ -10,11 +10,11 @@ from rich.table import Table
 
 from voucher_ledger.demo.figures import Result, Verdict
 from voucher_ledger.ledger.audit_command import show as show_audit
+from voucher_ledger.ledger.model import ROLES
 from voucher_ledger.replay.verify_render import show_faults
 
 DEAD_LETTER_ROWS_MAX = 15
 REASON_CHARACTERS_MAX = 70
-ROLES = ("funding", "pool", "lease", "granted", "held", "spent", "loss")
 
 _QUOTED = re.compile(r'"[^"]*"')
 _NUMBER = re.compile(r"(?<![\w-])-?(0x[0-9a-f]+|\d[\d,.]*)")

@@ -51,25 +51,28 @@ added AS (
 INSERT INTO books.transfer (campaign_id, debit_role, debit_shard, credit_role, credit_shard, vouchers, amount_minor,
     cause_topic, cause_partition, cause_offset, cause_index, at_ms)
 SELECT %(campaign_id)s, %(role)s, taken.shard, 'lease', %(lease_shard)s, %(vouchers)s, %(amount_minor)s,
-    %(topic)s, %(partition)s, %(offset)s, -added.draws, %(at_ms)s
+    'claim.commands', %(lease_shard)s, %(offset)s, -added.draws, %(at_ms)s
 FROM taken, added"""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What the claims of one batch want of one campaign, through the lease of `shard`; `cause` is one of them.
+    """What the claims of one batch want of one campaign; `cause` is one of them, and they go through its lease.
 
     `returns` tells that the batch may return some to the pool, and may then grant that again. `held_back` of the pool's
     vouchers are not released yet.
     """
 
     campaign: Campaign
-    shard: int
     vouchers: int
     cause: Command
-    topic: str
     returns: bool = False
     held_back: int = 0
+
+    @property
+    def shard(self) -> int:
+        """Each partition has a lease of its own."""
+        return self.cause.partition
 
 
 class Drawn(NamedTuple):
@@ -181,8 +184,8 @@ def _move(connection: psycopg.Connection, need: Need, moves: list[tuple[RoleName
     for role, shard, vouchers, amount_minor in moves:
         values = {
             "campaign_id": need.campaign.campaign_id, "role": role, "shard": shard, "lease_shard": need.shard,
-            "vouchers": vouchers, "amount_minor": amount_minor, "topic": need.topic,
-            "partition": need.cause.partition, "offset": need.cause.offset, "at_ms": need.cause.time_ms,
+            "vouchers": vouchers, "amount_minor": amount_minor,
+            "offset": need.cause.offset, "at_ms": need.cause.time_ms,
         }  # fmt: skip
         if connection.execute(_MOVE, values).rowcount != 1:
             raise RuntimeError(f"campaign {need.campaign.campaign_id} lacks {role} {shard} or lease {need.shard}")

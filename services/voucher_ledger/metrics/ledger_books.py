@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
 from voucher_ledger.core.records import Place
+from voucher_ledger.ledger.model import ROLES
 from voucher_ledger.metrics import catalogue
 from voucher_ledger.metrics.labels import LEDGER_CAMPAIGNS_MAX, OTHER
 from voucher_ledger.metrics.metric import Metric
@@ -56,8 +57,6 @@ FROM ledger.position"""
 
 _OUTBOX = """
 SELECT topic, count(*), sum(next_offset - first_offset)::bigint FROM ledger.outbox GROUP BY topic"""
-
-_ROLES = ("funding", "pool", "lease", "granted", "held", "spent", "loss")
 
 
 class Named(NamedTuple):
@@ -135,7 +134,7 @@ def balances(connection: psycopg.Connection, named: Named) -> list[Family]:
     found = {(campaign, unit, role): balance for campaign, role, unit, balance in rows}
     # A role that has no account yet is 0: a share of it must not be missing.
     for campaign, unit in sorted({(campaign, unit) for campaign, unit, _ in found}):
-        for role in _ROLES:
+        for role in ROLES:
             balance = found.get((campaign, unit, role), 0)
             if unit == "VOUCHER":
                 vouchers.add_metric((campaign, role), balance)
