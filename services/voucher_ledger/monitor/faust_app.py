@@ -84,6 +84,7 @@ class DemandApp:
         self.store = Store()
         self.ready = False
         self._uncommitted: list[faust.EventT[bytes]] = []
+        self._unwritten: set[str] = set()
         self._table.on_recover(self._recovered)
         self.app.on_partitions_revoked.connect(self._revoked, weak=False)
         topic = self.app.topic(
@@ -116,7 +117,11 @@ class DemandApp:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what changed to the table's changelog, and acknowledge the batches that changed it."""
+        """Hand what changed to the table's changelog, and acknowledge the batches that changed it; nothing while
+        partitions are handed out anew.
+        """
+        if not self.ready:
+            return
         counted, self._uncommitted = self._uncommitted, []
         for key, bucket in self.store.changes().items():
             partition, _ = place_of(key)
@@ -132,15 +137,19 @@ class DemandApp:
 
     async def _recovered(self) -> None:
         self._uncommitted.clear()
-        self.store.load(self._table.data.items())
+        # The table may still hold, as they were counted in place, buckets that a rebalance kept from being written.
+        # Their batches come again, are known by the marks and acknowledged: so they must be written once they are ours.
+        self._unwritten |= self.store.changes().keys()
+        here = set(self.partitions())
+        unwritten = {key for key in self._unwritten if place_of(key)[0] in here}
+        self._unwritten -= unwritten
+        self.store.load(self._table.data.items(), unwritten)
         self.ready = True
         log.info("demand recovered", campaigns=len(self.store.campaigns(self.partitions())))
 
     async def _revoked(self, *_arguments: object, **_options: object) -> None:
-        # Nothing of these partitions is to be written any more: they may be another's already.
+        # Nothing of these partitions is to be written any more, nor acknowledged: they may be another's already.
         self.ready = False
-        self._uncommitted.clear()
-        self.store.changes()
 
     async def _count(self, stream: faust.StreamT[Any]) -> None:
         async for event in cast("faust.Stream[bytes]", stream).noack().events():

@@ -5,6 +5,7 @@ Keys name the partition of `ledger.demand` too: after a rebalance a process may 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from voucher_ledger.monitor.buckets import KEPT, SECONDS_KEPT_MINUTES, Bucket, BucketKey, Level, empty, fold, places
@@ -55,8 +56,10 @@ class Store:
         self._changes: Changes = {}
         self.counted = Counted()
 
-    def load(self, buckets: Iterable[tuple[str, Bucket]]) -> None:
-        """Hold these in place of what was held; changes not asked for are forgotten."""
+    def load(self, buckets: Iterable[tuple[str, Bucket]], changed: AbstractSet[str] = frozenset()) -> None:
+        """Hold these in place of what was held; changes not asked for are forgotten, and of these those `changed` are
+        to be asked for.
+        """
         self._kept.clear()
         self._buckets.clear()
         self._changes.clear()
@@ -64,6 +67,8 @@ class Store:
             partition, place = place_of(key)
             self._campaign(partition, place.campaign_id)[place.level][place.start] = bucket
             self._buckets[partition] += 1
+            if key in changed:
+                self._changes[key] = bucket
 
     def changes(self) -> Changes:
         """What has changed since the last call."""
