@@ -25,8 +25,8 @@ def without_kafka(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> Callable[[
     def reader_of(settings: Settings) -> LedgerReader:
         made = LedgerReader(settings)
         made.close()
-        snapshot, books = SimpleNamespace(balances=[], partitions=[]), SimpleNamespace(get=lambda: ledger.connection)
-        made._reader = cast("Any", SimpleNamespace(snapshot=lambda: snapshot, ledger=books))
+        looked = SimpleNamespace(look=lambda books: ([], books(ledger.connection)))
+        made._reader = cast("Any", looked)
         monkeypatch.setattr(made, "close", lambda: None)
         return made
 

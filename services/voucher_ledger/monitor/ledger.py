@@ -3,14 +3,16 @@
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import NamedTuple
+
+import psycopg
 
 from voucher_ledger.monitor.facts import Facts, Lag, Reading
 from voucher_ledger.monitor.forecast import Tranche
-from voucher_ledger.runtime.postgres import asking_postgres
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import Reader
-from voucher_ledger.status.snapshot import Balance, PartitionStatus
+from voucher_ledger.status.snapshot import VOUCHER, PartitionStatus
 
 READER_ROLE = "voucher_ledger_reader"
 CAMPAIGNS_MAX = 64
@@ -23,7 +25,10 @@ SELECT campaign_id, name, state, currency, face_value_minor, extract(epoch FROM 
 FROM ledger.campaign
 ORDER BY (campaign_id = ANY(%(wanted)s)) DESC, (state <> 'closed' AND starts_at <= now() AND now() < ends_at) DESC,
     ends_at DESC, campaign_id LIMIT %(count_max)s"""
-_TRANCHES = "SELECT campaign_id, extract(epoch FROM at)::bigint, quota FROM ledger.tranche ORDER BY campaign_id, place"
+_BALANCES = "SELECT campaign_id, role, unit, balance FROM ledger.balance"
+_TRANCHES = """
+SELECT campaign_id, extract(epoch FROM at)::bigint, quota
+FROM ledger.tranche ORDER BY campaign_id, place"""
 # A row a partition of a campaign, its head by primary key: nobody who waits is counted one by one.
 _WAITING = """
 SELECT campaign_id, sum(waiting)::bigint, extract(epoch FROM min(head_queued_at))::float8
@@ -50,35 +55,32 @@ class LedgerReader:
             Unreachable: Kafka or Postgres does not answer.
             NotSetUp: tables, topics or the reader's role are not there.
         """
-        snapshot = self._reader.snapshot()
-        with asking_postgres():
-            connection = self._reader.ledger.get()
-            bounds = {"wanted": [*wanted], "count_max": max(CAMPAIGNS_MAX, len(wanted))}
-            campaigns = connection.execute(_CAMPAIGNS, bounds).fetchall()
-            tranches: defaultdict[str, list[Tranche]] = defaultdict(list)
-            for paced, at, quota in connection.execute(_TRANCHES):
-                tranches[paced].append(Tranche(at, quota))
-            waiting = {row[0]: Waiting(*row[1:]) for row in connection.execute(_WAITING)}
-        balances = by_campaign(snapshot.balances)
-        facts = {
-            row[0]: facts_of(
-                row, balances.get(row[0], {}), tuple(tranches[row[0]]), waiting.get(row[0], Waiting(0, None))
-            )
-            for row in campaigns
-        }
-        return Reading(time.time(), facts, lags(snapshot.partitions))
+        partitions, campaigns = self._reader.look(partial(read_facts, wanted=wanted))
+        return Reading(time.time(), campaigns, lags(partitions))
 
     def close(self) -> None:
         """Leave Kafka and Postgres."""
         self._reader.close()
 
 
-def by_campaign(balances: Iterable[Balance]) -> dict[str, dict[tuple[str, bool], int]]:
-    """Balances by campaign, and there by role and whether it is of vouchers (else money)."""
-    found: defaultdict[str, dict[tuple[str, bool], int]] = defaultdict(dict)
-    for balance in balances:
-        found[balance.campaign_id][balance.role, balance.unit == "VOUCHER"] = balance.balance
-    return found
+def read_facts(connection: psycopg.Connection, wanted: Collection[str] = ()) -> dict[str, Facts]:
+    """The campaigns of `LedgerReader.read`, in the caller's snapshot: a campaign without its balances looks sold out.
+
+    Raises psycopg.Error.
+    """
+    bounds = {"wanted": [*wanted], "count_max": max(CAMPAIGNS_MAX, len(wanted))}
+    campaigns = connection.execute(_CAMPAIGNS, bounds).fetchall()
+    balances: defaultdict[str, dict[tuple[str, bool], int]] = defaultdict(dict)
+    for of, role, unit, balance in connection.execute(_BALANCES):
+        balances[of][role, unit == VOUCHER] = balance
+    tranches: defaultdict[str, list[Tranche]] = defaultdict(list)
+    for of, at, quota in connection.execute(_TRANCHES):
+        tranches[of].append(Tranche(at, quota))
+    waiting = {of: Waiting(users, since) for of, users, since in connection.execute(_WAITING)}
+    return {
+        row[0]: facts_of(row, balances[row[0]], tuple(tranches[row[0]]), waiting.get(row[0], Waiting(0, None)))
+        for row in campaigns
+    }
 
 
 def facts_of(
@@ -87,7 +89,10 @@ def facts_of(
     tranches: tuple[Tranche, ...],
     waiting: Waiting,
 ) -> Facts:
-    """A row of _CAMPAIGNS with its balances; funding is a contra account: minus it is what was ever put in."""
+    """A row of _CAMPAIGNS with its balances, by role and whether they are of vouchers (else money).
+
+    Funding is a contra account: minus it is what was ever put in.
+    """
 
     def of(vouchers: bool, *roles: str) -> int:
         return sum(balances.get((role, vouchers), 0) for role in roles)

@@ -37,7 +37,7 @@ ORDER BY s.place"""
 
 
 def read_campaigns(connection: psycopg.Connection, balances: Iterable[Balance]) -> tuple[list[CampaignStatus], int]:
-    """At most CAMPAIGNS_MAX campaigns, and how many more there are; `balances` were read just before.
+    """At most CAMPAIGNS_MAX campaigns, and how many more there are; `balances` are of the same snapshot.
 
     Raises psycopg.Error.
     """

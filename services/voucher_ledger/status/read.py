@@ -1,9 +1,11 @@
 """Reads the state of Kafka and Postgres; changes neither."""
 
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import psycopg
 from confluent_kafka import Consumer
 
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
@@ -24,6 +26,10 @@ from voucher_ledger.status.snapshot import Balance, CampaignStatus, PartitionSta
 # The ages of waiting records are worth so long a wait; what was not read by then is shown as unknown.
 AGES_SECONDS_MAX = 3.0
 
+Books = TypeVar("Books")
+
+# Else a campaign that is opened between two statements would be there without its balances.
+_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # A position names its last holder for ever. Whether that one lives is told by the lock on its name, which every role
 # sees (a key of 64 bits in two columns); of a long name a session's application_name holds a part only.
 _POSITIONS = """
@@ -79,7 +85,12 @@ class Reader:
         self._tails.close()
 
     def snapshot(self) -> Snapshot:
-        """Read everything once.
+        """Read everything once. Raises as `look` does."""
+        partitions, (balances, campaigns, campaigns_more) = self.look(_shown)
+        return Snapshot(time.time_ns() // 1_000_000, partitions, balances, campaigns, campaigns_more)
+
+    def look(self, books: Callable[[psycopg.Connection], Books]) -> tuple[list[PartitionStatus], Books]:
+        """The partitions, and what `books` reads of the ledger: as of one moment, which is that of the positions too.
 
         Positions are read before the ends of the topics, so that a lag may look a moment too large, never too small.
 
@@ -87,7 +98,14 @@ class Reader:
             Unreachable: Kafka or Postgres does not answer.
             NotSetUp: a command topic or the ledger's tables do not exist.
         """
-        positions, balances, campaigns, campaigns_more = self._ledger()
+        with asking_postgres(), (connection := self.ledger.get()).transaction():
+            connection.execute(_SNAPSHOT)
+            rows = connection.execute(_POSITIONS, (instance_lock(""),))
+            positions = {(row[0], row[1]): _Position(*row[2:]) for row in rows}
+            found = books(connection)
+        return self._partitions(positions), found
+
+    def _partitions(self, positions: Mapping[Place, _Position]) -> list[PartitionStatus]:
         with asking_kafka(self._kafka):
             places = self._places()
             published = settled(partial(self._groups.read, places))
@@ -116,21 +134,18 @@ class Reader:
                     undecidable_records=max(0, ends[place] - undecided[place]) if is_done else 0,
                 )
             )
-        return Snapshot(time.time_ns() // 1_000_000, partitions, balances, campaigns, campaigns_more)
-
-    def _ledger(self) -> tuple[dict[Place, _Position], list[Balance], list[CampaignStatus], int]:
-        with asking_postgres(), (connection := self.ledger.get()).transaction():
-            rows = connection.execute(_POSITIONS, (instance_lock(""),))
-            positions = {(row[0], row[1]): _Position(*row[2:]) for row in rows}
-            balances = [Balance(*row) for row in connection.execute(_BALANCES)]
-            campaigns, campaigns_more = read_campaigns(connection, balances)
-        return positions, balances, campaigns, campaigns_more
+        return partitions
 
     def _places(self) -> list[Place]:
         topics = known_topics(self._consumer, self._kafka, [*ROOM_BY_COMMAND_TOPIC], self._troubles)
         return [
             (str(topic), partition) for topic in ROOM_BY_COMMAND_TOPIC for partition in sorted(topics[topic].partitions)
         ]
+
+
+def _shown(connection: psycopg.Connection) -> tuple[list[Balance], list[CampaignStatus], int]:
+    balances = [Balance(*row) for row in connection.execute(_BALANCES)]
+    return balances, *read_campaigns(connection, balances)
 
 
 def _age_seconds(first_record_ms: int | None) -> float | None:
