@@ -1,4 +1,4 @@
-"""What the monitor and `status` read of the ledger is of one moment."""
+"""What the monitor and `status` read of the ledger is of one moment, and no more than they tell of."""
 
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ import pytest
 from tests.property.by_hand import START_MS, campaign_open, step
 from tests.property.deciding import Ledger
 from voucher_ledger.core.clock import rfc3339
-from voucher_ledger.monitor.ledger import LedgerReader
+from voucher_ledger.monitor.ledger import CAMPAIGNS_MAX, LedgerReader
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status import read
 from voucher_ledger.status.read import Reader
@@ -91,3 +91,11 @@ def test_status_shows_no_campaign_without_its_balances(looks: Looks) -> None:
     assert [one.campaign_id for one in second.campaigns] == ["c00"]
     for found in (first, second):
         assert {one.campaign_id for one in found.campaigns} == {one.campaign_id for one in found.balances}
+
+
+def test_the_monitor_reads_nothing_of_campaigns_that_it_leaves_out(looks: Looks, monitor: LedgerReader) -> None:
+    looks.open(CAMPAIGNS_MAX + 20)
+    session = looks.by(monitor._reader)
+    assert len(monitor.read().campaigns) == CAMPAIGNS_MAX
+    # Of each its row, a tranche, and what is in funding, pool and loss, in cards and in money.
+    assert sorted(session.rows)[-3:] == [CAMPAIGNS_MAX, CAMPAIGNS_MAX, 6 * CAMPAIGNS_MAX]
