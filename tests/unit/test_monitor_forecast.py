@@ -8,6 +8,7 @@ from voucher_ledger.monitor.alerts import conditions
 from voucher_ledger.monitor.buckets import count_of
 from voucher_ledger.monitor.burn_down import burn_down
 from voucher_ledger.monitor.forecast import Ends, Plan, Rates, Supply, Tranche
+from voucher_ledger.monitor.moments import STILL_SECONDS, Moments
 
 DAY = 86_400
 
@@ -180,6 +181,21 @@ def test_record_time_is_the_clock_only_while_a_campaign_runs_and_all_is_read() -
     ):
         assert behind == 11, "the second after the newest one"
     assert outlook.as_of({}, running, START + 7.5, 0.0, caught_up=True) == START + 7
+    assert moment(running, 5) == 11, "record time that is ahead of the clock is not taken back"
+
+
+def test_a_moment_that_was_known_is_not_taken_back_at_the_campaigns_end() -> None:
+    """Its demand moved until two minutes before it, so that it is not over for some minutes yet."""
+    moments, told = Moments(), facts(ends_at=START + 1_000)
+    rows = [row(10), row(880)]
+
+    def moment(now: int, *, caught_up: bool = True) -> int:
+        kept = kept_after(*[one for one in rows if one["at"] < START + now])
+        return moments.of("grey", kept, told, START + now, 0.0, caught_up=caught_up) - START
+
+    assert [moment(at) for at in (800, 900, 999, 1_000, 1_001)] == [800, 900, 999, 999, 999]
+    assert moment(1_002, caught_up=False) == 999
+    assert moment(900 + int(STILL_SECONDS)) == 1_000
 
 
 def test_reconciliation_allows_what_is_on_its_way_and_refunds_of_expired_vouchers() -> None:

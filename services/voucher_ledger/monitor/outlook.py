@@ -105,7 +105,7 @@ def as_of(buckets: Buckets, facts: Facts | None, now: float, lag_seconds: float 
     newest = newest_second(buckets)
     if newest == 0:
         return int(now)
-    running = facts is not None and facts.starts_at <= now < facts.ends_at and newest <= now
+    running = facts is not None and facts.starts_at <= now < facts.ends_at
     if running and caught_up and lag_seconds is not None:
         return max(newest, int(now - lag_seconds))
     return newest
