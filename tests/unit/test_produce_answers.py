@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import orjson
 import pytest
@@ -92,3 +93,28 @@ def test_more_commands_than_can_be_awaited_are_refused_before_kafka_is_asked(
 def test_seconds_without_await_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["produce", "--await-seconds", "5"]) == ExitCode.USAGE
     assert "only --await waits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("undelivered", "code"), [(0, ExitCode.DONE), (1, ExitCode.CHECK_FAILED)])
+def test_a_partly_undelivered_file_is_no_success_though_all_that_was_delivered_is_answered(
+    undelivered: int,
+    code: ExitCode,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    granted = answer(event("voucher.granted"))
+    answers = MagicMock(unanswered={})
+    answers.__enter__.return_value = answers
+    answers.await_all.return_value = [granted]
+    sender = MagicMock(
+        accepted=1 + undelivered, failed=undelivered, failures=["claim.commands: timed out"] * undelivered
+    )
+    monkeypatch.setattr(command, "Answers", lambda _: answers)
+    monkeypatch.setattr(command, "Sender", lambda *_, **__: sender)
+    source = tmp_path / "commands.ndjson"
+    source.write_bytes(b"")
+    assert command.run(NOWHERE, source, await_seconds=1.0) == code
+    told = capsys.readouterr()
+    assert str(granted) in told.out
+    assert ("1 command not delivered" in told.err) == bool(undelivered)
