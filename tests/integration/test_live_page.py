@@ -8,6 +8,7 @@ from tests.integration.browser import CHROMIUM, Browser
 from tests.integration.live_page import served
 from tests.unit.demand_given import FACE_MINOR, START, facts, given_out, kept_after, row
 from voucher_ledger.monitor import outlook, view
+from voucher_ledger.monitor.alerts import REFUSALS_ANSWERED_MIN
 from voucher_ledger.monitor.facts import Facts, Lag
 from voucher_ledger.report.picture.words import UNKNOWN
 
@@ -47,10 +48,17 @@ def text_of(browser: Browser, selector: str) -> str:
     return str(browser.evaluate(f"document.querySelector('{selector}').textContent"))
 
 
+def found(name: str) -> str:
+    return f"[...{TILES}.querySelectorAll('.tile')].find((one) => one.textContent.startsWith('{name}'))"
+
+
 def tile(browser: Browser, name: str) -> str:
     browser.wait(f"{TILES}.querySelector('.tile')")
-    found = f"[...{TILES}.querySelectorAll('.tile')].find((one) => one.textContent.startsWith('{name}'))"
-    return str(browser.evaluate(f"{found}.textContent")).removeprefix(name)
+    return str(browser.evaluate(f"{found(name)}.textContent")).removeprefix(name)
+
+
+def is_alarming(browser: Browser, name: str) -> bool:
+    return bool(browser.evaluate(f"/warning|critical/.test({found(name)}.className)"))
 
 
 def test_while_demand_is_recovered_nothing_old_is_shown_as_of_now() -> None:
@@ -111,6 +119,20 @@ def test_the_rate_is_that_of_now_and_refusals_name_their_window() -> None:
     with served(first=sold_out) as page, Browser(page.url) as browser:
         assert tile(browser, "Net grants a second").startswith("0in 10 s")
         assert tile(browser, "Claims refused") == "20 %in five minutes, most: sold_out"
+
+
+@pytest.mark.parametrize(
+    ("granted", "refused", "share", "is_warning"),
+    [
+        (1, 1, "50 %", False), (0, 1, "100 %", False), (1, REFUSALS_ANSWERED_MIN - 2, "99 %", False),
+        (1, REFUSALS_ANSWERED_MIN - 1, "99 %", True), (REFUSALS_ANSWERED_MIN, REFUSALS_ANSWERED_MIN, "50 %", False),
+    ],
+)  # fmt: skip
+def test_what_a_handful_was_refused_is_no_alarm(granted: int, refused: int, share: str, is_warning: bool) -> None:
+    rows = [row(58, count=granted), row(59, "voucher.rejected", refused, reason="user_limit")]
+    with served(first=state_of(given_out(granted), *rows)) as page, Browser(page.url) as browser:
+        assert tile(browser, "Claims refused") == f"{share}in five minutes, most: user_limit"
+        assert is_alarming(browser, "Claims refused") == is_warning
 
 
 def test_a_campaign_has_one_name_and_a_link_that_leads_to_it() -> None:

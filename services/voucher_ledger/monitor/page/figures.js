@@ -58,10 +58,14 @@ const releases = (one) => {
   ];
 };
 
+// As the alert `refusals` has it: the share of a handful says nothing.
+const REFUSED_SHARE = 0.5;
+const ANSWERED_MIN = 100;
 const refused = (claims, span) => {
   const most = claims.top_reason ? `, most: ${claims.top_reason}` : "";
   const early = claims.early ? `, ${whole(claims.early)} came too early` : "";
-  return tile("Claims refused", percent(claims.share), `${span}${most}${early}`, claims.share > 0.5 ? "warning" : "");
+  const isMuch = claims.answered >= ANSWERED_MIN && claims.share > REFUSED_SHARE;
+  return tile("Claims refused", percent(claims.share), `${span}${most}${early}`, isMuch ? "warning" : "");
 };
 
 // The newest demand of a report may be from hours after the rush: its figures are of the whole day.
