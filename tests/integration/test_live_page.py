@@ -61,6 +61,12 @@ def is_alarming(browser: Browser, name: str) -> bool:
     return bool(browser.evaluate(f"/warning|critical/.test({found(name)}.className)"))
 
 
+def looks_old(browser: Browser, name: str) -> bool:
+    """Its figure has the soft colour of a note."""
+    colour = "getComputedStyle({}.querySelector('.{}')).color".format
+    return bool(browser.evaluate(f"{colour(found(name), 'figure')} === {colour(found(name), 'note')}"))
+
+
 def test_while_demand_is_recovered_nothing_old_is_shown_as_of_now() -> None:
     whole = state_of()
     recovering = {
@@ -133,6 +139,23 @@ def test_what_a_handful_was_refused_is_no_alarm(granted: int, refused: int, shar
     with served(first=state_of(given_out(granted), *rows)) as page, Browser(page.url) as browser:
         assert tile(browser, "Claims refused") == f"{share}in five minutes, most: user_limit"
         assert is_alarming(browser, "Claims refused") == is_warning
+
+
+def test_the_figures_of_a_monitor_that_is_behind_look_old_and_its_lag_is_none_that_is_fine() -> None:
+    behind = state_of(alerts_frozen="7,512 rollups wait to be read", demand_lag_records=7_512)
+    with served(first=state_of()) as page, Browser(page.url) as browser:
+        assert tile(browser, "Lag") == "0 s2 commands wait"
+        assert not is_alarming(browser, "Lag")
+        assert not looks_old(browser, "Cards left")
+        page.states = {None: behind}
+        browser.wait("document.querySelector('#freshness').className === 'old'")
+        assert looks_old(browser, "Cards left")
+        assert tile(browser, "Lag") == "0 s2 commands wait; the monitor is behind"
+        assert is_alarming(browser, "Lag")
+        assert not looks_old(browser, "Lag")
+        page.states = {None: state_of()}
+        browser.wait("document.querySelector('#freshness').className === 'live'")
+        assert not looks_old(browser, "Cards left")
 
 
 def test_a_campaign_has_one_name_and_a_link_that_leads_to_it() -> None:

@@ -93,7 +93,10 @@ const lagTile = (state) => {
   // Of one topic not known is not known: the others' may be the shorter.
   const lag = state.lags.some((topic) => topic.seconds === null) ? null : Math.max(0, ...state.lags.map((topic) => topic.seconds));
   const waiting = state.lags.reduce((sum, topic) => sum + topic.records, 0);
-  return tile("Lag", lag === null ? "?" : duration(lag), `${whole(waiting)} commands wait`, lag === null || lag > 10 ? "warning" : "");
+  // That the processors are not behind says nothing of the monitor, whose figures may be.
+  const behind = state.alerts_frozen ? "; the monitor is behind" : "";
+  return tile("Lag", lag === null ? "?" : duration(lag), `${whole(waiting)} commands wait${behind}`,
+    lag === null || lag > 10 || behind ? "warning" : "");
 };
 const lags = (state) => {
   if (!state.lags.length) return element("p", "nothing", "not read yet");

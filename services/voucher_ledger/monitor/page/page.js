@@ -95,6 +95,7 @@ const freshness = () => {
   const isLost = !answered || age > PATIENCE_MS;
   const isOld = !isLost && (shown.not_ready || shown.alerts_frozen || readingAge(shown) !== null);
   here("freshness").className = isLost ? "lost" : isOld ? "old" : "live";
+  document.body.classList.toggle("old", Boolean(isLost || isOld));
   const read = !isLost && readingAge(shown) !== null ? `, ledger read ${duration(readingAge(shown))} ago` : "";
   here("freshness-text").textContent = !answered ? "no answer yet"
     : isLost ? `no answer for ${duration(age / 1000)}, trying on`
