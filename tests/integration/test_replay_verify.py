@@ -20,7 +20,8 @@ from tests.integration.world import World
 from voucher_ledger import cli
 from voucher_ledger.replay.errors import Unread
 from voucher_ledger.replay.topic_reader import Progress
-from voucher_ledger.replay.verify import Scope, verify
+from voucher_ledger.replay.verify import verify
+from voucher_ledger.replay.verify_scope import Scope
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import kafka
 from voucher_ledger.runtime.topics import describe
@@ -84,7 +85,7 @@ def test_missing_doubled_and_stray_answers_are_named(world: World) -> None:
         def advance(self, count: int) -> None:
             world.connection.execute(meanwhile)
 
-    report = verify(world.settings, Event(), Scope(to_offset=0), progress=DecideWhileItIsRead())
+    report = verify(world.settings, Event(), Scope(to_offset=1), progress=DecideWhileItIsRead())
     assert [fault for fault in report.answers.faults if "claim.commands/4/" in fault] == [
         "claim.commands/4/5 is answered, and no command is there"
     ]
@@ -179,6 +180,13 @@ def test_what_is_not_there_is_refused_and_not_equal(
     assert "neither the ledger nor campaign.events knows a campaign 'nope'" in refused
     refused = program.run("verify", "--partitions", "0,99", code=ExitCode.CHECK_FAILED)[1]
     assert "the command topics have partitions 0 to 7, not [99]" in refused
+    refused = program.run("verify", "--seals", "--partitions", "99", code=ExitCode.CHECK_FAILED)[1]
+    assert "the command topics have partitions 0 to 7, not [99]" in refused
+    world.send("claim.commands", [claim(0)], partition=4)
+    decided(world, 4, 1)
+    for bounds in (("--from", "2999-01-01T00:00:00Z"), ("--from", "1000000"), ("--to", "2020-01-01T00:00:00Z")):
+        refused = program.run("verify", *bounds, code=ExitCode.CHECK_FAILED)[1]
+        assert "between --from and --to: there are decided ones at the offsets 0 to 0, of the times 20" in refused
     # A campaign that only the events tell of is one that the ledger has lost.
     opened = envelope("campaign.opened", "campaign.commands/0/0/0", {"campaign_id": "lost"})
     world.send_raw("campaign.events", [(b"lost", b"rubbish"), (b"lost", orjson.dumps(opened))], partition=0)

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from voucher_ledger.replay.answers import Answers
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.ledger_rows import LedgerPosition
 from voucher_ledger.replay.topic_reader import Range
 from voucher_ledger.replay.verify_judge import Judge
+from voucher_ledger.replay.verify_scope import Scope, bounded, refuse_strange_partitions
 
 PLACE = ("claim.commands", 0)
 END = 10
@@ -87,3 +89,63 @@ def test_in_a_part_only_the_commands_tell() -> None:
     assert "verify the whole" in notes[0]
     (fault,), count, _ = judged([5, 6, 8], told=(9, 0), part=(5, 10), waits=True)
     assert ("1 commands decided, but still in the outbox" in fault, count) == (True, 1)
+
+
+OTHER = ("order.commands", 1)
+HELD = {PLACE: Range(2, 10), OTHER: Range(0, 4)}
+POSITIONS = {PLACE: LedgerPosition(END, 8, 0, "id"), OTHER: LedgerPosition(4, 4, 0, "id")}
+
+
+class Timed:
+    """Commands of which each is a second after the one before; the first is of 1970-01-01T00:00:00Z."""
+
+    def offsets_at(self, places: Iterable[tuple[str, int]], time_ms: int) -> dict[tuple[str, int], int]:
+        return {place: min(-(-time_ms // 1_000), HELD[place].high) for place in places}
+
+    def record_from(self, _place: tuple[str, int], offset: int) -> Any:
+        record: Any = Record(offset)
+        record.timestamp = lambda: (1, offset * 1_000)
+        return record
+
+
+def bounds_of(scope: Scope, positions: Mapping[tuple[str, int], LedgerPosition] = POSITIONS) -> Any:
+    reader: Any = Timed()
+    return bounded(reader, scope, positions, HELD)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(from_offset=1_000_000),
+        Scope(from_offset=10),
+        Scope(to_offset=0),
+        Scope(partitions=frozenset([0]), to_offset=2),  # what was deleted is no command to be judged
+        Scope(partitions=frozenset([1]), from_offset=4),
+        Scope(from_ms=10_000),
+        Scope(to_ms=0),
+    ],
+)
+def test_a_part_without_a_command_is_refused_since_of_nothing_all_is_answered(scope: Scope) -> None:
+    with pytest.raises(Refused, match=r"no decided command lies between --from and --to: there are decided ones"):
+        bounds_of(scope)
+
+
+def test_what_there_is_instead_is_told_by_offsets_and_times() -> None:
+    told = "decided ones at the offsets 0 to 9, of the times 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:09.000Z"
+    with pytest.raises(Refused, match=told):
+        bounds_of(Scope(from_ms=99_000))
+    with pytest.raises(Refused, match="none is decided there at all"):
+        bounds_of(Scope(from_offset=1), {})
+
+
+def test_a_part_that_is_empty_in_some_partitions_only_is_none_to_refuse_nor_is_a_ledger_without_any() -> None:
+    assert bounds_of(Scope(from_offset=5)) == {PLACE: (5, 10), OTHER: (5, 5)}
+    assert bounds_of(Scope(to_ms=1_000)) == {PLACE: (0, 1), OTHER: (0, 1)}
+    assert bounds_of(Scope(partitions=frozenset([7]))) == bounds_of(Scope(), {}) == {}
+
+
+def test_a_partition_that_no_topic_has_is_refused() -> None:
+    refuse_strange_partitions(None, HELD)
+    refuse_strange_partitions([0, 1], HELD)
+    with pytest.raises(Refused, match=r"have partitions 0 to 1, not \[2, 99\]"):
+        refuse_strange_partitions([1, 99, 2], HELD)

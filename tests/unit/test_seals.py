@@ -25,11 +25,14 @@ from voucher_ledger.core.sealing import (
     unpacked_checks,
     unpacked_offsets,
 )
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.seals import heads, match
+from voucher_ledger.replay.seals.chain import Head
 from voucher_ledger.replay.seals.decided import Decided
 from voucher_ledger.replay.seals.match import EVENTS, LETTERS, UNDECIDED, Found
 from voucher_ledger.replay.seals.render import show
-from voucher_ledger.replay.seals.report import SHOWN_MAX, Fault
+from voucher_ledger.replay.seals.report import SHOWN_MAX, Fault, SealsReport
+from voucher_ledger.replay.seals.verify import asked_heads
 
 BATCHES = ("eee", "e", "-ed-", "--", "ddd", "eeee")
 
@@ -208,3 +211,14 @@ def test_a_dead_letter_is_named_as_one() -> None:
     made = history("ded")
     report = judged(made.seals, [made.letters[0], replace(made.letters[1], content=letter(99))], LETTERS)
     assert report.shown[Fault.CHANGED] == ["ledger.dead-letters/0/4, dead letter of claim.commands/4/2: was changed"]
+
+
+def test_kept_heads_of_other_partitions_than_those_asked_for_are_no_proof() -> None:
+    kept = [Head("claim.commands", partition, 1, 1, bytes(32)) for partition in (3, 4)]
+    report = SealsReport()
+    assert (asked_heads(kept, None, report), report.heads_kept, report.notes) == (kept, 2, [])
+    assert (asked_heads(kept, frozenset([3]), report), report.heads_kept) == (kept[:1], 1)
+    assert report.notes == ["1 kept heads are of other partitions than these, and were not looked for"]
+    assert asked_heads([], frozenset([3]), SealsReport()) == []
+    with pytest.raises(Refused, match=r"the kept heads are of partitions \[3, 4\], and none of \[5\]"):
+        asked_heads(kept, frozenset([5]), report)

@@ -8,7 +8,6 @@ are read until the answers below the positions are complete: the outbox tells wh
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -31,6 +30,7 @@ from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.topic_reader import NO_PROGRESS, Progress, TopicReader
 from voucher_ledger.replay.verify_judge import Judge
 from voucher_ledger.replay.verify_report import VerifyReport
+from voucher_ledger.replay.verify_scope import Scope, bounded, refuse_strange_partitions
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
@@ -38,27 +38,6 @@ from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.topics import describe
 
 PUBLISHED_SECONDS_MAX = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What is verified. `campaign_id`: the rows of one campaign only. The others bound the commands whose answers are
-    looked at, by partition and by offset or record time (milliseconds since 1970): then rows, which are the sum of
-    all events, can't be compared.
-    """
-
-    campaign_id: str | None = None
-    partitions: frozenset[int] | None = None
-    from_offset: int | None = None
-    to_offset: int | None = None
-    from_ms: int | None = None
-    to_ms: int | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether all events are looked at."""
-        bounds = (self.partitions, self.from_offset, self.to_offset, self.from_ms, self.to_ms)
-        return all(bound is None for bound in bounds)
 
 
 def verify(
@@ -112,11 +91,11 @@ class _Verification:
         self._spill = spill
         self._stop = stop
         self._commands = reader.ranges(EVENT_TOPICS)
-        self._refuse_strange_partitions()
+        refuse_strange_partitions(scope.partitions, self._commands)
         # Later than the positions: what came meanwhile can only lie beyond them. Not the ends of readers, which an open
         # transaction holds back.
         self._command_ends = reader.written(self._commands)
-        self._bounds = self._bounded()
+        self._bounds = bounded(reader, scope, positions, self._commands)
         self._answers = Answers(self._bounds)
         self._events = EventsAside(spill, scope.campaign_id)
         self._report = VerifyReport(self._answers.report, {place: end for place, (_, end) in self._bounds.items()})
@@ -143,21 +122,6 @@ class _Verification:
         else:
             compare_all(self._report, self._events, self._spill, figures)
         return self._report
-
-    def _bounded(self) -> dict[Place, tuple[int, int]]:
-        """The command offsets that are judged: from, and up to, within what was decided."""
-        scope = self._scope
-        places = [p for p in self._positions if scope.partitions is None or p[1] in scope.partitions]
-        known = [place for place in places if place in self._commands]
-        begins = {} if scope.from_ms is None else self._reader.offsets_at(known, scope.from_ms)
-        ends = {} if scope.to_ms is None else self._reader.offsets_at(known, scope.to_ms)
-        bounds: dict[Place, tuple[int, int]] = {}
-        for place in places:
-            following = self._positions[place].next_offset
-            first = max(scope.from_offset or 0, begins.get(place, 0))
-            to = following if scope.to_offset is None else scope.to_offset
-            bounds[place] = (first, max(first, min(following, to, ends.get(place, following))))
-        return bounds
 
     def _read(self, starts: dict[Place, int]) -> None:
         """Read on until all below the positions are answered, or no more can come."""
@@ -220,11 +184,6 @@ class _Verification:
             if position.next_offset > end and position.topic_id == ids.get(place[0]):
                 text = f"the position is {position.next_offset}, and the topic ends at {end}"
                 self._answers.report.blame(f"{place[0]}/{place[1]}: {text}: what comes in between would be skipped")
-
-    def _refuse_strange_partitions(self) -> None:
-        numbers = sorted({number for _, number in self._commands})
-        if strange := sorted((self._scope.partitions or frozenset()) - set(numbers)):
-            raise Refused(f"the command topics have partitions {numbers[0]} to {numbers[-1]}, not {strange}")
 
     def _refuse_unknown_campaign(self, figures: LedgerFigures, starts: dict[Place, int]) -> None:
         """Of a mistyped campaign there are no rows, and these would be equal. One that only events tell of is known."""

@@ -106,13 +106,13 @@ def verify(
     own, which reads the topics once; `--partitions` may bound it. Records that were deleted from the beginning of a
     topic can't be verified and are told by number; what was published before the ledger had seals is not sealed.
 
-    [bold]Exit codes[/]  0 equal; 1 not, or no such campaign or partition; 2 usage, no ledger or no topics;
-    3 Kafka or Postgres out of reach or silent.
+    [bold]Exit codes[/]  0 equal; 1 not, or no such campaign or partition, or no command between --from and --to;
+    2 usage, no ledger or no topics; 3 Kafka or Postgres out of reach or silent.
     """
     from voucher_ledger.replay import verify_command
     from voucher_ledger.replay.errors import ended
     from voucher_ledger.replay.seals import command
-    from voucher_ledger.replay.verify import Scope
+    from voucher_ledger.replay.verify_scope import Scope
 
     if seals and (campaign or from_ or to):
         raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")

@@ -5,8 +5,9 @@ from threading import Event
 
 from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.printing import told
-from voucher_ledger.replay.verify import Scope, verify
+from voucher_ledger.replay.verify import verify
 from voucher_ledger.replay.verify_render import show
+from voucher_ledger.replay.verify_scope import Scope
 from voucher_ledger.runtime.settings import Settings
 
 

@@ -18,6 +18,7 @@ from voucher_ledger.core.messages import KEY_FIELD_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Place
 from voucher_ledger.core.sealing import BETWEEN, letter_digest
 from voucher_ledger.replay.answers import EVENT_TOPICS
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.ledger_rows import snapshot, waits_in_outbox
 from voucher_ledger.replay.read_published import read_published
 from voucher_ledger.replay.seals.chain import Chains, Head
@@ -27,6 +28,7 @@ from voucher_ledger.replay.seals.report import Fault, SealsReport
 from voucher_ledger.replay.seals.rows import SealedBatches, all_seals
 from voucher_ledger.replay.seals.unsealed import Unsealed
 from voucher_ledger.replay.topic_reader import NO_PROGRESS, Progress, Range, TopicReader, place_of
+from voucher_ledger.replay.verify_scope import refuse_strange_partitions
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
@@ -48,14 +50,16 @@ def verify_seals(
 ) -> SealsReport:
     """Compare seals, topics and the heads that were `kept`, of all `partitions` or of these; `stop` ends it early.
 
-    Raises Unreachable, NotSetUp, and Unread where a topic can't be read to its end (or `stop` was set).
+    Raises Refused where there is nothing of what is asked for, Unreachable, NotSetUp, and Unread where a topic can't be
+    read to its end (or `stop` was set).
     """
     began_seconds = time.monotonic()
     report = SealsReport()
-    asked = [head for head in kept if partitions is None or head.partition in partitions]
-    report.heads_kept = len(asked)
+    asked = asked_heads(kept, partitions, report)
     reader = TopicReader(settings, stop, progress, rate)
     try:
+        if partitions is not None:
+            refuse_strange_partitions(partitions, reader.ranges(EVENT_TOPICS))
         with postgres.connect(settings.postgres, application="verify") as connection:
             chains, unsealed = _chains(connection, report, asked, partitions)
             _Verification(reader, connection, chains, report, stop, partitions, unsealed).run()
@@ -64,6 +68,22 @@ def verify_seals(
         reader.close()
     report.duration_seconds = time.monotonic() - began_seconds
     return report
+
+
+def asked_heads(kept: Collection[Head], partitions: frozenset[int] | None, report: SealsReport) -> list[Head]:
+    """The heads of the partitions asked for; the report says how many there are, and how many of others are left out.
+    Raises Refused where none is left: whoever gives heads would take what passes for proof that they are there.
+    """
+    asked = [head for head in kept if partitions is None or head.partition in partitions]
+    if partitions is not None and kept and not asked:
+        numbers = sorted({head.partition for head in kept})
+        raise Refused(
+            f"the kept heads are of partitions {numbers}, and none of {sorted(partitions)}: they prove nothing"
+        )
+    report.heads_kept = len(asked)
+    if others := len(kept) - len(asked):
+        report.notes.append(f"{others} kept heads are of other partitions than these, and were not looked for")
+    return asked
 
 
 def _chains(
