@@ -49,8 +49,8 @@ def last_answered(
     settings: Settings, command_topic: str, partition: int, event_topic: str, dead_partitions: int
 ) -> int:
     """The greatest offset of `command_topic`/`partition` that a published event or dead letter answers, -1 where none
-    is: answers are published in the order of what they answer. Waits until no transaction is open on the output.
-    Raises SessionLost where one stays open, or Kafka does not answer.
+    is: answers are published in the order of what they answer. Waits until no transaction is open on the output that
+    was when it was called. Raises SessionLost where one stays open, or Kafka does not answer.
     """
     prefix = f"{command_topic}/{partition}/"
     return max(
@@ -78,7 +78,16 @@ def last_cause(settings: Settings, topic: str, partition: int, cause_of: CauseOf
 
 
 def _settled_range(settings: Settings, topic: str, partition: int) -> tuple[int, int]:
-    """The offsets that the partition holds, once its last stable offset is its end: no transaction is open."""
+    """The offsets that the partition holds: what lies below the end is decided, committed or aborted, and so is all
+    that the transactions wrote that were open at the first look. Raises SessionLost where one stays open.
+
+    The end is looked at twice, and each time waited for until the last stable offset has come to it, but not to an end
+    that moves on: others write to a partition of dead letters all the time, so that one of them is open at almost any
+    moment, and what they begin after the first look answers nothing that is asked for here. Past the first end no
+    transaction of then is open any more; but one of them may have gone on writing behind it, where another that began
+    meanwhile still hides it. So the second end, which lies behind all of that, is waited for too: whoever read up to
+    the first one only would take what was published behind it for unpublished, and publish it twice.
+    """
     admin = AdminClient(admin_config(settings))
     place = TopicPartition(topic, partition)
     deadline = time.monotonic() + OPEN_TRANSACTION_SECONDS_MAX
@@ -92,13 +101,17 @@ def _settled_range(settings: Settings, topic: str, partition: int) -> tuple[int,
         except KafkaException as error:
             raise SessionLost(f"offsets of {topic}/{partition}: {error.args[0].str()}") from error
 
-    while True:
+    def settled_end() -> int:
         end = offset(OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
-        if offset(OffsetSpec.latest(), IsolationLevel.READ_COMMITTED) == end:
-            return offset(OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED), end
-        if time.monotonic() > deadline:
-            raise SessionLost(f"a transaction stays open on {topic}/{partition}: what is published can't be told")
-        time.sleep(_RETRY_SECONDS)
+        while offset(OffsetSpec.latest(), IsolationLevel.READ_COMMITTED) < end:
+            if time.monotonic() > deadline:
+                raise SessionLost(f"a transaction stays open on {topic}/{partition}: what is published can't be told")
+            time.sleep(_RETRY_SECONDS)
+        return end
+
+    settled_end()
+    end = settled_end()
+    return offset(OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED), end
 
 
 def _greatest(settings: Settings, start: TopicPartition, end: int, cause_of: CauseOf) -> int:
