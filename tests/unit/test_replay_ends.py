@@ -1,5 +1,6 @@
 """How `voucher-ledger replay` verbs end: not equal, out of reach and stopped are told apart."""
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from voucher_ledger.replay import operations_command, rebuild_command, verify_co
 from voucher_ledger.replay.errors import Refused, Unread
 from voucher_ledger.replay.seals import command as seals_command
 from voucher_ledger.replay.seek import command as seek_command
-from voucher_ledger.run.exit_codes import INTERRUPTED, TERMINATED, ExitCode
+from voucher_ledger.run.exit_codes import INTERRUPTED, READER_GONE, TERMINATED, ExitCode
 from voucher_ledger.runtime import postgres
 
 VERBS = {
@@ -42,6 +43,12 @@ def _raise(error: BaseException) -> Callable[[], None]:
 ENDS: list[tuple[Callable[[], None], int, str]] = [
     (_raise(Refused("no such thing")), ExitCode.CHECK_FAILED, "error: no such thing"),
     (_raise(Unread("nothing came for 30 s")), ExitCode.UNREACHABLE, "error: nothing came for 30 s"),
+    (
+        _raise(OSError(errno.ENOSPC, "No space left on device (--spill-dir names another)", "/spill")),
+        ExitCode.FAILED,
+        "error: /spill: No space left on device (--spill-dir names another)",
+    ),
+    (_raise(OSError(errno.EIO, "Input/output error")), ExitCode.FAILED, "error: Input/output error"),
     (_raise(psycopg.InterfaceError("the connection is closed")), ExitCode.UNREACHABLE, "error: Postgres"),
     (_raise(KeyboardInterrupt()), INTERRUPTED, "error: interrupted; "),
     (_terminated, TERMINATED, "error: terminated; "),
@@ -82,3 +89,9 @@ def test_a_database_that_goes_away_in_the_midst_is_out_of_reach_and_no_differenc
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: Postgres")
     assert "server closed the connection unexpectedly" in line
+
+
+def test_a_mistake_of_the_program_that_only_looks_like_a_failed_disk_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TimeoutError):
+        ended_by("verify", _raise(TimeoutError()), monkeypatch)
+    assert ended_by("verify", _raise(BrokenPipeError(errno.EPIPE, "Broken pipe")), monkeypatch) == READER_GONE

@@ -1,8 +1,11 @@
 """Lines put aside on disk: each stream as it came, in memory that does not grow with them."""
 
+import errno
+import os
 import tracemalloc
 from collections import defaultdict
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -53,3 +56,27 @@ def test_what_is_on_disk_takes_no_memory(tmp_path: Path) -> None:
             tracemalloc.stop()
         assert sum(1 for bucket in range(8) for _ in spill.lines(bucket, "events")) == 2 * lines
     assert grown_bytes < lines, "less than a byte a block"
+
+
+def test_a_full_disk_is_told_with_its_place_and_what_to_do(tmp_path: Path) -> None:
+    class Full:
+        """A file of a disk that takes no more: neither now nor when what is buffered is written at its end."""
+
+        def write(self, _block: bytes) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    spill = Spill(1, tmp_path)
+    spill._file.close()
+    spill._file = cast("Any", Full())
+    with pytest.raises(OSError, match=r"No space left on device .*--spill-dir names another directory") as told, spill:
+        spill.add(b"ana", "order", b"more than a block holds")
+    assert (told.value.errno, told.value.filename) == (errno.ENOSPC, str(tmp_path))
+
+
+def test_a_directory_that_takes_no_file_is_told_in_the_same_way(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    with pytest.raises(OSError, match="--spill-dir names another directory"):
+        Spill(1, gone)

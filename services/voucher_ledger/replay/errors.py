@@ -1,5 +1,6 @@
 """How a `replay` verb ends without having done what it was asked for."""
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -33,6 +34,10 @@ def ended(action: Callable[[], int], *, interrupted: str = "the same command goe
         return _told(str(error), ExitCode.USAGE)
     except Unread as error:
         return _told(str(error), ExitCode.UNREACHABLE)
+    except OSError as error:
+        if error.errno in (None, errno.EPIPE):  # no failure of the system; and who reads no more is told by run/pipes
+            raise
+        return _told(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror}", ExitCode.FAILED)
     except KeyboardInterrupt as error:
         word, code = interrupts.told(error)
         return _told(f"{word}; {interrupted}", code)

@@ -53,7 +53,7 @@ def rebuild(
     each table that is printed, and by `voucher-ledger replay verify`.
 
     [bold]Exit codes[/]  0 done; 1 refused, nothing was written; 2 usage, or topics that are not there; 3 Kafka or
-    Postgres cannot be reached, or fell silent meanwhile.
+    Postgres cannot be reached, or fell silent meanwhile; 4 this machine's disk (--spill-dir) is full.
     """
     from voucher_ledger.replay import rebuild_command
     from voucher_ledger.replay.errors import ended

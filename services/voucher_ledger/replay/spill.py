@@ -9,6 +9,7 @@ import struct
 import tempfile
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,17 +34,22 @@ _Key = tuple[int, str]
 
 
 class Spill:
-    """Put lines aside with `add`; once all are there, read them bucket by bucket. Close it, or use it in a `with`."""
+    """Put lines aside with `add`; once all are there, read them bucket by bucket. Close it, or use it in a `with`.
+
+    Raises (each method) OSError where the disk takes or gives no more; its text says where that is, and what to do.
+    """
 
     def __init__(self, buckets: int, directory: Path | None = None) -> None:
         self.buckets = buckets
+        self._directory = directory
+        self._end = 0
         self._block_bytes = min(_BLOCK_BYTES_MAX, _BUFFERS_BYTES_MAX // (buckets * _STREAMS_A_BUCKET))
-        self._file = tempfile.TemporaryFile(dir=directory, prefix="voucher-ledger-")  # noqa: SIM115 (closed with this object)
+        with self._telling_where():
+            self._file = tempfile.TemporaryFile(dir=directory, prefix="voucher-ledger-")  # noqa: SIM115 (closed with this object)
         self._last_blocks: dict[_Key, int] = {}
         self._buffers: dict[_Key, bytearray] = {}
         self._compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
         self._decompressor = zstandard.ZstdDecompressor()
-        self._end = 0
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +57,8 @@ class Spill:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trail: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # of a full disk: what is still in the buffer is not wanted any more
+            self._file.close()
 
     @property
     def size_bytes(self) -> int:
@@ -76,11 +83,15 @@ class Spill:
     def lines(self, bucket: int, stream: str) -> Iterator[bytes]:
         """The lines of a bucket's stream, in the order in which they came."""
         key = (bucket, stream)
-        self._file.flush()
         file = self._file.fileno()
-        for offset in reversed(self._blocks(file, key)):
-            _, length = _HEADER.unpack(os.pread(file, _HEADER.size, offset))
-            yield from _split(self._decompressor.decompress(os.pread(file, length, offset + _HEADER.size)))
+        with self._telling_where():
+            self._file.flush()
+            blocks = self._blocks(file, key)
+        for offset in reversed(blocks):
+            with self._telling_where():
+                _, length = _HEADER.unpack(os.pread(file, _HEADER.size, offset))
+                block = os.pread(file, length, offset + _HEADER.size)
+            yield from _split(self._decompressor.decompress(block))
         yield from _split(bytes(self._buffers.get(key, b"")))
 
     def _blocks(self, file: int, key: _Key) -> "array[int]":
@@ -94,11 +105,22 @@ class Spill:
 
     def _flush(self, key: _Key, buffer: bytearray) -> None:
         block = self._compressor.compress(buffer)
-        self._file.write(_HEADER.pack(self._last_blocks.get(key, _NO_BLOCK), len(block)))
-        self._file.write(block)
+        with self._telling_where():
+            self._file.write(_HEADER.pack(self._last_blocks.get(key, _NO_BLOCK), len(block)))
+            self._file.write(block)
         self._last_blocks[key] = self._end
         self._end += _HEADER.size + len(block)
         buffer.clear()
+
+    @contextmanager
+    def _telling_where(self) -> Iterator[None]:
+        """The file has no name, so the error of the system does not say which disk is full."""
+        try:
+            yield
+        except OSError as error:
+            taken = f"{self._end:,} bytes were put aside there; --spill-dir names another directory"
+            where = str(self._directory or tempfile.gettempdir())
+            raise OSError(error.errno, f"{error.strerror} ({taken})", where) from error
 
 
 def _split(block: bytes) -> list[bytes]:

@@ -7,7 +7,7 @@ are read until the answers below the positions are complete: the outbox tells wh
 
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -59,18 +59,17 @@ def verify(
     scope = scope or Scope()
     reader = TopicReader(settings, stop, progress, rate)
     try:
-        with postgres.connect(settings.postgres, application="verify") as connection:
+        with postgres.connect(settings.postgres, application="verify") as connection, ExitStack() as held:
             with snapshot(connection, scope.campaign_id) as ledger:
                 positions = ledger.positions()
                 decided = sum(position.decided for position in positions.values())
-                spill = Spill(bucket_count(decided), spill_directory)
+                spill = held.enter_context(Spill(bucket_count(decided), spill_directory))
                 if scope.whole:
                     for table in TABLES:
                         for line in ledger.lines(table):
                             spill.add(line.partition(b"\t")[0], table.name, line)
                 figures = ledger.figures()
-            with spill:
-                report = _Verification(settings, reader, connection, scope, positions, spill, stop).run(figures)
+            report = _Verification(settings, reader, connection, scope, positions, spill, stop).run(figures)
     finally:
         reader.close()
     report.duration_seconds = time.monotonic() - began_seconds

@@ -107,7 +107,7 @@ def verify(
     topic can't be verified and are told by number; what was published before the ledger had seals is not sealed.
 
     [bold]Exit codes[/]  0 equal; 1 not, or no such campaign or partition, or no command between --from and --to;
-    2 usage, no ledger or no topics; 3 Kafka or Postgres out of reach or silent.
+    2 usage, no ledger or no topics; 3 Kafka or Postgres out of reach or silent; 4 the disk (--spill-dir) is full.
     """
     from voucher_ledger.replay import verify_command
     from voucher_ledger.replay.errors import ended

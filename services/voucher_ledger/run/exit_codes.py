@@ -26,7 +26,7 @@ MEANINGS: dict[int, str] = {
     ExitCode.CHECK_FAILED: "the check failed: audit, demo, a bad line, a record not delivered",
     ExitCode.USAGE: "usage, a wrong setting, topics, tables or rights that are not there, a migration refused",
     ExitCode.UNREACHABLE: "Kafka or Postgres cannot be reached, falls silent, refuses the login, or did not start",
-    ExitCode.FAILED: "a processor stopped loudly: out of attempts, or contradicting positions",
+    ExitCode.FAILED: "a processor stopped loudly: out of attempts, or contradicting positions; a tool's disk is full",
     ExitCode.INSTANCE_TAKEN: "another live process has this instance name, or is the ledger's monitor",
     ExitCode.HUNG: "a call in a processor hung and could not be ended; the next start recovers as from a kill",
     INTERRUPTED: "interrupted (Ctrl-C): the demo stops all that it had started, others say what they leave",
