@@ -68,6 +68,7 @@ def test_a_copy_is_one_copy_in_order_and_time_though_the_tool_is_killed(
     assert 1 <= some <= 20
     assert tool.json(*copy, *WHY)["copied"] == CLAIMS - some
     assert tool.json(*copy, *WHY)["copied"] == 0
+    assert tool.json(*copy)["records_max"] == 0
 
     originals, copies = by_partition(world.read("night.claims")), by_partition(world.read("rehearsal.claims"))
     assert {p: [r.timestamp() for r in found] for p, found in copies.items()} == {
@@ -93,6 +94,12 @@ def test_a_copy_is_one_copy_in_order_and_time_though_the_tool_is_killed(
     assert len(set(names.values())) == CLAIMS
     assert not set(names) & set(names.values())
     assert tool.outcomes() == ["copy: not ended"] * 2 + ["copy: done"] * 2
+
+    # An earlier range under a name that has copies of a later one: nothing of it would be copied.
+    part = ("copy", "--name", "part", *copy[3:])
+    assert tool.json(*part, "--from", "3", "--to", "5", *WHY)["copied"] > 0
+    for arguments in ((*part, "--from", "0", "--to", "3"), (*part, "--from", "0", "--to", "3", *WHY)):
+        assert "Give this range another --name" in tool.run(*arguments, code=1)
 
 
 def test_a_rehearsal_beside_the_live_campaign_does_not_touch_its_books(world: World, tool: Tool) -> None:

@@ -37,7 +37,8 @@ under that key (at least 16 bytes), device ids by d- and one: the same user has 
 that are no commands with a user become as many x. Other fields and headers are not looked into.
 
 A copy is exactly one: it is sent in transactions, and the same command with the same --name goes on after the last
-committed copy, which the copies themselves tell. The live groups are not touched.
+committed copy, which the copies themselves tell. A record before that copy that has none is of another range, which
+is refused: give it another --name. The live groups are not touched.
 """)
 
 

@@ -17,7 +17,7 @@ from voucher_ledger.replay.bounds import Bound
 from voucher_ledger.replay.copying.copier import CLAIMS, Copier
 from voucher_ledger.replay.copying.merge import Merge
 from voucher_ledger.replay.copying.pairs import Pair, refusal, unnamed
-from voucher_ledger.replay.copying.progress import first_left, learn
+from voucher_ledger.replay.copying.progress import first_left, learn, refuse_holes
 from voucher_ledger.replay.copying.rewrite import Rewriter
 from voucher_ledger.replay.copying.schedule import Schedule
 from voucher_ledger.replay.errors import Refused
@@ -72,7 +72,8 @@ def run(
     target = settings if request.to_kafka is None else settings.model_copy(update={"kafka": request.to_kafka})
     if not apply:
         cluster, parts = _may_be_copied(settings, target, request, apply=False)
-        _tell({**_outlook(settings, request, parts), "target_cluster": cluster}, json)
+        left = _left(settings, target, request, parts)
+        _tell({**_outlook(settings, request, left), "target_cluster": cluster}, json)
         return ExitCode.DONE
     # Before anything is looked at: an attempt that is refused is in the journal too.
     with recorded(settings, "copy", reason, arguments) as operation:
@@ -106,7 +107,10 @@ def _copy(
             producer, dict(request.pairs), rewriter, schedule, Pace(request.rate, time.monotonic),
             original_times=request.original_times,
         )  # fmt: skip
-        left = _left(target, request, parts, rewriter)
+        left = _left(settings, target, request, parts)
+        claims = next((pair for pair in request.pairs if pair.source == CLAIMS), None)
+        if claims is not None and left != parts:
+            learn(target, claims, request.name, rewriter.vouchers)
         with Bar("copying", sum(part.end - part.start for part in left)) as bar:
             for count in copier.run(Merge(settings, left), request.count_max):
                 operation.result["copied"] = count
@@ -139,23 +143,23 @@ def _parts(settings: Settings, target: Settings, request: Request) -> list[Span]
     return parts
 
 
-def _left(target: Settings, request: Request, parts: list[Span], rewriter: Rewriter) -> list[Span]:
+def _left(settings: Settings, target: Settings, request: Request, parts: list[Span]) -> list[Span]:
+    """What of `parts` is not copied yet: the rest of each. Raises Refused where more than the rest is not."""
     by_source = {pair.source: pair for pair in request.pairs}
     left: list[Span] = []
-    resumed = False
     with ThreadPoolExecutor(SCANS_AT_ONCE) as scans:
-        starts = scans.map(lambda part: first_left(target, by_source[part.topic], part, request.name), parts)
-        for part, start in zip(parts, starts, strict=True):
-            resumed |= start > part.start
-            if start < part.end:
-                left.append(Span(part.topic, part.partition, start, part.end))
-    if resumed and CLAIMS in by_source:
-        learn(target, by_source[CLAIMS], request.name, rewriter.vouchers)
+        starts = list(scans.map(lambda part: first_left(target, by_source[part.topic], part, request.name), parts))
+    for part, start in zip(parts, starts, strict=True):
+        if start > part.start:
+            done = Span(part.topic, part.partition, part.start, min(start, part.end))
+            refuse_holes(settings, target, by_source[part.topic], done, request.name)
+        if start < part.end:
+            left.append(Span(part.topic, part.partition, start, part.end))
     return left
 
 
 def _outlook(settings: Settings, request: Request, parts: list[Span]) -> dict[str, Any]:
-    """What a copy would be: records at most, since offsets have gaps; the times of the first and the last."""
+    """What a copy of `parts` would be: records at most, since offsets have gaps; by their times, how long it takes."""
     # A few records of each end, not one, since offsets have gaps.
     heads = [Span(part.topic, part.partition, part.start, min(part.end, part.start + 10)) for part in parts]
     tails = [Span(part.topic, part.partition, max(part.start, part.end - 10), part.end) for part in parts]
