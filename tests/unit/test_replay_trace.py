@@ -2,16 +2,17 @@
 
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
 
 from voucher_ledger.replay.answers import Cause
 from voucher_ledger.replay.topic_reader import Range
-from voucher_ledger.replay.trace import Step, Trace, trace
+from voucher_ledger.replay.trace import Step, Trace, _kind, _scanned, trace
 from voucher_ledger.replay.trace_render import show, to_json
 from voucher_ledger.replay.trace_subject import Subject, UnknownSubject
 
@@ -99,3 +100,32 @@ def test_a_record_that_is_not_there_is_refused(place: tuple[int, int], told: str
     topics: Any = Topics()
     with pytest.raises(UnknownSubject, match=told):
         trace(topics, Subject("event", "x", cause=Cause("claim.commands", *place)), steps_max=1, scan=False)
+
+
+class Scanned:
+    """Topics that hold one event: a refused order of two vouchers, none of which it moved."""
+
+    DATA: ClassVar = {"order_id": "o1", "user_id": "ana", "voucher_id": "v3-1", "more_voucher_ids": ["v3-2"]}
+
+    def read(self, _starts: Any) -> Iterable[Any]:
+        value = {"id": "order.commands/3/40/0", "type": "order.rejected", "data": self.DATA}
+        record = SimpleNamespace(
+            topic=lambda: "order.events",
+            partition=lambda: 3,
+            offset=lambda: 0,
+            value=lambda: json.dumps(value).encode(),
+        )
+        return [record]
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [("v3-1", "voucher"), ("v3-2", "voucher"), ("o1", "order"), ("ana", "user"), ("v3", None), ("[", None)],
+)
+def test_a_scan_finds_each_voucher_that_a_refused_order_names(key: str, kind: str | None) -> None:
+    """One that was among `more_voucher_ids` was not found."""
+    topics: Any = Scanned()
+    found = list(_scanned(topics, Subject("user", key), [], {("order.events", 3): Range(0, 1)}))
+    assert found == ([] if kind is None else [Cause("order.commands", 3, 40)])
+    if kind is not None:
+        assert _kind(Subject("user", key), [Step(found[0], event={"data": Scanned.DATA})]) == kind

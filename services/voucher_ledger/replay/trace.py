@@ -86,7 +86,9 @@ def _kind(subject: Subject, steps: Iterable[Step]) -> str:
     """What the events take this one for, of which the ledger has no rows."""
     named = [step.event.get("data", {}) for step in steps if step.event is not None]
     kinds = ("user", "order", "voucher")
-    return next((kind for kind in kinds if any(data.get(f"{kind}_id") == subject.key for data in named)), subject.kind)
+    told = (kind for kind in kinds if any(data.get(f"{kind}_id") == subject.key for data in named))
+    is_further = any(subject.key in (data.get("more_voucher_ids") or ()) for data in named)
+    return next(told, "voucher" if is_further else subject.kind)
 
 
 def _time_of(step: Step) -> tuple[int, Cause]:
@@ -138,10 +140,16 @@ def _scanned(
         value = record.value() or b""
         if any(needle in value for needle in needles):
             event = _decoded(record)
-            named = {str(item) for item in (event or {}).get("data", {}).values()}
+            named = _named((event or {}).get("data", {}))
             if event is not None and any(needle.decode() in named for needle in needles):
                 topic = next(commands for commands, name in EVENT_TOPICS.items() if name == place_of(record)[0])
                 yield Cause(topic, place_of(record)[1], int(event["id"].split("/")[2]))
+
+
+def _named(data: dict[str, Any]) -> set[str]:
+    """Every value in an event's data as text; an order names its further vouchers in a list."""
+    items = (value if isinstance(value, list) else [value] for value in data.values())
+    return {str(item) for part in items for item in part}
 
 
 def _decoded(record: Message) -> dict[str, Any] | None:
