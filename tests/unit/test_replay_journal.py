@@ -9,9 +9,12 @@ import pytest
 from voucher_ledger import cli
 from voucher_ledger.replay import operations
 from voucher_ledger.replay.copying import command as copy_command
+from voucher_ledger.replay.dead_letters import look
+from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.seek import command as seek_command
 from voucher_ledger.replay.seek import standing
 from voucher_ledger.replay.seek.plan import Standing
+from voucher_ledger.replay.what_if import command as what_if_command
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import topics
 
@@ -82,3 +85,25 @@ def test_a_partition_that_is_not_there_is_usage(
     asked = ["replay", "seek", "--room", "claims", "--partition", "33", "--to", "5"]
     assert cli.main(asked) == ExitCode.USAGE
     assert capsys.readouterr().err == "error: claim.commands has the partitions 0 to 11\n"
+
+
+def test_a_blank_reason_is_as_none(
+    journal: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It ended in a traceback."""
+    there = tmp_path / "there"
+    there.write_bytes(b"")
+    assert cli.main(["replay", *EXPORT, str(there), "--reason", " "]) == ExitCode.CHECK_FAILED
+    monkeypatch.setattr(what_if_command, "_day", lambda *_: None)
+    monkeypatch.setattr(what_if_command, "sandboxes", refuse)
+    assert cli.main(["replay", "what-if", "--reason", "\t"]) == ExitCode.CHECK_FAILED
+    assert [entry[:2] for entry in journal[::2]] == [
+        ("dead-letters export", look.EXPORT_REASON),
+        ("what-if", what_if_command.REASON),
+    ]
+    for changing in (EDIT[:-1], COPY, SEEK):
+        assert cli.main(["replay", *changing, "--apply", "--reason", " "]) == ExitCode.USAGE
+
+
+def refuse(*_: object) -> None:
+    raise Refused("there is no room for sandboxes")

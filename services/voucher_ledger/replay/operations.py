@@ -80,6 +80,11 @@ def this_person() -> str:
     return f"{name}@{socket.gethostname()}"
 
 
+def reason_or(reason: str | None, default: str) -> str:
+    """The reason that was given, `default` where there is none, or only blanks."""
+    return (reason or "").strip() or default
+
+
 def connect(settings: Settings) -> psycopg.Connection:
     """A connection with the operator's rights. Raises Unreachable, NotSetUp."""
     return postgres.connect(settings.postgres, application="replay", role=OPERATOR_ROLE)

@@ -21,7 +21,7 @@ from voucher_ledger.replay.dead_letters.shown import (
     tally_document,
 )
 from voucher_ledger.replay.errors import Refused
-from voucher_ledger.replay.operations import Operation, recorded
+from voucher_ledger.replay.operations import Operation, reason_or, recorded
 from voucher_ledger.replay.printing import console
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
@@ -77,7 +77,7 @@ def export(
     Users' ids leave the system by it, so the journal tells who took which ones.
     """
     is_file = str(target) != "-"
-    with recorded(settings, "dead-letters export", reason or EXPORT_REASON, arguments) as operation:
+    with recorded(settings, "dead-letters export", reason_or(reason, EXPORT_REASON), arguments) as operation:
         if is_file and target.exists():
             raise Refused(f"{target} exists: choose another name")
         lines = _counted(_lines(selection.letters(settings, read_marks(settings)), count_max), operation)

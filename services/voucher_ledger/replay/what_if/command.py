@@ -15,7 +15,7 @@ from voucher_ledger.ledger.audit import audit
 from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.bounds import Bound
 from voucher_ledger.replay.errors import Refused
-from voucher_ledger.replay.operations import Operation, recorded
+from voucher_ledger.replay.operations import Operation, reason_or, recorded
 from voucher_ledger.replay.printing import told
 from voucher_ledger.replay.reading import Span
 from voucher_ledger.replay.what_if import notes
@@ -84,7 +84,7 @@ def run(
         Unreachable, NotSetUp.
     """
     day = _day(settings, request)
-    with recorded(settings, VERB, reason or REASON, arguments) as operation:
+    with recorded(settings, VERB, reason_or(reason, REASON), arguments) as operation:
         with sandboxes(request.sandbox or settings.postgres) as made:
             _tell_leftovers(operation, *made.remove_leftovers())
             try:
