@@ -10,13 +10,14 @@ import orjson
 import pytest
 from rich.console import Console
 
+from tests.unit.letters_given import LETTER, QUARANTINED, REDRIVEN, RELEASED
 from voucher_ledger import cli
 from voucher_ledger.replay.bounds import Bound, bound, place
 from voucher_ledger.replay.dead_letters import redrive as redriving
 from voucher_ledger.replay.dead_letters.choice import FOR_A_PERSON, Filter, State, Verdict, kind_of, state_of, verdict
 from voucher_ledger.replay.dead_letters.edit import edited
 from voucher_ledger.replay.dead_letters.letters import Letter, text_of
-from voucher_ledger.replay.dead_letters.marks import Mark, MarkKind
+from voucher_ledger.replay.dead_letters.marks import Mark
 from voucher_ledger.replay.dead_letters.redrive import Rules, Sorted, batches, sort_out
 from voucher_ledger.replay.dead_letters.shown import letters_table, plain
 from voucher_ledger.replay.dead_letters_arguments import past_ms
@@ -27,13 +28,6 @@ from voucher_ledger.runtime import settings
 from voucher_ledger.runtime.incoming import REPEATED_BYTES_MAX, dead_letter, lacks_record
 from voucher_ledger.runtime.outbox import Header
 
-LETTER = Letter(
-    partition=2, offset=7, time_ms=1_000, key=b"ana", value=b"no", headers=(), topic="claim.commands",
-    cause_partition=3, cause_offset=9, error="not JSON: unexpected character at byte 0", attempts=1,
-)  # fmt: skip
-REDRIVEN = Mark(MarkKind.REDRIVEN, "1", "me@here", "why", 5_000, "claim.commands/3/20")
-QUARANTINED = Mark(MarkKind.QUARANTINED, "1", "me@here", "why", 5_000)
-RELEASED = Mark(MarkKind.RELEASED, "1", "me@here", "why", 5_000)
 CLAIM = {
     "specversion": "1.0", "id": "1", "source": "test", "type": "voucher.claim", "time": "2026-02-06T00:00:00Z",
     "data": {"campaign_id": "grey", "user_id": "ana"},

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
@@ -30,6 +31,7 @@ from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
 
 _NO_WINDOWS = Windows()
+_MORE = "{:,} more than --max: run the command again for the next"
 
 
 def drive(
@@ -103,7 +105,7 @@ def mark(
     ):
         marks = read_marks(settings)
         found = tally(selection.letters(settings, marks), 20)
-        letters = (one for place, (one, _) in enumerate(selection.letters(settings, marks)) if place < count_max)
+        letters = (one for one, _ in islice(selection.letters(settings, marks), count_max))  # and read no further
         done = 0
         with Bar(kind.value, min(found.count, count_max)) as bar:
             for done in mark_all(letters, kind, producer, operation, Pace(rate, time.monotonic)):
@@ -158,14 +160,17 @@ def _told(planned: Sorted, found: Tally, rules: Rules, *, driven: int | None, js
         for what, number in left.items():
             print(f"{number:,} left: {what}")
         if planned.more:
-            print(f"{planned.more:,} more than --max: run the command again for the next")
+            print(_MORE.format(planned.more))
     return ExitCode.CHECK_FAILED if needs_a_person else ExitCode.DONE
 
 
 def _tell_marks(found: Tally, kind: MarkKind, done: int | None, count_max: int, json: bool) -> None:
     count = min(found.count, count_max) if done is None else done
+    more = max(0, found.count - count)
     if json:
-        print_json({"applied": done is not None, kind.value: count, **tally_document(found)})
+        print_json({"applied": done is not None, kind.value: count, "more": more, **tally_document(found)})
         return
     console().print(reasons_table(found))
     print(f"{count:,} {f'would be {kind.value} (a dry run: --apply does it)' if done is None else kind.value}")
+    if more:
+        print(_MORE.format(more))
