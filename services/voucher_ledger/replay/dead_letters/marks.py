@@ -55,7 +55,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """All marks: the last of each letter, and how many there are in all."""
+    """All marks: of each letter the one that tells what is done about it, and how many there are in all.
+
+    That is its last one, or where this lifts a quarantine the redrive before that: it was driven still, and to take it
+    for open would drive it twice.
+    """
 
     last: dict[tuple[int, int], Mark]
     count: int
@@ -75,9 +79,13 @@ def read_marks(settings: Settings) -> Marks:
         Unreachable, Unread: Kafka does not answer.
     """
     last: dict[tuple[int, int], Mark] = {}
+    driven: dict[tuple[int, int], Mark] = {}  # only of letters that were quarantined since
     count = 0
     for place, mark in _marks(records(settings, spans(settings, MARK_TOPIC))):
-        last[place] = mark
+        former = last.get(place)
+        if former is not None and (former.kind, mark.kind) == (MarkKind.REDRIVEN, MarkKind.QUARANTINED):
+            driven[place] = former
+        last[place] = driven.get(place, mark) if mark.kind is MarkKind.RELEASED else mark
         count += 1
         if count > MARKS_MAX:
             raise Refused(

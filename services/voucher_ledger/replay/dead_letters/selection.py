@@ -36,11 +36,12 @@ class Selection:
         parts = {part.partition: part for part in found}
         narrow: list[Span] = []
         for partition in sorted(wanted):
-            offsets = [offset for number, offset in places if number == partition]
-            part = parts.get(partition)
-            if part is None or max(offsets) >= part.end or min(offsets) < part.start:
-                raise Refused(f"{DEAD_LETTER_TOPIC} has no letter at {partition}/{max(offsets)} (any more)")
-            narrow.append(Span(part.topic, partition, min(offsets), max(offsets) + 1))
+            offsets = sorted(offset for number, offset in places if number == partition)
+            part = parts.get(partition) or Span(DEAD_LETTER_TOPIC, partition, 0, 0)
+            for offset in offsets:
+                if not part.start <= offset < part.end:
+                    raise Refused(f"{DEAD_LETTER_TOPIC} has no letter at {partition}/{offset} (any more)")
+            narrow.append(Span(part.topic, partition, offsets[0], offsets[-1] + 1))
         return narrow
 
     def letters(
