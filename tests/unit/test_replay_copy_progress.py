@@ -1,11 +1,16 @@
-"""How far a rehearsal was copied: told by the copies, and refused where they are of another range."""
+"""How far a rehearsal was copied, what of it is left to copy, and when that is committed."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from voucher_ledger.replay.copying import progress
+from voucher_ledger.produce.pace import Pace
+from voucher_ledger.replay.bounds import UNBOUNDED
+from voucher_ledger.replay.copying import command, copier, progress
 from voucher_ledger.replay.copying.pairs import Pair
+from voucher_ledger.replay.copying.rewrite import Rewriter
+from voucher_ledger.replay.copying.schedule import Schedule
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.reading import Span
 from voucher_ledger.runtime.settings import Settings
@@ -72,3 +77,61 @@ def test_a_range_that_was_not_copied_is_refused_though_the_name_has_later_copies
         return
     with pytest.raises(Refused, match=rf"offsets after night/0/{missed}, .* another --name"):
         progress.refuse_holes(*asked)
+
+
+@pytest.mark.parametrize(("there", "refused"), [(7, True), (8, False), (9, False)])
+def test_a_target_with_fewer_partitions_than_its_source_is_refused(
+    there: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only lower ones hold something now, too: later records of the same rehearsal would find no place."""
+    settings = Settings(kafka="here", postgres="nowhere")
+    partitions = {"night": 8, "rehearsal": there}
+
+    def known_topics(_client: object, _kafka: str, wanted: list[str]) -> dict[str, Any]:
+        return {topic: SimpleNamespace(partitions=range(partitions[topic])) for topic in wanted}
+
+    held = [Span("night", 0, 0, 5)]
+    monkeypatch.setattr(command, "known_topics", known_topics)
+    monkeypatch.setattr(command, "open_reader", lambda _settings: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(command, "spans", lambda *_: held)
+    request = command.Request(
+        "night", [Pair("night", "rehearsal")], UNBOUNDED, UNBOUNDED, frozenset(), None, None, 1.0, None, None, None,
+        None, original_times=True,
+    )  # fmt: skip
+    if not refused:
+        assert command._parts(settings, settings, request) == held
+        return
+    with pytest.raises(Refused, match="rehearsal has 7 partitions, night has 8"):
+        command._parts(settings, settings, request)
+
+
+class Original:
+    """A record of night/0 with a time."""
+
+    def __init__(self, time_ms: int) -> None:
+        self.topic, self.partition, self.offset = lambda: "night", lambda: 0, lambda: time_ms
+        self.key, self.value, self.headers = lambda: b"ana", lambda: b"{}", list
+        self.timestamp = lambda: (1, time_ms)
+
+
+def test_what_is_sent_is_committed_before_a_long_wait_for_the_next_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open transaction holds up who reads the copies, for as long as last night nothing happened."""
+    done: list[object] = []
+    now = [1_000.0]
+
+    def sleep(seconds: float) -> None:
+        done.append(round(seconds, 3))
+        now[0] += seconds
+
+    producer: Any = SimpleNamespace(
+        begin=lambda: done.append("begin"), send=lambda *_, **__: done.append("send"), flush=lambda: None,
+        commit=lambda: done.append("commit"),
+    )  # fmt: skip
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr(copier, "time", clock)
+    schedule, pace = Schedule(1.0, clock.monotonic), Pace(None, clock.monotonic)
+    copied = copier.Copier(producer, {"night": "rehearsal"}, Rewriter("night"), schedule, pace, original_times=True)
+    records: Any = [(time_ms, Original(time_ms)) for time_ms in (0, 10, 60_000)]
+    assert list(copied.run(records, None)) == [2, 3]
+    # A wait of some milliseconds is no reason to commit: there would be a transaction a record.
+    assert done == ["begin", "send", 0.01, "send", "commit", 59.99, "begin", "send", "commit"]

@@ -106,6 +106,31 @@ def test_records_come_in_the_order_of_their_times(
     assert consumer.closed is bool(parts)
 
 
+def test_a_partition_that_is_ahead_waits_with_no_more_than_it_may_hold_and_then_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Kafka hands out the later partition first: all of it would lie in memory until the other one comes."""
+    end = KafkaError(KafkaError._PARTITION_EOF)
+    count, chunk, buffered_max = 40, 3, 8
+    held = [
+        [*(Fake(number, offset, 1_000 * number + offset) for offset in range(count)), Fake(number, count, 0, end)]
+        for number in range(2)
+    ]
+    consumer = FakeConsumer(held, chunk)
+    monkeypatch.setattr(merge, "open_reader", lambda _settings: consumer)
+    monkeypatch.setattr(merge, "BUFFERED_MAX", buffered_max)
+    merged = Merge(NOWHERE, [Span("night", number, 0, count) for number in range(2)])
+    most = 0
+    found: list[Any] = []
+    for _, record in merged:
+        found.append(record)
+        most = max(most, len(merged._buffers["night", 1]))
+    assert [(record.partition(), record.offset()) for record in found] == [
+        (number, offset) for number in range(2) for offset in range(count)
+    ]
+    assert buffered_max <= most < buffered_max + chunk
+
+
 def test_a_topic_that_falls_silent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "open_reader", lambda _settings: FakeConsumer([], 1))
     monkeypatch.setattr(merge, "SILENCE_SECONDS_MAX", 0.0)
