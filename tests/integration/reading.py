@@ -16,17 +16,19 @@ DEAD_LETTERS = "ledger.dead-letters"
 LOOK_SECONDS = 0.2
 # The broker holds a fetch at a partition's end back for as long, and with it the news that this is the end.
 END_WAIT_MS = 10
+# More than a processor reads of a batch: a test knows what it has sent.
+READ_BYTES_MAX = 1_000_000_000
 
 
 class Reading:
     """All records of some topics that are committed, as they come; it ends nowhere by itself."""
 
     def __init__(self, settings: Settings, names: Sequence[str], **overrides: Any) -> None:
-        self._consumer = Consumer(
-            kafka.consumer_config(
-                settings, f"test-{uuid.uuid4()}", auto_offset_reset="earliest", enable_partition_eof=True, **overrides
-            )
+        named = {"auto_offset_reset": "earliest", "enable_partition_eof": True, **overrides}
+        configuration = kafka.consumer_config(
+            settings, f"test-{uuid.uuid4()}", receive_message_max_bytes=READ_BYTES_MAX, **named
         )
+        self._consumer = Consumer(configuration)
         self._places = {
             (name, number)
             for name in names

@@ -153,18 +153,26 @@ def test_a_record_that_fits_the_topic_only_compressed_stops_nobody(world: World)
     assert world.faults() == []
 
 
-def test_a_record_of_many_zeros_stops_nobody(world: World) -> None:
-    """It has four kilobytes for the broker, and more than a client reads of its own accord once it is decompressed."""
+@pytest.mark.parametrize(("count", "zeros"), [(1, 120_000_000), (100, 1_000_000)], ids=["a record", "a batch"])
+def test_many_zeros_stop_nobody(world: World, count: int, zeros: int) -> None:
+    """Some kilobytes for the broker, and decompressed more than a client takes: it asks for them for ever."""
     world.open_campaign()
-    process = world.spawn("claims")
-    value = bytes(120_000_000)
-    overrides = {"message_max_bytes": 2 * len(value), "batch_size": 2 * len(value), "compression_type": "zstd"}
-    producer = Producer(producer_config(world.settings, **overrides))
-    producer.produce("claim.commands", value, b"user-1", partition=0)
-    assert producer.flush(WAIT_SECONDS_MAX) == 0
     world.send("claim.commands", [claim(1)], partition=0)
-    world.wait_answered("claim.commands", 2)
-    assert [(letter.key(), letter.value()) for letter in world.read(DEAD_LETTERS)] == [(b"user-1", None)]
+    value = bytes(zeros)
+    overrides: dict[str, Any] = dict.fromkeys(("message_max_bytes", "batch_size"), 2 * count * zeros)
+    producer = Producer(producer_config(world.settings, **overrides, linger_ms=500, compression_type="zstd"))
+    for number in range(count):
+        producer.produce("claim.commands", value, f"user-{number}".encode(), partition=0)
+    assert producer.flush(WAIT_SECONDS_MAX) == 0
+    process = world.spawn("claims")
+    world.send("claim.commands", [claim(2)], partition=0)
+    world.send("claim.commands", [claim(3)], partition=1)
+    world.wait_answered("claim.commands", count + 3)
+    letters = world.read(DEAD_LETTERS)
+    assert {(letter.key(), letter.value()) for letter in letters} == {(None, None)}
+    assert len(letters) == count
+    assert all(b"can't be decompressed" in (dict(headers_of(letter))["dlq_error"] or b"") for letter in letters)
+    assert [event["type"] for event in world.outcomes("claim")] == ["voucher.granted"] * 3
     assert process.poll() is None
     assert world.faults() == []
 

@@ -3,13 +3,25 @@
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, TopicPartition
 
 from voucher_ledger.claims.store import ClaimsRoom
 from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.runtime import settings, unreadable
+from voucher_ledger.runtime.arrivals import Arrivals
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost, lost
+from voucher_ledger.runtime.incoming import lacks_record
 from voucher_ledger.runtime.positions import Position
 from voucher_ledger.runtime.session import Session
+
+TOPIC = "claim.commands"
+NOWHERE = settings.load(
+    {
+        "VOUCHER_LEDGER_KAFKA": "127.0.0.1:1",
+        "VOUCHER_LEDGER_POSTGRES": "host=127.0.0.1 port=1",
+        "VOUCHER_LEDGER_BATCH_RECORDS_MAX": "100",
+    }
+)
 
 
 class Consumed:
@@ -64,7 +76,7 @@ class Publishing:
 
 def session_of(decider: Deciding) -> Any:
     session: Any = Session.__new__(Session)
-    session._decider, session._decoder = decider, CommandDecoder(ClaimsRoom.command_topic)
+    session._decider, session._arrivals = decider, Arrivals(NOWHERE, TOPIC, CommandDecoder(TOPIC))
     session._publisher, session._pruned = Publishing(), {}
     return session
 
@@ -98,3 +110,44 @@ def test_a_position_outside_its_topic_is_no_lost_session(code: int, means: type[
     with pytest.raises(means):
         session_of(Deciding())._decide([Consumed(0, 5, KafkaError(code))])
     assert type(lost(KafkaError(code))) is means
+
+
+class Seeking:
+    """Takes for a consumer: keeps where it was told to go on."""
+
+    def __init__(self) -> None:
+        self.sought: list[tuple[int, int]] = []
+
+    def seek(self, place: TopicPartition) -> None:
+        self.sought.append((place.partition, place.offset))
+
+
+def test_a_batch_that_can_t_be_decompressed_is_dead_letters_in_parts_and_then_passed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It stopped its partition: one session after the other was lost at it, and each time all others with it."""
+    looks: list[int] = []
+
+    def end_of_batch(*place: Any) -> int:
+        looks.append(place[-1])
+        return 256
+
+    monkeypatch.setattr(unreadable, "end_of_batch", end_of_batch)
+    decider = Deciding()
+    session = session_of(decider)
+    session._consumer, session._room = Seeking(), ClaimsRoom(1)
+    bad = Consumed(0, 6, KafkaError(KafkaError._BAD_COMPRESSION))
+    for records in ([Consumed(0, 5), bad, bad, Consumed(1, 0)], [bad], [bad], [bad]):
+        session._decide(records)
+        for partition, offset in decider.given:
+            decider.positions[partition] = Position(offset + 1, 1)
+    assert decider.given == [(0, 5), *((0, n) for n in range(6, 106)), (1, 0), *((0, n) for n in range(106, 256))]
+    assert session._consumer.sought == [(0, 256), (0, 256)], "the second time it told of it after all was passed"
+    assert looks == [6]
+
+
+def test_the_letter_of_a_record_that_was_not_read_says_so() -> None:
+    (letter,) = unreadable.letters(3, 60, 61, 62)
+    assert (letter.partition, letter.offset, letter.key, letter.value, letter.headers) == (3, 61, None, None, [])
+    assert "begins at offset 60, can't be decompressed" in letter.error
+    assert lacks_record(letter.error)

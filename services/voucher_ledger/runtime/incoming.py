@@ -99,6 +99,11 @@ def dead_letter(record: Record, error: str) -> DeadLetter:
     )  # fmt: skip
 
 
+def unread(error: str) -> str:
+    """The reason of a dead letter whose record could not be read at all: nothing of it is repeated."""
+    return f"{error}{_NOT_REPEATED}{_VALUE} (unread), {_KEY} (unread), {_HEADERS} (unread)"
+
+
 def not_repeated(error: str) -> str:
     """What a dead letter's reason says of the parts of its record that were too large to be in it; empty where all are.
 

@@ -14,9 +14,10 @@ REQUEST_SECONDS_MAX = 10.0
 # When the client must have answered for a request, if by its failure.
 ANSWER_SECONDS_MAX = REQUEST_SECONDS_MAX + 5.0
 MESSAGE_BYTES_MAX = 2_097_152
-# A record of a few kilobytes may be a hundred million zeros, which must be read to be dead-lettered; librdkafka's own
-# bound of 100 MB stopped its partition for good. What it takes is memory, and only for as long.
-READ_BYTES_MAX = 1_000_000_000
+# What a batch may hold, decompressed. Of an unknown size librdkafka guesses, and triples its guess while that stays
+# below this: so a third of it can be read for certain, more than a dead letter takes and any client makes unasked. Some
+# kilobytes may be gigabytes of zeros, which would be memory: such a batch is not read (see runtime/unreadable.py).
+READ_BYTES_MAX = 64_000_000
 # The most that librdkafka knows. A broker bounds what a batch takes compressed, librdkafka what a record takes before
 # that: what came through the one must not be stopped by the other on its way to the dead letters.
 DEAD_LETTER_BYTES_MAX = 1_000_000_000

@@ -17,10 +17,11 @@ from voucher_ledger.core.demand import DEMAND_TOPIC
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.metrics.observer import Observer
 from voucher_ledger.runtime import postgres, topics
-from voucher_ledger.runtime.decider import Decider, Item
+from voucher_ledger.runtime.arrivals import Arrivals
+from voucher_ledger.runtime.decider import Decider
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost, lost
 from voucher_ledger.runtime.hangs import must_end_within
-from voucher_ledger.runtime.incoming import Record, incoming
+from voucher_ledger.runtime.incoming import Record
 from voucher_ledger.runtime.kafka import consumer_config, group_of
 from voucher_ledger.runtime.leave import leave_group
 from voucher_ledger.runtime.outbox import Outbox
@@ -53,7 +54,6 @@ class Session:
         self._settings = settings
         self._room = room
         self._instance = instance
-        self._decoder = decoder
         self._windows = windows
         self._observer = observer
         self.topic = topic = topics.describe(settings, room.command_topic)
@@ -67,6 +67,7 @@ class Session:
             )
         # Before the group is joined, which fences whoever has this name there.
         self._connection = connect(settings.postgres, application=instance)
+        self._arrivals = Arrivals(settings, room.command_topic, decoder)
         self._outbox = Outbox(room.command_topic, room.key_field)
         positions = Positions(room.command_topic, topic.topic_id, instance)
         self._decider = Decider(
@@ -149,32 +150,19 @@ class Session:
         return cast("list[Record]", records)
 
     def _decide(self, records: list[Record]) -> None:
-        """Decide the records that are this session's: held partitions, at or past their positions."""
+        """Decide the records that are this session's."""
         publisher = self._publisher
         if publisher is None:
             return
-        positions, decoder = self._decider.positions, self._decoder
-        items: list[Item] = []
-        expected: dict[int, int] = {}
-        for record in records:
-            error = record.error()
-            if error is not None:
-                raise lost(error)
-            partition, offset = record.partition(), record.offset()
-            next_offset = expected.get(partition)
-            if next_offset is None:
-                if partition not in positions:
-                    continue  # of a partition given up meanwhile
-                next_offset = positions[partition].next_offset
-            if offset >= next_offset:  # else decided already
-                expected[partition] = offset + 1
-                items.append(incoming(record, partition, offset, decoder))
+        items, stuck = self._arrivals.items(records, self._decider.positions)
         if items:
             unpruned = self._unpruned()
             shares = self._decider.decide(items, unpruned)
             self._pruned.update(unpruned)
             publisher.submit(shares)
             self.sound = True
+        for partition, offset in stuck.items():
+            self._consumer.seek(TopicPartition(self._room.command_topic, partition, offset))
 
     def _unpruned(self) -> dict[int, int]:
         """Offsets published but still in the outbox, by partition."""
