@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from tests.integration.tools import Tool
 from tests.integration.world import World
-from voucher_ledger.replay.windows import Windows
+from voucher_ledger.replay.windows import ToolWindows
 from voucher_ledger.run.exit_codes import INTERRUPTED
 from voucher_ledger.runtime import kafka
 
@@ -57,7 +57,7 @@ def interrupt(*_: object) -> None:
 def interrupted(tool: Tool, *arguments: str) -> None:
     """Run it; Ctrl-C comes when all of the first transaction is sent and nothing is committed."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Windows, "before_commit", interrupt)
+        patched.setattr(ToolWindows, "before_commit", interrupt)
         assert "interrupted" in tool.run(*arguments, code=INTERRUPTED)
 
 

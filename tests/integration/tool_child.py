@@ -5,8 +5,8 @@ import sys
 import threading
 
 from voucher_ledger import cli
-from voucher_ledger.replay.windows import Windows
-from voucher_ledger.runtime.windows import Windows as DecisionWindows
+from voucher_ledger.replay.windows import ToolWindows
+from voucher_ledger.runtime.windows import Windows
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
             signal.pthread_kill(threading.get_ident(), signal.SIGKILL)  # goes no further; see guards.strike
 
     if window != "-":
-        found = [kind for kind in (Windows, DecisionWindows) if hasattr(kind, window)]
+        found = [kind for kind in (ToolWindows, Windows) if hasattr(kind, window)]
         assert found, window
         for kind in found:
             setattr(kind, window, die)

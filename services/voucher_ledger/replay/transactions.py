@@ -13,7 +13,7 @@ from typing import Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from voucher_ledger.produce.clients import open_client
-from voucher_ledger.replay.windows import Windows
+from voucher_ledger.replay.windows import NO_WINDOWS, ToolWindows
 from voucher_ledger.runtime.errors import Fenced, SessionLost, Unreachable, is_fenced
 from voucher_ledger.runtime.kafka import transactional_config
 from voucher_ledger.runtime.outbox import Header
@@ -22,7 +22,6 @@ from voucher_ledger.runtime.settings import Settings
 INIT_SECONDS_MAX = 30.0
 ABORT_SECONDS_MAX = 5.0
 _QUEUE_FULL_WAIT_SECONDS = 0.05
-_NO_WINDOWS = Windows()
 
 Delivered = Callable[[int, int], None]
 
@@ -34,7 +33,7 @@ class Transactions:
     tool took the name.
     """
 
-    def __init__(self, settings: Settings, name: str, windows: Windows = _NO_WINDOWS) -> None:
+    def __init__(self, settings: Settings, name: str, windows: ToolWindows = NO_WINDOWS) -> None:
         """Take the name: the transactional id is `voucher-ledger-<name>`. Raises Unreachable, Fenced, SettingsError."""
         self._seconds_max = settings.transaction_timeout_ms / 1000
         self._windows = windows

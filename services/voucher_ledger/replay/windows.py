@@ -1,7 +1,7 @@
 """The moments between which a tool that writes may be killed. Tests pass their own to stop one exactly there."""
 
 
-class Windows:
+class ToolWindows:
     """Called at each moment of one transaction's way; does nothing."""
 
     def begun(self) -> None:
@@ -15,3 +15,6 @@ class Windows:
 
     def committed(self) -> None:
         """The transaction is committed; the tool has not noted it."""
+
+
+NO_WINDOWS = ToolWindows()

@@ -24,7 +24,7 @@ from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.operations import Operation, recorded
 from voucher_ledger.replay.reading import Span, open_reader, records, spans
 from voucher_ledger.replay.transactions import Transactions
-from voucher_ledger.replay.windows import Windows
+from voucher_ledger.replay.windows import NO_WINDOWS, ToolWindows
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import asking_kafka
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config
@@ -32,7 +32,6 @@ from voucher_ledger.runtime.settings import Settings
 
 # Each waits for Kafka most of its time, and reads a partition's tail.
 SCANS_AT_ONCE = 8
-_NO_WINDOWS = Windows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def run(
     reason: str | None,
     arguments: dict[str, Any],
     json: bool,
-    windows: Windows = _NO_WINDOWS,
+    windows: ToolWindows = NO_WINDOWS,
 ) -> int:
     """Copy (`apply`), or tell what would be copied.
 
@@ -97,7 +96,12 @@ def _may_be_copied(settings: Settings, target: Settings, request: Request, *, ap
 
 
 def _copy(
-    settings: Settings, target: Settings, request: Request, parts: list[Span], operation: Operation, windows: Windows
+    settings: Settings,
+    target: Settings,
+    request: Request,
+    parts: list[Span],
+    operation: Operation,
+    windows: ToolWindows,
 ) -> None:
     # The producer first: it settles what was left open.
     with Transactions(target, f"copy-{request.name}", windows) as producer:

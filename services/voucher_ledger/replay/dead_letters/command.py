@@ -26,11 +26,10 @@ from voucher_ledger.replay.operations import recorded
 from voucher_ledger.replay.printing import console
 from voucher_ledger.replay.reading import Span, topic_ends
 from voucher_ledger.replay.transactions import Transactions
-from voucher_ledger.replay.windows import Windows
+from voucher_ledger.replay.windows import NO_WINDOWS, ToolWindows
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
 
-_NO_WINDOWS = Windows()
 _MORE = "{:,} more than --max: run the command again for the next"
 
 
@@ -45,7 +44,7 @@ def drive(
     edit: bytes | None,
     arguments: dict[str, Any],
     json: bool,
-    windows: Windows = _NO_WINDOWS,
+    windows: ToolWindows = NO_WINDOWS,
 ) -> int:
     """Drive the letters meant again (`apply`), or tell what would be driven.
 
@@ -91,7 +90,7 @@ def mark(
     rate: float | None,
     arguments: dict[str, Any],
     json: bool,
-    windows: Windows = _NO_WINDOWS,
+    windows: ToolWindows = NO_WINDOWS,
 ) -> int:
     """Quarantine the letters meant, or lift that (`apply`), or tell which they are."""
     verb = "quarantine" if kind is MarkKind.QUARANTINED else "quarantine --lift"
