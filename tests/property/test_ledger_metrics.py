@@ -172,12 +172,13 @@ def test_positions_and_the_outbox_are_the_books(ledger: Ledger) -> None:
     assert figure(read, catalogue.OUTBOX_BATCHES, "order.commands") == 0
 
 
-def test_lag_is_the_shorter_of_two_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lag_is_the_shortest_of_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     now_seconds = [1_000.0]
     clock = SimpleNamespace(monotonic=lambda: now_seconds[0], time=lambda: now_seconds[0])
     monkeypatch.setattr(ledger_metrics, "time", clock)
     collector = LedgerCollector(cast("Any", SimpleNamespace(postgres="")))
-    monkeypatch.setattr(collector, "_first_records_ms", lambda *_: {})
+    first_records_ms: dict[Place, int | None] = {}
+    monkeypatch.setattr(collector, "_first_records_ms", lambda *_: first_records_ms)
 
     def lag(next_offset: int, end: int, record_time_seconds: float | None) -> tuple[float | None, float | None]:
         position = Position(next_offset, 1, next_offset, 0, record_time_seconds)
@@ -194,6 +195,32 @@ def test_lag_is_the_shorter_of_two_bounds(monkeypatch: pytest.MonkeyPatch) -> No
     assert lag(5, 6, 940.0) == (1, 10)
     now_seconds[0] += 500
     assert lag(60, 90, 1_505.0) == (30, 5)
+    assert lag(90, 90, 1_510.0) == (0, 0)
+    now_seconds[0] += 35
+    # Nobody scraped for 35 s, while a record came each second: the one in passing is not as old as that gap.
+    assert lag(125, 126, 1_544.0) == (1, 1)
+    now_seconds[0] += 10
+    assert lag(136, 137, 1_554.5) == (1, 0.5)
+    now_seconds[0] += 10
+    # A position that stands still is looked behind, so the age of what waits there is known.
+    first_records_ms[PLACE] = 1_558_000
+    assert lag(136, 138, 1_554.5) == (2, 10.5), "its end has moved"
+    assert lag(136, 138, 1_554.5) == (2, 7)
+    now_seconds[0] += 10
+    first_records_ms.clear()
+    assert lag(136, 138, 1_554.5) == (2, 20.5), "Kafka did not answer in time"
+
+
+def test_a_record_that_was_seen_to_wait_is_known_to_wait_where_nothing_was_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: 1_000.0, time=lambda: 1_000.0)
+    monkeypatch.setattr(ledger_metrics, "time", clock)
+    collector = LedgerCollector(cast("Any", SimpleNamespace(postgres="")))
+    monkeypatch.setattr(collector, "_first_records_ms", lambda *_: {PLACE: 940_000})
+    name = (catalogue.LAG_SECONDS.name, PLACE[0], "0")
+    looks = [told(collector._lags({}, {PLACE: 5})).get(name) for _ in range(2)]
+    assert looks == [None, 60]
 
 
 def test_what_a_transaction_leaves_behind_is_no_lag(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,8 +186,9 @@ LAG_RECORDS = Metric(
 LAG_SECONDS = Metric(
     f"{PREFIX}lag_seconds",
     "gauge",
-    "How long the first undecided record waits, at most: since the partition was last seen without lag, or since the "
-    "time of the last decided record, whichever is shorter. 0 without lag; absent until a record was seen to wait.",
+    "How long the first undecided record waits: its own age where the position has not moved between two looks; else "
+    "at most, since the partition was last seen without lag or since the time of the last decided record, whichever is "
+    "shorter. 0 without lag; absent until a record was seen to wait.",
     ("topic", "partition"),
 )
 DECIDED = Metric(

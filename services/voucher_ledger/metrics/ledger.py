@@ -145,19 +145,20 @@ class LedgerCollector(Collector):
     def _lags(self, positions: dict[Place, Position], ends: dict[Place, int]) -> list[Family]:
         records, seconds = books.family(catalogue.LAG_RECORDS), books.family(catalogue.LAG_SECONDS)
         spans = {place: (positions[place].next_offset if place in positions else 0, end) for place, end in ends.items()}
-        self._look_behind(spans)
+        first_records_ms = self._look_behind(spans)
         for place, (next_offset, end) in spans.items():
             position, labels = positions.get(place), (place[0], str(place[1]))
             lag_records = 0 if self._done.get(place) == spans[place] else max(0, end - next_offset)
             records.add_metric(labels, lag_records)
-            lag_seconds = self._lag_seconds(place, position, lag_records)
+            lag_seconds = self._lag_seconds(place, position, lag_records, first_records_ms.get(place))
             if lag_seconds is not None:
                 seconds.add_metric(labels, lag_seconds)
         return [records, seconds]
 
-    def _look_behind(self, spans: dict[Place, tuple[int, int]]) -> None:
-        """Find out where nothing but markers and aborted records is left, and where a record was seen to wait: of
-        places (first undecided offset, end) that have not moved since the last look, for those that move have work.
+    def _look_behind(self, spans: dict[Place, tuple[int, int]]) -> dict[Place, int | None]:
+        """Find out where nothing but markers and aborted records is left, and where a record was seen to wait, whose
+        time in ms is returned: of places (first undecided offset, end) that have not moved since the last look. Those
+        that move have work, and to read of each of them at every look would cost most when there is most of it.
         """
         behind = {place: span for place, span in spans.items() if span[0] < span[1]}
         self._done = {place: span for place, span in self._done.items() if behind.get(place) == span}
@@ -166,17 +167,21 @@ class LedgerCollector(Collector):
         moved = self._behind.keys() - still.keys()
         self._at_work = behind.keys() & (self._at_work | moved)
         self._behind = behind
-        if asked:
-            first_records_ms = self._first_records_ms(asked, {place: span[1] for place, span in still.items()})
-            self._done |= {place: still[place] for place, first_ms in first_records_ms.items() if first_ms is None}
-            self._at_work |= {place for place, first_ms in first_records_ms.items() if first_ms is not None}
+        if not asked:
+            return {}
+        first_records_ms = self._first_records_ms(asked, {place: span[1] for place, span in still.items()})
+        self._done |= {place: still[place] for place, first_ms in first_records_ms.items() if first_ms is None}
+        self._at_work |= {place for place, first_ms in first_records_ms.items() if first_ms is not None}
+        return first_records_ms
 
     def _first_records_ms(self, undecided: dict[Place, int], ends: dict[Place, int]) -> dict[Place, int | None]:
         if self._tails is None:
             self._tails = Tails(self._settings)
         return self._tails.first_records_ms(undecided, ends, TAILS_SECONDS_MAX)
 
-    def _lag_seconds(self, place: Place, position: Position | None, lag_records: int) -> float | None:
+    def _lag_seconds(
+        self, place: Place, position: Position | None, lag_records: int, first_ms: int | None
+    ) -> float | None:
         """See catalogue.LAG_SECONDS. None where nothing is known: never seen without lag, and nothing decided yet or
         nothing seen to wait (what lies there may be a marker, and the last record of yesterday).
         """
@@ -187,7 +192,12 @@ class LedgerCollector(Collector):
         bounds: list[float] = []
         if place in self._caught_up_seconds:
             bounds.append(now_seconds - self._caught_up_seconds[place])
-        if place in self._at_work and position is not None and position.record_time_seconds is not None:
+        if first_ms is not None:
+            bounds.append(max(0.0, time.time() - first_ms / 1_000))
+        # What waits came after what was decided last. Beside another bound that can only bring the value down to the
+        # truth: a record in passing would else look as old as the last look, and after a gap as old as the gap.
+        known = bool(bounds) or place in self._at_work
+        if known and position is not None and position.record_time_seconds is not None:
             bounds.append(max(0.0, time.time() - position.record_time_seconds))
         return min(bounds, default=None)
 
