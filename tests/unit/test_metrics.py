@@ -22,6 +22,8 @@ from voucher_ledger.metrics.observer import Laps
 from voucher_ledger.metrics.readiness import Readiness
 from voucher_ledger.metrics.registry import process_registry
 from voucher_ledger.metrics.room import RoomMetrics
+from voucher_ledger.monitor.metrics import CATALOGUE as MONITOR
+from voucher_ledger.monitor.metrics import PREFIX
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Fenced, SessionLost, TakenOver
 from voucher_ledger.runtime.outbox import DeadLetter, Share
@@ -192,10 +194,12 @@ def test_a_lost_session_is_counted_by_who_ended_it(metrics: RoomMetrics, registr
 
 
 def test_the_docs_tell_of_every_metric_in_the_catalogues_words() -> None:
+    """Those of the monitor too: it has a catalogue of its own."""
     text = (Path(__file__).resolve().parents[2] / "docs" / "METRICS.md").read_text(encoding="utf-8")
     told = [line for line in text.splitlines() if line.startswith("| `voucher_ledger_")]
     assert told == [
-        f"| `{metric.name}` | {', '.join(metric.labels)} | {metric.help} |" for metric in catalogue.CATALOGUE
+        *(f"| `{metric.name}` | {', '.join(metric.labels)} | {metric.help} |" for metric in catalogue.CATALOGUE),
+        *(f"| `{PREFIX}_{entry.name}` | {', '.join(entry.labels)} | {entry.help}. |" for entry in MONITOR),
     ]
 
 
