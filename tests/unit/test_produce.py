@@ -13,7 +13,7 @@ from voucher_ledger.core.validation import COMMAND_BYTES_MAX
 from voucher_ledger.produce import clients
 from voucher_ledger.produce.command import BAD_LINES_SHOWN_MAX, run
 from voucher_ledger.produce.lines import BadLine, LineChecker, read
-from voucher_ledger.produce.pace import CATCH_UP_SECONDS_MAX, Pace
+from voucher_ledger.produce.pace import CATCH_UP_RATE_MAX, CATCH_UP_SECONDS_MAX, JITTER_SECONDS, Pace
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime import settings
@@ -172,14 +172,42 @@ def test_a_pace_spreads_records_evenly() -> None:
     assert pace.wait_seconds(1) == pytest.approx(0.1)
 
 
-def test_a_pace_makes_up_for_a_pause_but_not_for_all_of_a_long_one() -> None:
+def sent_within(pace: Pace, clock: Clock, seconds: float) -> int:
+    """How many records go out in so long, one at a time."""
+    end_seconds, sent = clock.seconds + seconds, 0
+    while clock.seconds < end_seconds:
+        sent += 1
+        clock.seconds += pace.wait_seconds(1)
+    return sent
+
+
+def test_a_pace_begins_with_the_first_record_and_not_while_a_client_opens() -> None:
     clock = Clock()
-    pace = Pace(10.0, clock)
-    clock.seconds += 60
-    burst = 0
-    while pace.wait_seconds(1) == 0:
-        burst += 1
-    assert burst == pytest.approx(CATCH_UP_SECONDS_MAX * 10, abs=1)
+    pace = Pace(500.0, clock)
+    clock.seconds += 0.7
+    assert sent_within(pace, clock, 1.0) == pytest.approx(500, abs=1)
+
+
+@pytest.mark.parametrize(("pause_seconds", "made_up_seconds"), [(0.4, 0.4), (60.0, CATCH_UP_SECONDS_MAX)])
+def test_a_pace_makes_up_for_a_pause_but_not_at_once_nor_for_all_of_a_long_one(
+    pause_seconds: float, made_up_seconds: float
+) -> None:
+    clock = Clock()
+    pace = Pace(300.0, clock)
+    assert sent_within(pace, clock, 10.0) == pytest.approx(3_000, abs=1)
+    clock.seconds += pause_seconds
+    first_second = sent_within(pace, clock, 1.0)
+    assert 300 < first_second <= 300 * CATCH_UP_RATE_MAX + 300 * JITTER_SECONDS + 2
+    later = sent_within(pace, clock, 29.0)
+    assert first_second + later == pytest.approx(300 * (30 + made_up_seconds), abs=3)
+
+
+def test_a_wait_that_is_a_little_long_is_made_up_for_at_once() -> None:
+    clock = Clock()
+    pace = Pace(300.0, clock)
+    sent_within(pace, clock, 10.0)
+    clock.seconds += 0.01
+    assert [pace.wait_seconds(1) for _ in range(3)] == [0.0, 0.0, pytest.approx(0.0, abs=0.001)]
 
 
 def test_without_a_rate_nothing_waits() -> None:
