@@ -1,5 +1,6 @@
 """What a process says of itself on its port: alive, ready or why not, and its metrics."""
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,9 +16,10 @@ from voucher_ledger.metrics.readiness import Readiness
 from voucher_ledger.metrics.registry import process_registry
 from voucher_ledger.metrics.room import RoomMetrics
 from voucher_ledger.metrics.server import MetricsServer
+from voucher_ledger.metrics.serving import serving
 from voucher_ledger.run.supervisor import Worker, _with_ports
 from voucher_ledger.runtime import postgres
-from voucher_ledger.runtime.settings import SettingsError
+from voucher_ledger.runtime.settings import Settings, SettingsError
 
 
 @pytest.fixture
@@ -120,6 +122,15 @@ def test_run_all_gives_each_process_a_port_or_none() -> None:
     assert [worker.metrics_port for worker in _with_ports(crew(), 0)] == [0, 0, 0]
     with pytest.raises(SettingsError, match="3 processes need as many ports from 65534 on"):
         _with_ports(crew(), 65_534)
+
+
+def test_the_log_says_whose_metrics_a_port_serves() -> None:
+    with socket.create_server(("", 0)) as held:
+        port = int(held.getsockname()[1])
+    settings = Settings(kafka="nowhere:1", postgres="dbname=nowhere", metrics_port=port)
+    with capture_logs() as told, serving(settings, "claims", "claims-3"):
+        assert told[0]["event"] == "serving metrics"
+        assert (told[0]["room"], told[0]["instance"], told[0]["port"]) == ("claims", "claims-3", port)
 
 
 def test_a_scraper_that_went_away_is_one_line(

@@ -151,7 +151,11 @@ def test_a_monitor_with_wrong_settings_is_left_out_for_good(monkeypatch: pytest.
 
 def test_a_room_with_wrong_settings_still_ends_all() -> None:
     stopping = Stopping()
-    assert supervise([given("claims", [ExitCode.USAGE], stopping)], stopping) == ExitCode.USAGE
+    with capture_logs() as told:
+        assert supervise([given("claims", [ExitCode.USAGE], stopping)], stopping) == ExitCode.USAGE
+    assert [line["event"] for line in told] == [
+        "worker cannot run: its settings or the set-up are wrong, stopping all"
+    ], "it died once, and keeps nothing"
 
 
 @pytest.mark.parametrize(("options", "wanted"), [([], True), (["--no-monitor"], False)])
@@ -214,4 +218,6 @@ def test_a_name_that_was_chosen_here_and_taken_by_another_gives_way_to_a_free_on
 def test_no_name_left_ends_all() -> None:
     stopping = Stopping()
     crew: list[Worker] = [given("claims", [ExitCode.INSTANCE_TAKEN] * 2, stopping, stops=True, instance="claims-0")]
-    assert supervise(crew, stopping) == ExitCode.INSTANCE_TAKEN
+    with capture_logs() as told:
+        assert supervise(crew, stopping) == ExitCode.INSTANCE_TAKEN
+    assert told[-1]["event"] == "worker cannot run: no instance name is free, stopping all"

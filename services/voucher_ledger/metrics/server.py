@@ -31,7 +31,6 @@ class MetricsServer:
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
-        log.info("serving metrics", port=self.port)
 
     def close(self) -> None:
         """Stop listening."""

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
+
 from voucher_ledger.metrics.ledger import LedgerCollector
 from voucher_ledger.metrics.ledger_audit import LedgerAudit
 from voucher_ledger.metrics.observer import Observer
@@ -15,10 +17,13 @@ from voucher_ledger.runtime.settings import Settings
 # The sweepers' processes are idle most of the time, so they read and audit the ledger for all.
 LEDGER_READER = "sweeper"
 
+log = structlog.get_logger()
+
 
 @contextmanager
-def serving(settings: Settings, room: str) -> Iterator[Observer]:
-    """Serve the metrics of this process, which runs `room`, and hand out what counts them; without a port nothing is.
+def serving(settings: Settings, room: str, instance: str | None = None) -> Iterator[Observer]:
+    """Serve the metrics of this process, which runs `room` (as `instance`, where a name was given), and hand out what
+    counts them; without a port nothing is.
 
     Raises SettingsError where the port is taken.
     """
@@ -38,6 +43,7 @@ def serving(settings: Settings, room: str) -> Iterator[Observer]:
     observer = kind(room, registry, readiness)
     try:
         server = MetricsServer(settings.metrics_port, registry, readiness)
+        log.info("serving metrics", room=room, instance=instance, port=server.port)
         try:
             yield observer
         finally:

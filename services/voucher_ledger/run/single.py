@@ -33,5 +33,5 @@ def stop_on_signals() -> Stopping:
 def run(settings: Settings, room: str, instance: str | None) -> None:
     """Run `room` until a signal; raises as voucher_ledger.runtime.processor.run does."""
     stopping = stop_on_signals()
-    with serving(settings, room) as observer:
+    with serving(settings, room, instance) as observer:
         processor.run(settings, ROOMS[room](settings), stopping, instance=instance, observer=observer)

@@ -39,6 +39,12 @@ MONITOR = "monitor"
 # Neither has an instance name.
 _NAMELESS = ("sweeper", MONITOR)
 
+# What a start more would not change.
+_CANNOT_RUN: dict[int, str] = {
+    ExitCode.USAGE: "worker cannot run: its settings or the set-up are wrong, stopping all",
+    ExitCode.INSTANCE_TAKEN: "worker cannot run: no instance name is free, stopping all",
+}
+
 log = structlog.get_logger()
 
 
@@ -156,8 +162,9 @@ def _ends_all(worker: Worker, code: int) -> bool:
         worker.instance = None
         worker.start()
         return False
-    if code in (ExitCode.USAGE, ExitCode.INSTANCE_TAKEN) or worker.restarts_too_often():
-        log.error("worker keeps dying, stopping all", room=worker.room, exit_code=code)
+    why = _CANNOT_RUN.get(code, "worker keeps dying, stopping all" if worker.restarts_too_often() else None)
+    if why is not None:
+        log.error(why, room=worker.room, exit_code=code)
         return True
     log.warning("worker died, starting it again", room=worker.room, exit_code=code)
     worker.start()
