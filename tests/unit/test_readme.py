@@ -97,6 +97,15 @@ def test_the_readme_says_where_roots_data_lies() -> None:
     assert all(f"`{account}`" in README for account in ACCOUNTS)
 
 
+def test_each_view_is_in_the_list() -> None:
+    migrations = (path.read_text(encoding="utf-8") for path in (ROOT / "schemas" / "postgres").glob("*.sql"))
+    views = r"^CREATE (?:OR REPLACE )?VIEW ledger\.(\w+)"
+    made = {name for text in migrations for name in re.findall(views, text, re.MULTILINE)}
+    listed = re.search(r"^Views in schema `ledger`, for the role `\w+`: (.*?)\.$", README, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    assert set(re.findall(r"`(\w+)`", listed[1])) == made
+
+
 def test_each_exit_code_is_in_the_table() -> None:
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)}
     assert codes - {130, 141, 143} == {int(code) for code in ExitCode}
