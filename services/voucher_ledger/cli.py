@@ -13,8 +13,8 @@ from voucher_ledger.dev.commands import app as dev_app
 from voucher_ledger.plan.arguments import plan
 from voucher_ledger.replay.commands import app as replay_app
 from voucher_ledger.report.arguments import report
-from voucher_ledger.run import failures, pipes
-from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run import failures, interrupts, pipes
+from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
 from voucher_ledger.runtime import logs, settings
 from voucher_ledger.runtime.errors import Unreachable
 
@@ -234,11 +234,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _ended(arguments: list[str] | None) -> int:
     try:
         app(arguments)
+    except SystemExit as stop:
+        if interrupts.is_untold(stop):
+            return _told("interrupted", INTERRUPTED)
+        raise
     except failures.FAILURES as error:
         return _told(failures.text_of(error), failures.code_of(error))
     return ExitCode.DONE
 
 
-def _told(error: object, code: ExitCode) -> int:
+def _told(error: object, code: int) -> int:
     print(f"error: {error}", file=sys.stderr)
     return code

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import orjson
 import pytest
 
 from voucher_ledger import cli
@@ -96,6 +97,31 @@ def test_a_status_that_has_shown_nothing(
     monkeypatch.setattr(status_command, "Reader", sends(number))
     assert cli.main(["status", *(["--watch"] if watch else [])]) == code
     assert capsys.readouterr().err == f"voucher-ledger status: {word}; it only reads, so nothing is left\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        ("audit", "voucher_ledger.ledger.audit_command.connect"),
+        ("migrate", "voucher_ledger.runtime.postgres.connect"),
+        ("topics", "voucher_ledger.runtime.topics.ensure_topics"),
+    ],
+)
+def test_ctrl_c_is_told_where_a_command_says_nothing_of_its_own(
+    command: str, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(where, sends(signal.SIGINT))
+    assert cli.main([command]) == INTERRUPTED
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_a_run_that_was_interrupted_before_it_ran_is_a_record_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("voucher_ledger.run.supervisor.workers", sends(signal.SIGINT))
+    assert cli.main(["run", "all"]) == INTERRUPTED
+    (line,) = [orjson.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (line["event"], line["exit_code"]) == ("interrupted", INTERRUPTED)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, ExitCode.DONE), (signal.SIGTERM, TERMINATED)])

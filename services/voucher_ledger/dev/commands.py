@@ -55,7 +55,7 @@ def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
         word, code = interrupts.told(error)
         end = f"voucher-ledger dev down --dir {shlex.quote(str(located(directory)))}"
         _progress(f"{word}: what was started runs on; `{end}` ends it")
-        raise typer.Exit(code) from error
+        raise typer.Exit(code) from None  # told of, so that interrupts.is_untold finds no Ctrl-C behind it
     print(endpoints.to_json(), flush=True)
 
 

@@ -4,7 +4,7 @@ import structlog
 
 from voucher_ledger.metrics.serving import serving
 from voucher_ledger.run import single, supervisor
-from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
 from voucher_ledger.run.failures import FAILURES, code_of, text_of
 from voucher_ledger.runtime import logs, settings
 from voucher_ledger.sweeper import loop
@@ -27,6 +27,11 @@ def run(process: str, *, instance: str | None = None, claims: int = 1, monitor: 
         code = code_of(error)
         log.error("ended by an error", process=process, cause=text_of(error), exit_code=int(code))
         return code
+    except KeyboardInterrupt:  # before it ran: from then on a signal is no error
+        if not logs.are_json():
+            raise
+        log.warning("interrupted", process=process, exit_code=INTERRUPTED)
+        return INTERRUPTED
     except Exception:
         if not logs.are_json():
             raise

@@ -34,6 +34,12 @@ def ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
+def is_untold(stop: SystemExit) -> bool:
+    """Whether typer made this of a Ctrl-C that no command had caught: it says nothing of it."""
+    ending = stop.__context__
+    return stop.code == INTERRUPTED and ending is not None and isinstance(ending.__cause__, KeyboardInterrupt)
+
+
 def told(error: KeyboardInterrupt) -> tuple[str, int]:
     """The word for people, and the exit code for shells."""
     return told_of(signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
