@@ -5,6 +5,7 @@ from functools import partial
 from itertools import groupby
 
 from rich.console import Console, Group, RenderableType
+from rich.text import Text
 
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.produce.layouts import Fitting, Rows
@@ -167,10 +168,11 @@ def _moment(time_ms: int) -> str:
     return f"{rfc3339(time_ms)[:19]}Z"
 
 
-def _totals(snapshot: Snapshot) -> str:
-    return (
-        f"{snapshot.lag_records:,} records waiting, the oldest for {_seconds(snapshot.lag_seconds)} s; "
-        f"{snapshot.dead_letters:,} dead letters"
+def _totals(snapshot: Snapshot) -> Text:
+    """One line of a usual terminal. A text, since rich would colour the numbers of a mere string."""
+    return Text(
+        f"{snapshot.lag_records:,} records waiting, oldest {_seconds(snapshot.lag_seconds)} s; "
+        f"{snapshot.dead_letters:,} dead letters; {rfc3339(snapshot.at_ms)[11:19]} UTC"
     )
 
 
@@ -183,7 +185,7 @@ def tables(snapshot: Snapshot) -> Group:
         balances,
         campaigns_table(snapshot.campaigns),
         *([f" and {more:,} more campaigns, which run at another time or ended longer ago", ""] if more else []),
-        f"{rfc3339(snapshot.at_ms)}: {_totals(snapshot)}",
+        _totals(snapshot),
     )
 
 
@@ -197,7 +199,7 @@ def screen(snapshot: Snapshot, console: Console) -> Group:
     while True:
         more = len(balances) - shown
         parts: list[RenderableType] = [
-            f"{_totals(snapshot)}; {rfc3339(snapshot.at_ms)[11:19]} UTC",
+            _totals(snapshot),
             "",
             topics_table(snapshot.partitions),
             "",
