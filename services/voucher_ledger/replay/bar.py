@@ -57,3 +57,7 @@ class Bar(Progress):
         """Show that `count` more are done."""
         self._done += count
         self.update(self._done)
+
+    def turn_to(self, doing: str) -> None:
+        """Show that all that was counted is done, and what is done now."""
+        self._bar.update(self._task, description=doing, completed=self._total or 0, refresh=True)

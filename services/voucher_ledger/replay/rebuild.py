@@ -27,7 +27,7 @@ from voucher_ledger.replay.operations import Operation, finish
 from voucher_ledger.replay.rebuild_numbers import number_grants
 from voucher_ledger.replay.rebuild_seals import write_seals
 from voucher_ledger.replay.rebuild_source import Source, compare_with_groups, read_source
-from voucher_ledger.replay.rebuild_target import begun, refuse_unless_empty
+from voucher_ledger.replay.rebuild_target import analyze, begun, refuse_unless_empty
 from voucher_ledger.replay.rebuild_totals import losses, percents_bp, totals
 from voucher_ledger.replay.rebuild_transfers import COLUMNS, Account, Movements, Transfer
 from voucher_ledger.replay.spill import Spill, bucket_count
@@ -124,7 +124,7 @@ def _read_and_write(
             if operation is not None:
                 topic_ids = {topic: describe(settings, topic).topic_id for topic in EVENT_TOPICS}
                 unmoved = partial(compare_with_groups, settings, source)
-                _write(target, source, campaigns, topic_ids, report, operation, unmoved)
+                _write(target, source, campaigns, topic_ids, report, operation, unmoved, progress)
             else:
                 _count(source.events, report)
     finally:
@@ -147,9 +147,10 @@ def _count_rows(report: RebuildReport, fold: Fold) -> None:
 
 def _write(
     target: str, source: Source, campaigns: FoldedCampaigns, topic_ids: dict[str, str], report: RebuildReport,
-    operation: Operation, refuse_if_moved: Callable[[], None],
+    operation: Operation, refuse_if_moved: Callable[[], None], progress: Progress = NO_PROGRESS,
 ) -> None:  # fmt: skip
     """`refuse_if_moved` is asked last before COMMIT: hours may have gone by, and a processor been started."""
+    progress.turn_to("writing the tables")
     with postgres.connect(target, application="rebuild") as connection, connection.transaction():
         connection.execute(_BOUNDS)
         connection.execute(_LOCK)
@@ -171,6 +172,8 @@ def _write(
         for place, held in sorted(source.positions.items()):
             first_offset = source.first_offsets.get(place, 0)
             write_seals(connection, place, source.seals.sealed(place, first_offset, held.next_offset))
+        progress.turn_to("auditing")
+        analyze(connection)
         failed = [check for check in run_checks(connection).checks if not check.passed]
         if failed:
             shown = "; ".join(f"{check.name}: {check.rows[0]}" for check in failed)

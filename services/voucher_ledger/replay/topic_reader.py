@@ -22,13 +22,16 @@ SILENCE_SECONDS_MAX = 30.0
 
 
 class Progress:
-    """Is told how far a read has come; does nothing."""
+    """Is told how far a read has come, and what is done after it; does nothing."""
 
     def expect(self, count: int) -> None:
         """So many records more will be read, at most."""
 
     def advance(self, count: int) -> None:
         """So many more are read."""
+
+    def turn_to(self, doing: str) -> None:
+        """All is read; `doing` has no count."""
 
 
 NO_PROGRESS = Progress()
