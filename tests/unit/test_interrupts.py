@@ -8,12 +8,17 @@ from typing import Any, Self
 
 import orjson
 import pytest
+from confluent_kafka import Producer
 
 from voucher_ledger import cli
 from voucher_ledger.dev import cluster
 from voucher_ledger.dev.presence import located
 from voucher_ledger.produce import command as produce_command
+from voucher_ledger.produce.records import TimedCommand
+from voucher_ledger.produce.sender import Sender as KafkaSender
+from voucher_ledger.replay import errors
 from voucher_ledger.run.exit_codes import INTERRUPTED, TERMINATED, ExitCode
+from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.simulate import command as simulate_command
 from voucher_ledger.simulate.tally import Tally
 from voucher_ledger.status import command as status_command
@@ -200,3 +205,33 @@ def test_dev_up_says_what_runs_on(
     assert cli.main(["dev", "up", "--dir", str(directory)]) == code
     end = f"voucher-ledger dev down --dir '{located(directory)}'"
     assert capsys.readouterr().err == f"{word}: what was started runs on; `{end}` ends it\n"
+
+
+@pytest.mark.parametrize(("number", "code", "word"), ENDS)
+@pytest.mark.parametrize("wait", [Producer.flush, Producer.poll])
+def test_a_signal_within_a_callback_of_kafkas_client_is_not_lost(
+    wait: Callable[[Producer, float], int], number: int, code: int, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    producer = Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    producer.produce("claim.commands", b"{}", on_delivery=lambda *_: signal.raise_signal(number))
+    producer.purge()
+    assert errors.ended(lambda: wait(producer, 5.0)) == code
+    assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code", "word"), ENDS)
+def test_a_play_that_is_ended_again_ends_at_once(
+    number: int, code: int, word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def play(settings: Settings, *_positional: Any, **_named: Any) -> Tally:
+        sends(number)()
+        sender = KafkaSender(settings)
+        monkeypatch.setattr(sender, "_fail", lambda *_: signal.raise_signal(number))
+        sender.send([TimedCommand(0, "claim.commands", b"u", b"{}")])
+        sender._producer.purge()
+        sender.finish()
+        return Tally("sim", "grey")
+
+    monkeypatch.setattr(simulate_command, "play", play)
+    assert cli.main(["simulate", "--claims", "10"]) == code
+    assert f"{word} again, ended at once" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def _errors_told() -> Iterator[None]:
 def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
     """Start both servers, wait until they answer, and print their addresses as one line of JSON."""
     try:
-        with interrupts.ended_by_sigterm(), _errors_told():
+        with interrupts.ended_by_signals(), _errors_told():
             endpoints = cluster.up(directory, _progress)
     except KeyboardInterrupt as error:
         word, code = interrupts.told(error)

@@ -58,7 +58,7 @@ class _BadLines:
             print(f"{self._name}: and {counted(self.count - BAD_LINES_SHOWN_MAX, 'more bad line')}", file=self._errors)
 
 
-@interrupts.ended_by_sigterm()
+@interrupts.ended_by_signals()
 def run(
     settings: Settings,
     source: Path,

@@ -26,7 +26,7 @@ class Unread(Exception):
 def ended(action: Callable[[], int], *, interrupted: str = "the same command goes on where it stopped") -> int:
     """What `action` returns; what ended it early is told on standard error and becomes an exit code."""
     try:
-        with interrupts.ended_by_sigterm():
+        with interrupts.ended_by_signals():
             return action()
     except Refused as refusal:
         return _told(str(refusal), ExitCode.CHECK_FAILED)

@@ -15,23 +15,29 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Python leaves SIGTERM to the system, which ends a process at once, and not at all the first of a container. Here
-    it raises Terminated.
+def ended_by_signals() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, SIGTERM Terminated: Python leaves that to the system, which ends a process at
+    once, and not at all the first of a container.
+
+    Python's own handler of Ctrl-C won't do. It raises a class without an instance, and where that happens in a callback
+    of Kafka's client, the client drops it, and its `poll` or `flush` ends with a SystemError.
     """
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
-
     if threading.current_thread() is not threading.main_thread():  # no other may say what a signal does
         yield
         return
     early_signals.release()
-    before = signal.signal(signal.SIGTERM, end)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, _end)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # one that is ignored, as under nohup, stays so
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, _end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def is_untold(stop: SystemExit) -> bool:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from voucher_ledger.produce.sender import Undelivered
 from voucher_ledger.run import interrupts
-from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
+from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.simulate.catalogue import Wave
@@ -28,6 +28,7 @@ class _Stop(threading.Event):
     number = 0
 
 
+@interrupts.ended_by_signals()
 def run(
     settings: Settings,
     *,
@@ -71,8 +72,9 @@ def run(
         return _fail(error, ExitCode.UNREACHABLE)
     except (Stalled, CampaignTaken, Undelivered, AnswersLost) as error:
         return _fail(error, ExitCode.CHECK_FAILED)
-    except KeyboardInterrupt:
-        return _fail("interrupted again, ended at once; what was delivered is decided all the same", INTERRUPTED)
+    except KeyboardInterrupt as error:
+        word, code = interrupts.told(error)
+        return _fail(f"{word} again, ended at once; what was delivered is decided all the same", code)
     return _judge(tally, stop.number)
 
 

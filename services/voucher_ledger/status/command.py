@@ -17,7 +17,7 @@ from voucher_ledger.status.snapshot import Snapshot
 WATCH_SECONDS = 1.0
 
 
-@interrupts.ended_by_sigterm()
+@interrupts.ended_by_signals()
 def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: threading.Event | None = None) -> int:
     """Print positions, lags and balances.
 
