@@ -1,4 +1,4 @@
-"""What `dead-letters list` and `operations` of `voucher-ledger replay` show on terminals of the usual widths."""
+"""What `dead-letters list`, `operations` and `what-if` of `replay` show on terminals of the usual widths."""
 
 import io
 from datetime import UTC, datetime
@@ -13,6 +13,9 @@ from voucher_ledger.replay.dead_letters.letters import Letter
 from voucher_ledger.replay.dead_letters.shown import letters_table
 from voucher_ledger.replay.operations import Entry
 from voucher_ledger.replay.operations_command import _table, document
+from voucher_ledger.replay.what_if import render
+from voucher_ledger.replay.what_if.report import BASELINE, CHANGED, RECORDED, Report
+from voucher_ledger.replay.what_if.tally import Figures, Share
 
 REASON = "data.campaign_id: '[/spring]' does not match any open campaign"
 LETTER = Letter(0, 1_234, 1_770_336_000_123, b"an\na", b"{}", (), "claim.commands", 3, 456_789, REASON, 12)
@@ -57,3 +60,44 @@ def test_an_operations_times_in_json_have_the_form_of_all_others() -> None:
     assert (told["operation_id"], told["ended_at"]) == (str(UUID(int=1)), None)
     assert told["started_at"] == "2026-02-06T00:00:00.000Z"
     assert told["result"] == ENTRY.result
+
+
+def what_if(*names: str) -> Report:
+    """The same day on each side, with another count of vouchers on the last."""
+    sides = {
+        name: {
+            "grey": Figures(
+                granted=50_000 + 400 * (name == names[-1]),
+                orders=1_713,
+                sold_out_ms=1_770_336_000_123,
+                by_category={"shopping": Share(orders=1_234)},
+            )
+        }
+        for name in names
+    }
+    return Report(sides, {"grey": {"quota": 3}} if CHANGED in names else {})
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+@pytest.mark.parametrize("names", [(RECORDED, BASELINE, CHANGED), (RECORDED, BASELINE)])
+def test_what_a_what_if_answers_is_read_at_any_width(names: tuple[str, ...], width: int) -> None:
+    """At 80 columns the difference was the column that had no room."""
+    lines = shown_at(width, render._table(what_if(*names), "grey"))
+    heading = next(line for line in lines if "what" in line)
+    assert "difference" in heading
+    assert "decided again" in " ".join(lines)
+    (granted,) = (number for number, line in enumerate(lines) if "vouchers granted" in line)
+    assert "+400" in lines[granted]
+    told = " ".join(lines[granted : granted + 3])
+    assert "50,000" in told
+    assert "50,400" in told
+    assert "2026-02-06 00:00:00.123" in " ".join(lines)
+    assert any("category shopping: orders reserved" in line for line in lines)
+
+
+def test_a_what_if_shows_what_was_recorded_where_there_is_room() -> None:
+    shown = {
+        width: " ".join(shown_at(width, render._table(what_if(RECORDED, BASELINE, CHANGED), "grey")))
+        for width in (110, 160)
+    }
+    assert ["recorded" in text for text in shown.values()] == [False, True]

@@ -1,14 +1,20 @@
 """A what-if as people read it: a table a campaign, and below it what the figures do not say."""
 
-from rich.console import Console
+from collections.abc import Iterator
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from voucher_ledger.produce.layouts import Fitting, Rows
 from voucher_ledger.replay.what_if.differences import in_words
 from voucher_ledger.replay.what_if.report import BASELINE, CHANGED, RECORDED, Report, counts, shown
 from voucher_ledger.replay.what_if.tally import Figures
 
 _HEADINGS = {RECORDED: "recorded", BASELINE: "decided again", CHANGED: "changed rules"}
+_WHAT, _DIFFERENCE = "what", "difference"
 _SECTIONS = ("claims_refused", "orders_refused", "payments_refused", "by_category", "by_city_tier")
 _NAMES = {
     "claims_refused": "claim refused", "orders_refused": "order refused", "payments_refused": "payment refused",
@@ -77,28 +83,48 @@ def _show_differing(differing: dict[str, dict[str, tuple[int, int]]], count: int
         console.print(f"  and {count - _DIFFERENCES_SHOWN_MAX:,} more: see --json", highlight=False)
 
 
-def _table(report: Report, campaign_id: str) -> Table:
-    sides = {name: side.get(campaign_id, Figures()) for name, side in report.sides.items()}
-    table = Table(title=escape(campaign_id or "no campaign known"), title_justify="left")
-    table.add_column("what", no_wrap=True)
-    for name in sides:
-        table.add_column(_HEADINGS[name], justify="right", no_wrap=True)
-    table.add_column("difference", justify="right", no_wrap=True)
+def _table(report: Report, campaign_id: str) -> Fitting:
+    """A column a side; on a narrow terminal without what was recorded, where the difference is not of that, then with
+    the sides below each row.
+    """
+    title = campaign_id or "no campaign known"
+    rows = list(_lines(report, campaign_id))
+    headings = [_HEADINGS[name] for name in report.sides]
+    layouts: list[RenderableType] = [_columns(title, rows, headings)]
+    if CHANGED in report.sides:
+        layouts.append(_columns(title, rows, [name for name in headings if name != _HEADINGS[RECORDED]]))
+    stacked = Rows(rows, columns=(_WHAT, _DIFFERENCE), below=[headings], right=[_DIFFERENCE])
+    return Fitting(*layouts, Group(Text(title, style="table.title"), stacked))
+
+
+def _columns(title: str, rows: list[dict[str, str]], headings: list[str]) -> Table:
+    table = Table(title=escape(title), title_justify="left")
+    names = (_WHAT, *headings, _DIFFERENCE)
+    for name in names:
+        widest = max(map(cell_len, [name, *(row[name] for row in rows)]))  # half a number is another number
+        table.add_column(name, justify="left" if name == _WHAT else "right", no_wrap=True, min_width=widest)
+    for row in rows:
+        table.add_row(*(escape(row[name]) for name in names))
+    return table
+
+
+def _lines(report: Report, campaign_id: str) -> Iterator[dict[str, str]]:
+    """The rows by heading: counts first, then times, which have no difference."""
+    sides = {_HEADINGS[name]: side.get(campaign_id, Figures()) for name, side in report.sides.items()}
     counted = {name: counts(figures) for name, figures in sides.items()}
     times = {name: shown(figures) for name, figures in sides.items()}
-    last = CHANGED if CHANGED in sides else BASELINE
-    first = BASELINE if CHANGED in sides else RECORDED
+    *_, first, last = counted.values()
     differences = report.differences.get(campaign_id, {})
     for row in _rows(counted):
-        values = [counted[name].get(row, 0) for name in sides]
-        difference = counted[last].get(row, 0) - counted[first].get(row, 0)
+        difference = last.get(row, 0) - first.get(row, 0)
         mark = _INEXACT if row in differences and differences[row].by_replay else ""
         told = f"{mark} {difference:+,}".strip() if difference else mark
-        table.add_row(escape(_row_name(row)), *(f"{value:,}" for value in values), told)
+        values = {name: f"{found.get(row, 0):,}" for name, found in counted.items()}
+        yield {_WHAT: _row_name(row), **values, _DIFFERENCE: told}
     for row in ("found_nothing_at", "sold_out_at", "granted_last_at"):
-        if any(times[name][row] for name in sides):
-            table.add_row(_NAMES[row], *(_time(times[name][row]) for name in sides), "")
-    return table
+        if any(found[row] for found in times.values()):
+            values = {name: _time(found[row]) for name, found in times.items()}
+            yield {_WHAT: _NAMES[row], **values, _DIFFERENCE: ""}
 
 
 def _rows(counted: dict[str, dict[str, int]]) -> list[str]:
