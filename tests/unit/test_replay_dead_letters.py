@@ -180,6 +180,14 @@ def test_a_transaction_holds_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch
         ("data.city_tier: 7 is greater than the maximum of 6", "data.city_tier: … is greater than the maximum of …"),
         ("""the key b'ana' is not data.user_id "bob \\" x" """, "the key … is not data.user_id … "),
         ("70,000 bytes; at most 65,536", "… bytes; at most …"),
+        ('data: unknown field "usr_id"; data.quota: -1.5e+20.', 'data: unknown field "usr_id"; data.quota: ….'),
+        ('data: unknown field "a", "b]" and 3 more', 'data: unknown field "a", "b]" and … more'),
+        (f'data: unknown field "{"x" * 31}"', "data: unknown field …"),
+        ('unknown type "voucher.clam"; it takes 2', 'unknown type "voucher.clam"; it takes …'),
+        ('data.budgets["tea"]: 1.5 is no integer', 'data.budgets["tea"]: … is no integer'),
+        ("not JSON: byte 0xff at byte 38 is not UTF-8", "not JSON: byte 0xff at byte … is not UTF-8"),
+        ("key is not UTF-8 (hex ff00ab12, 4 bytes)", "key is not UTF-8 (…, … bytes)"),
+        ("the decision failed: KeyError: v3-1200", "the decision failed: KeyError: v…-…"),
     ],
 )
 def test_reasons_are_counted_without_what_differs(error: str, kind: str) -> None:

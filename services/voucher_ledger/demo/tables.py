@@ -1,6 +1,5 @@
 """What a demo has come to, as tables for people."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -11,13 +10,11 @@ from rich.table import Table
 from voucher_ledger.demo.figures import Result, Verdict
 from voucher_ledger.ledger.audit_command import show as show_audit
 from voucher_ledger.ledger.model import ROLES
+from voucher_ledger.replay.dead_letters.choice import kind_of
 from voucher_ledger.replay.verify_render import show_faults
 
 DEAD_LETTER_ROWS_MAX = 15
 REASON_CHARACTERS_MAX = 70
-
-_QUOTED = re.compile(r'"[^"]*"')
-_NUMBER = re.compile(r"(?<![\w-])-?(0x[0-9a-f]+|\d[\d,.]*)")
 
 
 def print_result(result: Result, console: Console) -> None:
@@ -92,7 +89,7 @@ def _ledger(result: Result) -> Table:
 def _dead_letters(result: Result) -> Table:
     kinds: Counter[str] = Counter()
     for reason, count in result.verified.answers.dead_letter_reasons.items():
-        kinds[kind_of(reason)] += count
+        kinds[_cut(kind_of(reason))] += count
     table = text_table("Dead letters by reason", "reason", "count")
     for kind, count in kinds.most_common(DEAD_LETTER_ROWS_MAX):
         table.add_row(escape(kind), f"{count:,}")
@@ -104,9 +101,7 @@ def _dead_letters(result: Result) -> Table:
     return table
 
 
-def kind_of(reason: str) -> str:
-    """The reason without the values of one record, so that alike ones are counted together."""
-    kind = _NUMBER.sub("N", _QUOTED.sub('"…"', reason))
+def _cut(kind: str) -> str:
     return kind if len(kind) <= REASON_CHARACTERS_MAX else f"{kind[: REASON_CHARACTERS_MAX - 1]}…"
 
 

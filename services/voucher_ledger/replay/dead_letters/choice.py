@@ -12,7 +12,13 @@ from voucher_ledger.replay.dead_letters.marks import Mark, MarkKind
 from voucher_ledger.runtime.incoming import lacks_record
 
 ATTEMPTS_MAX = 3
-_PARTICULAR = re.compile(r"""b?'[^']*'|"(?:[^"\\]|\\.)*"|\d[\d,]*""")
+# A name that was sent says what is to be mended, and is no particular; a long one is none that anybody chose.
+_NAME = r'"(?:[^"\\]|\\.){0,30}"'
+_KEPT = rf"unknown (?:field|type) {_NAME}(?:, {_NAME})*|\[{_NAME}\]|\b0x[0-9a-f]{{2}}\b|\bUTF-8\b"
+_PARTICULAR = re.compile(
+    rf"""(?P<kept>{_KEPT})|b?'[^']*'|"(?:[^"\\]|\\.)*"|\bhex [0-9a-f]+"""
+    r"""|(?:(?<!\w)-)?\d+(?:[,.]\d+)*(?:e[+-]?\d+)?"""
+)
 
 
 class State(StrEnum):
@@ -114,5 +120,7 @@ def partitions_of(places: Collection[tuple[int, int]]) -> set[int]:
 
 
 def kind_of(error: str) -> str:
-    """A reason without what differs from record to record, so that reasons can be counted: quoted texts and numbers."""
-    return _PARTICULAR.sub("…", error)
+    """A reason without what differs from record to record, so that reasons can be counted: quoted texts and numbers,
+    but for the names of fields and types that nobody knows, and of bytes and encodings.
+    """
+    return _PARTICULAR.sub(lambda found: found["kept"] or "…", error)

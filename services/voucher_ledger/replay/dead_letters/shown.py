@@ -71,7 +71,7 @@ def reasons_table(tally: Tally) -> Table:
     table.add_column("reason, without what differs", overflow="fold")
     most = max(tally.reasons.values(), default=1)
     for (topic, reason), count in tally.reasons.most_common():
-        table.add_row(f"{count:,}", "█" * max(1, round(20 * count / most)), topic or "unknown", escape(reason))
+        table.add_row(f"{count:,}", "█" * max(1, round(20 * count / most)), topic or "unknown", escape(plain(reason)))
     return table
 
 
