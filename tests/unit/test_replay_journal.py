@@ -10,6 +10,8 @@ from voucher_ledger import cli
 from voucher_ledger.replay import operations
 from voucher_ledger.replay.copying import command as copy_command
 from voucher_ledger.replay.dead_letters import look
+from voucher_ledger.replay.dead_letters.choice import State
+from voucher_ledger.replay.dead_letters.selection import Selection
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.seek import command as seek_command
 from voucher_ledger.replay.seek import standing
@@ -107,3 +109,20 @@ def test_a_blank_reason_is_as_none(
 
 def refuse(*_: object) -> None:
     raise Refused("there is no room for sandboxes")
+
+
+def test_an_export_takes_letters_by_what_was_done_about_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen: list[frozenset[State]] = []
+
+    def export(_settings: object, selection: Selection, *_: object, **__: object) -> int:
+        chosen.append(selection.filter.states)
+        return ExitCode.DONE
+
+    monkeypatch.setattr(look, "export", export)
+    for states in ([], ["--state", "open"], ["--state", "open", "--state", "redriven"]):
+        assert cli.main(["replay", *EXPORT, "-", *states]) == ExitCode.DONE
+    assert chosen == [frozenset(State), {State.OPEN}, {State.OPEN, State.REDRIVEN}]
+    assert cli.main(["replay", *EXPORT, "-", "--state", "mended"]) == ExitCode.USAGE
+    assert "'mended' is none of open, redriven, quarantined" in " ".join(capsys.readouterr().err.split())

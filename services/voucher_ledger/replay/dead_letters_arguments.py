@@ -19,6 +19,7 @@ from voucher_ledger.replay.letter_filter_arguments import (
     Partitions,
     Reason,
     Since,
+    States,
     Topics,
     Until,
     asked,
@@ -49,9 +50,7 @@ def list_letters(
     partition: Partitions = None,
     since: Since = None,
     until: Until = None,
-    state: Annotated[
-        list[str] | None, typer.Option(help="open, redriven or quarantined; may be repeated (default: all).")
-    ] = None,
+    state: States = None,
     count_max: Annotated[int, typer.Option("--max", min=0, max=10_000, help="Show the first so many letters.")] = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -59,9 +58,6 @@ def list_letters(
     from voucher_ledger.replay.dead_letters import look
     from voucher_ledger.replay.errors import ended
 
-    for one in state or ():
-        if one not in ("open", "redriven", "quarantined"):
-            raise typer.BadParameter(f"{one!r} is none of open, redriven, quarantined", param_hint="--state")
     chosen = selection(topic, error, error_regex, key, at, partition, since, until, state)
     loaded = settings.load()
     raise typer.Exit(ended(lambda: look.list_letters(loaded, chosen, count_max=count_max, json=as_json)))
@@ -215,6 +211,7 @@ def export(
     partition: Partitions = None,
     since: Since = None,
     until: Until = None,
+    state: States = None,
     count_max: Annotated[int, typer.Option("--max", min=1, help="At most so many letters.")] = 1_000_000,
     reason: Annotated[str | None, typer.Option(help="Why, for the operations journal.")] = None,
 ) -> None:
@@ -222,7 +219,7 @@ def export(
     from voucher_ledger.replay.dead_letters import look
     from voucher_ledger.replay.errors import ended
 
-    chosen = selection(topic, error, error_regex, key, at, partition, since, until)
+    chosen = selection(topic, error, error_regex, key, at, partition, since, until, state)
     loaded = settings.load()
     raise typer.Exit(
         ended(

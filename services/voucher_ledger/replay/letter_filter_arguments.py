@@ -27,6 +27,9 @@ Since = Annotated[
     str | None, typer.Option("--from", help="From this time (when it died; RFC 3339, UTC) or offset of a letter on.")
 ]
 Until = Annotated[str | None, typer.Option("--to", help="Up to, not including, this time or offset of a letter.")]
+States = Annotated[
+    list[str] | None, typer.Option("--state", help="open, redriven or quarantined; may be repeated (default: all).")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this, it is only told what would be done.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the operations journal; needed with --apply.")]
@@ -51,13 +54,17 @@ def selection(
     strange = sorted(set(topics or ()) - {str(topic) for topic in COMMANDS_BY_TOPIC})
     if strange:
         raise typer.BadParameter(f"no command topic: {', '.join(strange)}", param_hint="--topic")
+    states = states or [state.value for state in State]
+    unknown = sorted(set(states) - {state.value for state in State})
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(State)}", param_hint="--state")
     try:
         pattern = None if error_pattern is None else re.compile(error_pattern)
     except re.error as fault:
         raise typer.BadParameter(str(fault), param_hint="--error-regex") from fault
     chosen = Filter(
         frozenset(topics or ()), error, pattern, None if key is None else key.encode(),
-        frozenset(place_of(text) for text in at or ()), frozenset(State(state) for state in states or tuple(State)),
+        frozenset(place_of(text) for text in at or ()), frozenset(map(State, states)),
     )  # fmt: skip
     return Selection(chosen, frozenset(partitions or ()), bound_of(since, "--from"), bound_of(until, "--to"))
 
