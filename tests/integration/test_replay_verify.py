@@ -28,6 +28,9 @@ from voucher_ledger.runtime.topics import describe
 
 pytestmark = pytest.mark.integration
 
+# Of a command that is there; of others no position ever told.
+ADDED = "it was added, or the position was set back"
+
 
 def answer(offset: int, partition: int = 4, topic: str = "claim.commands", **data: Any) -> tuple[bytes, bytes]:
     event = envelope("voucher.granted", f"{topic}/{partition}/{offset}/0", {"user_id": "u", **data})
@@ -63,7 +66,7 @@ def test_missing_doubled_and_stray_answers_are_named(world: World) -> None:
             "claim.events/5/2 answers claim.commands/6/1/0, whose answer belongs elsewhere",
             "claim.commands/4: 1 commands not answered: 2",
             "claim.commands/5: 1 commands not answered: 1",
-            "claim.events/4/3 answers claim.commands/4/3, which nobody has decided: it was added",
+            f"claim.events/4/3 answers claim.commands/4/3, which nobody has decided: {ADDED}",
             "claim.events/4/4 answers claim.commands/4/5, which nobody has decided: it was added",
             "claim.events/5/3 is no event with the id of a command",
             "claim.events/6/0 answers claim.commands/6/0, which nobody has decided: it was added",
@@ -76,7 +79,7 @@ def test_missing_doubled_and_stray_answers_are_named(world: World) -> None:
     # Bounded to what was rightly answered, what was added is a fault still.
     bounded = verify(world.settings, Event(), Scope(partitions=frozenset([4]), to_offset=1))
     assert [fault for fault in bounded.answers.faults if fault.startswith("claim.events/4/3")] == [
-        "claim.events/4/3 answers claim.commands/4/3, which nobody has decided: it was added"
+        f"claim.events/4/3 answers claim.commands/4/3, which nobody has decided: {ADDED}"
     ]
     # What a position tells of once the events were read was decided since, and is no fault, if there was a command.
     meanwhile = "UPDATE books.position SET next_offset = 6 WHERE topic = 'claim.commands' AND partition = 4"

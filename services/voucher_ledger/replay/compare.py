@@ -10,7 +10,7 @@ from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.verify_report import Difference, Kind, VerifyReport
 
 _NOT_IN_LEDGER = "the ledger has no such row"
-_NOT_IN_EVENTS = "no event tells of it"
+_NOT_IN_EVENTS = "no event below the positions tells of it: it was added, or a position was set back"
 _DIFFERS = "differs"
 
 

@@ -156,10 +156,11 @@ class _Verification:
     def _judge_beyond(self) -> None:
         """What is answered beyond the snapshot's positions was decided since: by now a position tells of it."""
         decided = next_offsets(self._connection)
-        for (topic, number), (offset, (found_in, partition), at) in self._answers.beyond.undecided(decided):
-            text = f"{found_in}/{partition}/{at} answers {topic}/{number}/{offset}, which nobody has decided"
-            self._answers.report.blame(f"{text}: it was added")
         now = self._reader.ranges(EVENT_TOPICS)
+        for place, (offset, (found_in, partition), at) in self._answers.beyond.undecided(decided):
+            text = f"{found_in}/{partition}/{at} answers {place[0]}/{place[1]}/{offset}, which nobody has decided"
+            there = place in now and offset < now[place].high  # else no position can ever have been past it
+            self._answers.report.blame(f"{text}: it was added{', or the position was set back' if there else ''}")
         for place, offset in self._answers.beyond.greatest().items():
             if offset < decided.get(place, 0) and (place not in now or offset >= now[place].high):
                 self._answers.report.blame(f"{place[0]}/{place[1]}/{offset} is answered, and no command is there")
