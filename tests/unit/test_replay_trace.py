@@ -15,6 +15,8 @@ from voucher_ledger.replay.topic_reader import Range
 from voucher_ledger.replay.trace import Step, Trace, _kind, _scanned, trace
 from voucher_ledger.replay.trace_render import show, to_json
 from voucher_ledger.replay.trace_subject import Subject, UnknownSubject
+from voucher_ledger.replay.trace_unanswered import why_unanswered
+from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC
 
 PLACE = {
     "campaign_id": "[/grey]",
@@ -100,6 +102,68 @@ def test_a_record_that_is_not_there_is_refused(place: tuple[int, int], told: str
     topics: Any = Topics()
     with pytest.raises(UnknownSubject, match=told):
         trace(topics, Subject("event", "x", cause=Cause("claim.commands", *place)), steps_max=1, scan=False)
+
+
+class Letters:
+    """Topics without any event, and two partitions of dead letters; of claim.commands/3/17 the letter is 1/40."""
+
+    def ranges(self, topics: Collection[str]) -> dict[tuple[str, int], Range]:
+        numbers = {topic: (0, 1) if topic == DEAD_LETTER_TOPIC else (3,) for topic in topics}
+        return {(topic, number): Range(0, 60) for topic in topics for number in numbers[topic]}
+
+    def offsets_at(self, places: Collection[tuple[str, int]], time_ms: int) -> dict[tuple[str, int], int]:
+        return dict.fromkeys(places, time_ms // 1_000)
+
+    def read(self, starts: Any) -> Iterable[Any]:
+        ((_, number), start) = next(iter(starts.items()))
+        return (self._record(number, offset) for offset in range(start, 60))
+
+    def record_from(self, *_: object) -> None:
+        return None
+
+    @staticmethod
+    def _record(number: int, offset: int) -> Any:
+        told = {
+            "dlq_topic": "claim.commands",
+            "dlq_partition": "3",
+            "dlq_offset": str(offset - 23),
+            "dlq_error": "no\x1bgood",
+        }
+        headers = [(name, value.encode()) for name, value in told.items()]
+        return SimpleNamespace(
+            partition=lambda: number,
+            offset=lambda: offset,
+            timestamp=lambda: (1, 0),
+            key=lambda: b"",
+            value=lambda: b"",
+            headers=lambda: headers,
+        )
+
+
+@pytest.mark.parametrize(
+    ("cause", "time_ms", "told"),
+    [
+        (Cause("claim.commands", 3, 17), 90_000, "it is the dead letter 1/40: no\\u001bgood"),
+        (Cause("claim.commands", 3, 17), None, "it is the dead letter 1/40: no\\u001bgood"),
+        (Cause("claim.commands", 3, 30), 90_000, "it is the dead letter 1/53: no\\u001bgood"),
+        (Cause("claim.commands", 3, 6), 90_000, "decided, but still in the outbox: does a processor of the room run?"),
+        (Cause("claim.commands", 3, 5), 90_000, "no event answers it: it is none of the 10,000 dead letters that"),
+    ],
+)
+def test_a_command_without_an_event_is_told_as_a_dead_letter_or_as_unpublished(
+    cause: Cause, time_ms: int | None, told: str
+) -> None:
+    outbox = {("claim.commands", 3): Range(6, 31)}
+    assert why_unanswered(Letters(), cause, time_ms, outbox, 0).startswith(told)
+
+
+def test_what_happened_to_a_dead_letter_names_it() -> None:
+    """It was "not published yet, or a dead letter"."""
+    letters: Any = Letters()
+    cause = Cause("claim.commands", 3, 17)
+    subject = Subject("event", "x", cause=cause, positions={("claim.commands", 3): 18})
+    (step,) = trace(letters, subject, steps_max=1, scan=False).steps
+    assert step.notes[-1] == "it is the dead letter 1/40: no\\u001bgood"
 
 
 class Scanned:

@@ -12,6 +12,7 @@ from voucher_ledger.replay.answers import EVENT_TOPICS, Cause
 from voucher_ledger.replay.event_search import find_event
 from voucher_ledger.replay.topic_reader import Range, TopicReader, offset_of, place_of, time_ms_of
 from voucher_ledger.replay.trace_subject import Row, Subject, UnknownSubject
+from voucher_ledger.replay.trace_unanswered import why_unanswered
 
 
 @dataclass(slots=True)
@@ -121,8 +122,7 @@ def _read_event(reader: TopicReader, step: Step, held: dict[Place, Range], subje
     if record is not None:
         step.event, step.published_ms = _decoded(record), time_ms_of(record)
         return
-    why = f"deleted (the topic begins at {range_.low}), " if range_.low > 0 else ""
-    step.notes.append(f"no event answers it: {why}not published yet, or a dead letter")
+    step.notes.append(why_unanswered(reader, step.cause, step.command_time_ms, subject.outbox, range_.low))
 
 
 def _scanned(

@@ -29,7 +29,8 @@ def trace(
     shown too; of a user who was only refused, whom no row of the ledger names, those of all partitions.
 
     An [bold]event id[/] is that of any event (`claim.commands/3/17/0`), or the place of a command or dead letter
-    without the index: shown is that command, and the chain of the voucher that it moved.
+    without the index: shown is that command, and the chain of the voucher that it moved. Where no event answers it, its
+    dead letter is looked for among 10,000 from its time on.
 
     Of a user who stands in a waiting room the place in line is told too: campaign, partition, position, since when.
 

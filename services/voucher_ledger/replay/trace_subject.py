@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 
 from voucher_ledger.core.records import Place
 from voucher_ledger.replay.answers import EVENT_TOPICS, Cause
+from voucher_ledger.replay.topic_reader import Range
 from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX, asking_postgres
 
 ROWS_MAX = 1_000
@@ -49,6 +50,10 @@ ORDER BY transfer_id"""
 _WAITING = "SELECT * FROM ledger.waiting WHERE user_id = %s ORDER BY queued_at, campaign_id, partition"
 _UNKNOWN = "the ledger has no voucher, order or user {!r}, and it is no event's id"
 _POSITIONS = "SELECT topic, partition, next_offset FROM ledger.position"
+# The batches of a partition follow each other without a gap.
+_OUTBOX = """
+SELECT topic, partition, min(first_offset) AS low, max(next_offset) AS high FROM ledger.outbox
+GROUP BY topic, partition"""
 
 
 # What the ledger has no row of: it keeps what was decided to be so, and a refusal changes nothing.
@@ -62,7 +67,7 @@ class UnknownSubject(Exception):
 @dataclass(slots=True)
 class Subject:
     """What is traced: `kind` is voucher, order, user or event. Rows have the columns of their views in `ledger`;
-    `waiting` are a user's places in waiting rooms now.
+    `waiting` are a user's places in waiting rooms now, `outbox` the commands whose answers are not published yet.
     """
 
     kind: str
@@ -73,6 +78,7 @@ class Subject:
     transfers: list[Row] = field(default_factory=list)
     waiting: list[Row] = field(default_factory=list)
     positions: dict[Place, int] = field(default_factory=dict)
+    outbox: dict[Place, Range] = field(default_factory=dict)
     cause: Cause | None = None
 
     def known(self) -> bool:
@@ -102,6 +108,8 @@ def find(connection: psycopg.Connection, key: str, *, scan: bool = False) -> Sub
         if not (scan or subject.known()):
             raise UnknownSubject(f"{_UNKNOWN.format(key)}; {ON_TOPICS_ONLY}")
         subject.positions = {(r["topic"], r["partition"]): r["next_offset"] for r in cursor.execute(_POSITIONS)}
+        waiting = cursor.execute(_OUTBOX.encode()).fetchall()
+        subject.outbox = {(r["topic"], r["partition"]): Range(r["low"], r["high"]) for r in waiting}
         return subject
 
 
