@@ -1,6 +1,5 @@
 """The `voucher-ledger` program: arguments in, one function called, errors told in one line with what to do."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -83,7 +82,7 @@ def migrate() -> None:
         except psycopg.OperationalError as error:
             raise Unreachable(f"Postgres: {str(error).strip()}") from error
         except psycopg.Error as error:
-            raise typer.Exit(_told(error, ExitCode.USAGE)) from error
+            raise typer.Exit(failures.failed(error, ExitCode.USAGE)) from error
     print("\n".join(f"applied {name}" for name in applied) or "up to date")
 
 
@@ -236,13 +235,8 @@ def _ended(arguments: list[str] | None) -> int:
         app(arguments)
     except SystemExit as stop:
         if interrupts.is_untold(stop):
-            return _told("interrupted", INTERRUPTED)
+            return failures.failed("interrupted", INTERRUPTED)
         raise
     except failures.FAILURES as error:
-        return _told(failures.text_of(error), failures.code_of(error))
+        return failures.failed(failures.text_of(error), failures.code_of(error))
     return ExitCode.DONE
-
-
-def _told(error: object, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return code

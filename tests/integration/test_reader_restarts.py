@@ -182,6 +182,6 @@ def test_a_watch_outlives_its_database_session(world: World, capsys: pytest.Capt
     assert status_command.run(world.settings, watch=True, json=True, stop=stop) == ExitCode.DONE
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 2
-    (missed,) = [line for line in told.err.splitlines() if line.startswith("voucher-ledger status:")]
+    (missed,) = [line for line in told.err.splitlines() if line.startswith("error: ")]
     assert "Postgres" in missed
     assert missed.endswith("looking again")

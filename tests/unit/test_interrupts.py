@@ -101,7 +101,7 @@ def test_a_status_that_has_shown_nothing(
 ) -> None:
     monkeypatch.setattr(status_command, "Reader", sends(number))
     assert cli.main(["status", *(["--watch"] if watch else [])]) == code
-    assert capsys.readouterr().err == f"voucher-ledger status: {word}; it only reads, so nothing is left\n"
+    assert capsys.readouterr().err == f"error: {word}; it only reads, so nothing is left\n"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_produce_tells_what_was_sent(
     else:
         monkeypatch.setattr(Answers, "await_all", sends(number), raising=False)
     assert cli.main(["produce", "--await", str(source)]) == code
-    assert f"voucher-ledger produce: {source}: {told.format(word=word)}" in capsys.readouterr().err
+    assert f"error: {source}: {told.format(word=word)}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code", "word"), ENDS)

@@ -201,7 +201,7 @@ def test_a_long_computation_is_told_on_standard_error(
     monkeypatch.setattr(command, "SILENT_SECONDS_MAX", 0)
     monkeypatch.setattr(command, "plan", long_plan)
     assert plans_of(planned(capsys, *small, "--runs", "3", "--json"))
-    assert errors.getvalue() == "voucher-ledger plan: trying each plan on 3 runs of the day...\n"
+    assert errors.getvalue() == "trying each plan on 3 runs of the day...\n"
 
 
 @pytest.mark.parametrize("cards", [1, 3, 9, 10, 99, 250, 50_000, 10**15])

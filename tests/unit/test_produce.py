@@ -139,6 +139,7 @@ def test_wrong_use_is_told_in_one_line(
 ) -> None:
     assert run(NOWHERE, Path("missing.ndjson"), **options) == ExitCode.USAGE
     errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
     assert reason in errors
     assert errors.count("\n") == 1
 

@@ -21,6 +21,7 @@ from voucher_ledger.dev.errors import EmbeddedServerError
 from voucher_ledger.produce.sender import Undelivered
 from voucher_ledger.replay.errors import Unread
 from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
+from voucher_ledger.run.failures import failed
 from voucher_ledger.run.single import stop_on_signals
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.settings import PREFIX, load
@@ -74,15 +75,15 @@ def run(
                 stack.pop_all()
                 _explain_kept(directory, endpoints, console)
     except (ValueError, NotADemos) as error:
-        return _fail(error, ExitCode.USAGE)
+        return failed(error, ExitCode.USAGE)
     except EmbeddedServerError as error:
-        return _fail(error, error.exit_code)
+        return failed(error, error.exit_code)
     except Unreachable as error:
-        return _fail(error, ExitCode.UNREACHABLE)
+        return failed(error, ExitCode.UNREACHABLE)
     except (Interrupted, *_FAILURES) as error:
         if stop.is_set():  # what fails then was stopped on purpose
-            return _fail("interrupted; all that it started is stopped", INTERRUPTED)
-        return _fail(error, ExitCode.CHECK_FAILED)
+            return failed("interrupted; all that it started is stopped", INTERRUPTED)
+        return failed(error, ExitCode.CHECK_FAILED)
     verdict = "[bold green]all checks passed[/]" if passed else "[bold red]the demo failed[/]"
     console.print(f"{verdict}, {time.monotonic() - began_seconds:.0f} s in all", highlight=False)
     return ExitCode.DONE if passed else ExitCode.CHECK_FAILED
@@ -108,8 +109,3 @@ def _explain_kept(directory: Path, endpoints: Endpoints, console: Console) -> No
     )
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _fail(reason: object, code: int) -> int:
-    print(f"voucher-ledger demo: {reason}", file=sys.stderr)
-    return code

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voucher_ledger.ledger.audit import ROWS_SHOWN_MAX, AuditReport, CheckResult, audit
+from voucher_ledger.run.failures import failed
 from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.postgres import BROKEN, connect, why_broken
 
@@ -23,18 +24,18 @@ def run(dsn: str, json: bool) -> int:
     try:
         connection = connect(dsn, application="audit")
     except Unreachable as error:
-        return _complain(str(error), UNREACHABLE)
+        return failed(str(error), UNREACHABLE)
     except psycopg.ProgrammingError as error:
-        return _complain(f"VOUCHER_LEDGER_POSTGRES is no connection string: {_first_line(error)}", USAGE)
+        return failed(f"VOUCHER_LEDGER_POSTGRES is no connection string: {_first_line(error)}", USAGE)
     with connection:
         try:
             report = audit(connection)
         except psycopg.errors.InsufficientPrivilege as error:
-            return _complain(f"{_first_line(error)}: the role voucher_ledger_operator may read the books", USAGE)
+            return failed(f"{_first_line(error)}: the role voucher_ledger_operator may read the books", USAGE)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            return _complain(f"no ledger in this database ({_first_line(error)}): run `voucher-ledger migrate`", USAGE)
+            return failed(f"no ledger in this database ({_first_line(error)}): run `voucher-ledger migrate`", USAGE)
         except BROKEN as error:
-            return _complain(why_broken(error), UNREACHABLE)
+            return failed(why_broken(error), UNREACHABLE)
     if json:
         sys.stdout.write(report.to_json() + "\n")
     else:
@@ -79,8 +80,3 @@ def _shown(value: object) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-def _complain(text: str, code: int) -> int:
-    sys.stderr.write(f"audit: {text}\n")
-    return code

@@ -17,6 +17,7 @@ from voucher_ledger.plan.report import plan, to_json
 from voucher_ledger.plan.scale import choose_scale
 from voucher_ledger.produce.wording import counted
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.failures import failed
 from voucher_ledger.runtime.timers import unless_ended_within
 
 SILENT_SECONDS_MAX = 2.0
@@ -51,9 +52,9 @@ def run(
         if html is not None:
             html.write_text(page(report), encoding="utf-8")
     except BadInput as error:
-        return _fail(str(error))
+        return failed(str(error), ExitCode.USAGE)
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror or error}")
+        return failed(f"{error.filename}: {error.strerror or error}", ExitCode.USAGE)
     if json:
         print(to_json(report))
     else:
@@ -66,7 +67,7 @@ def _told_if_long(runs: int) -> AbstractContextManager[None]:
     """Say once that it computes, where it has not ended within SILENT_SECONDS_MAX: a silent terminal looks hung."""
 
     def tell() -> None:
-        print(f"voucher-ledger plan: trying each plan on {counted(runs, 'run')} of the day...", file=sys.stderr)
+        print(f"trying each plan on {counted(runs, 'run')} of the day...", file=sys.stderr)
 
     return unless_ended_within(SILENT_SECONDS_MAX, tell)  # what it says stands above the report, never in it
 
@@ -85,8 +86,3 @@ def _rows(
     assert events_file is not None
     with events_file.open("rb") as records:
         return read_past(str(events_file), records, defaults)
-
-
-def _fail(message: str) -> int:
-    print(f"voucher-ledger plan: {message}", file=sys.stderr)
-    return ExitCode.USAGE

@@ -19,6 +19,7 @@ from voucher_ledger.produce.sender import Sender, Undelivered
 from voucher_ledger.produce.wording import counted
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.failures import failed
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 
@@ -92,29 +93,30 @@ def run(
         checker = LineChecker(topic)
         pace = Pace(rate, time.monotonic)
     except ValueError as error:
-        return _fail(str(error), ExitCode.USAGE)
+        return failed(str(error), ExitCode.USAGE)
     name = "stdin" if str(source) == "-" else str(source)
     try:
         with nullcontext(sys.stdin.buffer) if name == "stdin" else source.open("rb") as stream:
             if stream.seekable() and not skip_invalid:
                 commands, bad = _check(name, stream, checker)
                 if bad:
-                    return _fail(
+                    return failed(
                         f"{name}: nothing was sent: {counted(bad, 'bad line')} (--skip-invalid sends the others)",
                         ExitCode.CHECK_FAILED,
                     )
                 if await_seconds is not None and commands > COMMANDS_AWAITED_MAX:
-                    return _fail(f"{name}: nothing was sent: {commands:,} commands; {_AWAITED_AT_MOST}", ExitCode.USAGE)
+                    why = f"{commands:,} commands; {_AWAITED_AT_MOST}"
+                    return failed(f"{name}: nothing was sent: {why}", ExitCode.USAGE)
             return _send(settings, name, stream, checker, pace, topic, skip_invalid, event_time, await_seconds)
     except KeyboardInterrupt as error:
         word, code = interrupts.told(error)
-        return _fail(f"{name}: {word} before anything was sent", code)
+        return failed(f"{name}: {word} before anything was sent", code)
     except OSError as error:
-        return _fail(f"cannot read {name}: {error.strerror or error}", ExitCode.USAGE)
+        return failed(f"cannot read {name}: {error.strerror or error}", ExitCode.USAGE)
     except NotSetUp as error:
-        return _fail(str(error), ExitCode.USAGE)
+        return failed(str(error), ExitCode.USAGE)
     except Unreachable as error:
-        return _fail(str(error), ExitCode.UNREACHABLE)
+        return failed(str(error), ExitCode.UNREACHABLE)
 
 
 def _check(name: str, stream: BinaryIO, checker: LineChecker) -> tuple[int, int]:
@@ -190,9 +192,9 @@ def _await(name: str, answers: Answers, seconds_max: float) -> int:
     if missing or interrupted:
         how = f"{word} with {len(missing):,} not answered" if interrupted else f"{len(missing):,} {word}"
         later = "they are delivered, and are decided once the processors of their room come to them"
-        return _fail(f"{name}: {how}: {later} (`voucher-ledger status`)", code)
+        return failed(f"{name}: {how}: {later} (`voucher-ledger status`)", code)
     if refused:
-        return _fail(f"{name}: {refused:,} refused: they changed nothing", ExitCode.CHECK_FAILED)
+        return failed(f"{name}: {refused:,} refused: they changed nothing", ExitCode.CHECK_FAILED)
     return ExitCode.DONE
 
 
@@ -220,21 +222,16 @@ def _report(name: str, sender: Sender, outcome: _Outcome, seconds: float, skip_i
     )
     if outcome.stopped is not None:
         why, code = f"{name}: stopped early: {outcome.stopped}", outcome.interrupted or ExitCode.CHECK_FAILED
-        return _fail(f"{why}; sent again from its beginning, what was delivered is answered as a duplicate", code)
+        return failed(f"{why}; sent again from its beginning, what was delivered is answered as a duplicate", code)
     if sender.failed:
-        return _fail(
+        return failed(
             f"{name}: {counted(sender.failed, 'command')} not delivered; send the file again: what was accepted "
             "before is answered as a duplicate",
             ExitCode.CHECK_FAILED,
         )
     if outcome.bad and not skip_invalid:
-        return _fail(
+        return failed(
             f"{name}: stopped at a bad line; the lines before it were sent (--skip-invalid goes on)",
             ExitCode.CHECK_FAILED,
         )
     return ExitCode.DONE
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"voucher-ledger produce: {message}", file=sys.stderr)
-    return code

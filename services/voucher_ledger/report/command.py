@@ -1,6 +1,5 @@
 """What `voucher-ledger report` does."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from voucher_ledger.report.demand import read_demand
 from voucher_ledger.report.files import write_whole
 from voucher_ledger.report.page import page
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.failures import failed
 from voucher_ledger.runtime.settings import Settings
 
 Draw = Callable[[dict[str, Any]], bytes]
@@ -34,12 +34,12 @@ def run(settings: Settings, campaign_id: str, out: Path, png: Path | None = None
     Raises Unreachable, NotSetUp.
     """
     if png is not None and png.resolve() == out.resolve():
-        return _fail("--out and --png name the same file")
+        return failed("--out and --png name the same file", ExitCode.USAGE)
     try:
         # First of all: whoever has to install something should not wait for a count of all orders.
         draw = None if png is None else drawing()
     except NoDrawing as error:
-        return _fail(str(error))
+        return failed(str(error), ExitCode.USAGE)
     reader = LedgerReader(settings)
     try:
         reading = reader.read([campaign_id])
@@ -77,7 +77,7 @@ def run(settings: Settings, campaign_id: str, out: Path, png: Path | None = None
         if png is not None and draw is not None:
             write_whole(png, draw(state))
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror or error}")
+        return failed(f"{error.filename}: {error.strerror or error}", ExitCode.USAGE)
     written = out if png is None else f"{out}, {png}"
     found = sum(not condition.goes_on for condition in holding)
     print(f"{written}: {campaign_id}, {count_of(one.total, 'voucher.granted'):,} grants, {found} alerts hold")
@@ -96,11 +96,6 @@ def drawing() -> Draw:
             raise
         raise NoDrawing(f"--png needs matplotlib ({error}): pip install 'voucher-ledger[png]'") from error
     return draw
-
-
-def _fail(text: str) -> int:
-    print(f"voucher-ledger report: {text}", file=sys.stderr)
-    return ExitCode.USAGE
 
 
 def _crossing(settings: Settings, campaign_id: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What may end a command, and what is told of it: an exit code, and one line."""
 
+import sys
+
 import psycopg
 
 from voucher_ledger.run.exit_codes import ExitCode
@@ -30,6 +32,12 @@ FAILURES = tuple(_CODES)
 def code_of(error: Exception) -> ExitCode:
     """The exit code of one of FAILURES."""
     return next(code for kind, code in _CODES.items() if isinstance(error, kind))
+
+
+def failed(reason: object, code: int) -> int:
+    """Tell on standard error why a command ends with `code`, as every command does: `error:` and one line."""
+    print(f"error: {reason}", file=sys.stderr)
+    return code
 
 
 def text_of(error: Exception) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from voucher_ledger.produce.sender import Undelivered
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.failures import failed
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.simulate.catalogue import Wave
@@ -67,14 +68,14 @@ def run(
         with _interruptible() as stop, Reporter(scenario, sys.stderr) as reporter:
             tally = play(settings, scenario, seed, reporter.update, stop, rate=rate)
     except (ValueError, NotSetUp) as error:
-        return _fail(error, ExitCode.USAGE)
+        return failed(error, ExitCode.USAGE)
     except Unreachable as error:
-        return _fail(error, ExitCode.UNREACHABLE)
+        return failed(error, ExitCode.UNREACHABLE)
     except (Stalled, CampaignTaken, Undelivered, AnswersLost) as error:
-        return _fail(error, ExitCode.CHECK_FAILED)
+        return failed(error, ExitCode.CHECK_FAILED)
     except KeyboardInterrupt as error:
         word, code = interrupts.told(error)
-        return _fail(f"{word} again, ended at once; what was delivered is decided all the same", code)
+        return failed(f"{word} again, ended at once; what was delivered is decided all the same", code)
     return _judge(tally, stop.number)
 
 
@@ -86,11 +87,11 @@ def _judge(tally: Tally, signal_number: int) -> int:
     left = f"{tally.undelivered:,} records not delivered, {tally.unanswered:,} commands unanswered"
     if signal_number:
         word, code = interrupts.told_of(signal_number)
-        return _fail(
+        return failed(
             f"{word}, the rest of the day was not sent: {left}; what was delivered will still be decided", code
         )
     if tally.undelivered or tally.unanswered:
-        return _fail(left, ExitCode.CHECK_FAILED)
+        return failed(left, ExitCode.CHECK_FAILED)
     return ExitCode.DONE
 
 
@@ -115,8 +116,3 @@ def _interruptible() -> Iterator[_Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _fail(reason: object, code: int) -> int:
-    print(f"voucher-ledger simulate: {reason}", file=sys.stderr)
-    return code

@@ -8,6 +8,7 @@ from rich.live import Live
 
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.failures import failed
 from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import Reader
@@ -40,12 +41,12 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
         finally:
             reader.close()
     except NotSetUp as error:
-        return _fail(error, ExitCode.USAGE)
+        return failed(error, ExitCode.USAGE)
     except Unreachable as error:
-        return _fail(error, ExitCode.UNREACHABLE)
+        return failed(error, ExitCode.UNREACHABLE)
     except KeyboardInterrupt as error:
         word, code = interrupts.told(error)
-        return _fail(f"{word}; it only reads, so nothing is left", code)
+        return failed(f"{word}; it only reads, so nothing is left", code)
     return ExitCode.DONE
 
 
@@ -86,7 +87,7 @@ def _tried(reader: Reader) -> Snapshot | str:
     try:
         return reader.snapshot()
     except Unreachable as error:
-        return f"voucher-ledger status: {error}; looking again"
+        return f"error: {error}; looking again"
 
 
 def _print(snapshot: Snapshot, console: Console, json: bool) -> None:
@@ -94,8 +95,3 @@ def _print(snapshot: Snapshot, console: Console, json: bool) -> None:
         print(snapshot.to_json(), flush=True)
     else:
         console.print(tables(snapshot))
-
-
-def _fail(reason: object, code: int) -> int:
-    print(f"voucher-ledger status: {reason}", file=sys.stderr)
-    return code
