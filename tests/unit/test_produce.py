@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voucher_ledger import cli
 from voucher_ledger.core.validation import COMMAND_BYTES_MAX
 from voucher_ledger.produce import clients
 from voucher_ledger.produce.command import BAD_LINES_SHOWN_MAX, run
@@ -150,8 +151,10 @@ def test_a_kafka_that_does_not_answer_is_told(
     monkeypatch.setattr(clients, "REQUEST_SECONDS_MAX", 0.2)
     source = tmp_path / "commands.ndjson"
     source.write_bytes(claim(1))
-    assert run(NOWHERE, source) == ExitCode.UNREACHABLE
-    assert "Kafka at 127.0.0.1:1 does not answer" in capsys.readouterr().err
+    monkeypatch.setenv("VOUCHER_LEDGER_KAFKA", NOWHERE.kafka)
+    monkeypatch.setenv("VOUCHER_LEDGER_POSTGRES", NOWHERE.postgres)
+    assert cli.main(["produce", str(source)]) == ExitCode.UNREACHABLE
+    assert capsys.readouterr().err.startswith("error: Kafka at 127.0.0.1:1 does not answer")
 
 
 class Clock:

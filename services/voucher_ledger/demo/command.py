@@ -23,7 +23,6 @@ from voucher_ledger.replay.errors import Unread
 from voucher_ledger.run.exit_codes import INTERRUPTED, ExitCode
 from voucher_ledger.run.failures import failed
 from voucher_ledger.run.single import stop_on_signals
-from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.settings import PREFIX, load
 from voucher_ledger.simulate.follow import AnswersLost
 from voucher_ledger.simulate.play import CampaignTaken, Stalled
@@ -57,7 +56,9 @@ def run(
     """Play one of SCENARIOS on a fresh Kafka and Postgres in `directory` and print what happened.
 
     Returns:
-        0 every check passed; 1 one failed; 2 usage; 3 Kafka or Postgres did not start or answer; 130 interrupted.
+        0 every check passed; 1 one failed; 2 usage; 3 Kafka or Postgres did not start; 130 interrupted.
+
+    Raises Unreachable.
     """
     began_seconds = time.monotonic()
     # Where nothing says how wide it is, lines are as long as the widest table.
@@ -78,8 +79,6 @@ def run(
         return failed(error, ExitCode.USAGE)
     except EmbeddedServerError as error:
         return failed(error, error.exit_code)
-    except Unreachable as error:
-        return failed(error, ExitCode.UNREACHABLE)
     except (Interrupted, *_FAILURES) as error:
         if stop.is_set():  # what fails then was stopped on purpose
             return failed("interrupted; all that it started is stopped", INTERRUPTED)

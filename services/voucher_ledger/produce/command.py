@@ -20,7 +20,6 @@ from voucher_ledger.produce.wording import counted
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.failures import failed
-from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 
 BAD_LINES_SHOWN_MAX = 20
@@ -87,7 +86,9 @@ def run(
 
     Returns:
         0 all delivered (and answered, none refused, where answers are awaited); 1 a bad line, a record not delivered,
-        a command refused or not answered in time; 2 usage; 3 Kafka not reached; 130 interrupted, 143 terminated.
+        a command refused or not answered in time; 2 usage; 130 interrupted, 143 terminated.
+
+    Raises NotSetUp, Unreachable.
     """
     try:
         checker = LineChecker(topic)
@@ -113,10 +114,6 @@ def run(
         return failed(f"{name}: {word} before anything was sent", code)
     except OSError as error:
         return failed(f"cannot read {name}: {error.strerror or error}", ExitCode.USAGE)
-    except NotSetUp as error:
-        return failed(str(error), ExitCode.USAGE)
-    except Unreachable as error:
-        return failed(str(error), ExitCode.UNREACHABLE)
 
 
 def _check(name: str, stream: BinaryIO, checker: LineChecker) -> tuple[int, int]:

@@ -13,7 +13,6 @@ from voucher_ledger.produce.sender import Undelivered
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.failures import failed
-from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.simulate.catalogue import Wave
 from voucher_ledger.simulate.follow import AnswersLost
@@ -49,8 +48,9 @@ def run(
     Without `campaign_id` the campaign is named after the seed and the moment, so that each play has one of its own.
 
     Returns:
-        0 every command was delivered and answered; 1 some were not; 2 usage; 3 Kafka not reached; 130
-        interrupted, 143 terminated.
+        0 every command was delivered and answered; 1 some were not; 2 usage; 130 interrupted, 143 terminated.
+
+    Raises NotSetUp, Unreachable.
     """
     now_ms = time.time_ns() // 1_000_000
     try:
@@ -67,10 +67,8 @@ def run(
         )
         with _interruptible() as stop, Reporter(scenario, sys.stderr) as reporter:
             tally = play(settings, scenario, seed, reporter.update, stop, rate=rate)
-    except (ValueError, NotSetUp) as error:
+    except ValueError as error:
         return failed(error, ExitCode.USAGE)
-    except Unreachable as error:
-        return failed(error, ExitCode.UNREACHABLE)
     except (Stalled, CampaignTaken, Undelivered, AnswersLost) as error:
         return failed(error, ExitCode.CHECK_FAILED)
     except KeyboardInterrupt as error:

@@ -9,7 +9,7 @@ from rich.live import Live
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.failures import failed
-from voucher_ledger.runtime.errors import NotSetUp, Unreachable
+from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.status.read import Reader
 from voucher_ledger.status.render import screen, tables
@@ -29,9 +29,9 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
         stop: ends a watch.
 
     Returns:
-        0 done; 2 topics or tables do not exist yet; 3 Kafka or Postgres does not answer at the first look (of later
-        ones a watch tells, and looks again); 130 interrupted before the first look was shown (Ctrl-C is how a watch
-        ends: 0), 143 terminated.
+        0 done; 130 interrupted before the first look was shown (Ctrl-C is how a watch ends: 0), 143 terminated.
+
+    Raises NotSetUp, and Unreachable of the first look: of later ones a watch tells, and looks again.
     """
     stop = stop or threading.Event()
     try:
@@ -40,10 +40,6 @@ def run(settings: Settings, *, watch: bool = False, json: bool = False, stop: th
             _show(reader, watch, json, stop)
         finally:
             reader.close()
-    except NotSetUp as error:
-        return failed(error, ExitCode.USAGE)
-    except Unreachable as error:
-        return failed(error, ExitCode.UNREACHABLE)
     except KeyboardInterrupt as error:
         word, code = interrupts.told(error)
         return failed(f"{word}; it only reads, so nothing is left", code)
