@@ -11,9 +11,9 @@ from typing import BinaryIO, TextIO
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
 from voucher_ledger.produce.answers import COMMANDS_AWAITED_MAX, Answers
+from voucher_ledger.produce.bar import Bar
 from voucher_ledger.produce.lines import BadLine, LineChecker, read
 from voucher_ledger.produce.pace import Pace
-from voucher_ledger.produce.progress import Progress
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import Sender, Undelivered
 from voucher_ledger.produce.wording import counted
@@ -98,6 +98,7 @@ def run(
     name = "stdin" if str(source) == "-" else str(source)
     try:
         with nullcontext(sys.stdin.buffer) if name == "stdin" else source.open("rb") as stream:
+            commands = None
             if stream.seekable() and not skip_invalid:
                 commands, bad = _check(name, stream, checker)
                 if bad:
@@ -108,7 +109,8 @@ def run(
                 if await_seconds is not None and commands > COMMANDS_AWAITED_MAX:
                     why = f"{commands:,} commands; {_AWAITED_AT_MOST}"
                     return failed(f"{name}: nothing was sent: {why}", ExitCode.USAGE)
-            return _send(settings, name, stream, checker, pace, topic, skip_invalid, event_time, await_seconds)
+            items, bar = read(stream, checker), Bar("sending", commands)
+            return _send(settings, name, items, bar, pace, topic, skip_invalid, event_time, await_seconds)
     except KeyboardInterrupt as error:
         word, code = interrupts.told(error)
         return failed(f"{name}: {word} before anything was sent", code)
@@ -134,8 +136,8 @@ def _check(name: str, stream: BinaryIO, checker: LineChecker) -> tuple[int, int]
 def _send(
     settings: Settings,
     name: str,
-    stream: BinaryIO,
-    checker: LineChecker,
+    items: Iterator[TimedCommand | BadLine],
+    bar: Bar,
     pace: Pace,
     topic: str | None,
     skip_invalid: bool,
@@ -149,14 +151,14 @@ def _send(
         began_seconds = time.monotonic()
         sender = Sender(settings, record_times=event_time, on_delivered=answers.delivered if answers else None)
         sender.require_topics(list(COMMANDS_BY_TOPIC) if topic is None else [topic])
-        with Progress(stream, sys.stderr) as progress, sender:
+        with bar, sender:
             try:
-                for command in _commands(read(stream, checker), bad_lines, skip_invalid):
+                for command in _commands(items, bad_lines, skip_invalid):
                     if answers is not None and sender.accepted == COMMANDS_AWAITED_MAX:
                         raise Undelivered(f"{_AWAITED_AT_MOST}: send the rest in a call of its own")
                     sender.send([command])
                     outcome.sent[command.topic] += 1
-                    progress.update(sender.accepted)
+                    bar.update(sender.accepted)
                     if (wait_seconds := pace.wait_seconds(1)) >= _WAIT_SECONDS_MIN:
                         sender.wait(wait_seconds)
             except Undelivered as error:
