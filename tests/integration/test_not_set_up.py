@@ -120,4 +120,9 @@ def test_a_login_without_the_role_is_told_what_to_do(world: World, outsider: str
         world, ["status"], ["run", "orders"], ["run", "sweeper"], VOUCHER_LEDGER_POSTGRES=outsider
     ):
         assert (code, arguments) == (ExitCode.USAGE, arguments), told
-        assert "grant its roles to this login" in told
+        assert "this login may not: permission denied " in told
+        role = "voucher_ledger_reader" if arguments == ["status"] else "voucher_ledger_writer"
+        assert f"GRANT {role} TO <login>" in told
+    code, told = end_of(world, "migrate", VOUCHER_LEDGER_POSTGRES=outsider)
+    assert (code, len(told.splitlines())) == (ExitCode.USAGE, 1), told
+    assert told.startswith("error: this login may not migrate: permission denied "), told

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, TopicMetadata
 
-from voucher_ledger.runtime.errors import Unreachable, without_topics
+from voucher_ledger.runtime.errors import Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX
 from voucher_ledger.runtime.settings import KAFKA_PREFIX, SettingsError
+from voucher_ledger.runtime.topics import without_topics
 from voucher_ledger.runtime.troubles import Troubles
 
 Client = TypeVar("Client")
@@ -69,7 +70,7 @@ def known_topics(
         if not missing:
             return known
         if time.monotonic() >= deadline:
-            raise without_topics(kafka, missing)
+            raise without_topics(kafka, missing, known)
         time.sleep(_LOOK_AGAIN_SECONDS)
 
 

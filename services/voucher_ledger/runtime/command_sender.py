@@ -8,9 +8,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from voucher_ledger.core.records import Place
-from voucher_ledger.runtime.errors import SessionLost, Unreachable, without_topics
+from voucher_ledger.runtime.errors import SessionLost, Unreachable
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, producer_config
 from voucher_ledger.runtime.settings import Settings
+from voucher_ledger.runtime.topics import without_topics
 from voucher_ledger.runtime.troubles import Troubles
 
 PARTITION_UA = -1  # librdkafka: the partitioner chooses

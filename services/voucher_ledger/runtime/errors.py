@@ -1,9 +1,14 @@
 """How a processor may fail, told apart by what is to be done about it."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 from confluent_kafka import KafkaError, KafkaException
+
+_ROLE = re.compile(r"voucher_ledger_(writer|reader|operator)")
+_VIEW = re.compile(r"\b(schema ledger|view)\b")
 
 
 class Unreachable(Exception):
@@ -14,16 +19,21 @@ class NotSetUp(Exception):
     """Topics, tables, roles or rights that this version needs are not there: a person makes them (exit code 2)."""
 
 
-def without_topics(kafka: str, names: Iterable[str]) -> NotSetUp:
-    """The error where Kafka (at `kafka`) has no topics of these names."""
-    return NotSetUp(f"Kafka at {kafka} has no topic {', '.join(names)}: run `voucher-ledger topics` first")
-
-
 def without_tables(cause: Exception) -> NotSetUp:
     """The error where Postgres knows no table, column or role of that name, or refuses it to this login."""
     lacking = str(cause).strip().partition("\n")[0]
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return NotSetUp(f"this login may not: {lacking}: GRANT {_role_for(lacking)} TO <login>")
     hint = "run `voucher-ledger migrate` first, and grant its roles to this login"
     return NotSetUp(f"the database lacks what this version needs: {lacking}: {hint}")
+
+
+def _role_for(refusal: str) -> str:
+    """The least of our roles that may what Postgres refuses: the one that was to be taken, else by what is read."""
+    named = _ROLE.search(refusal)
+    if named is not None:
+        return named[0]
+    return "voucher_ledger_reader" if _VIEW.search(refusal) else "voucher_ledger_operator"
 
 
 @contextmanager

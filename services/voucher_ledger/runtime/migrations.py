@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from voucher_ledger.core.schema_files import schema_root
-from voucher_ledger.runtime.errors import Unreachable
+from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.postgres import locked
 
 # A migration that waits for a table's lock makes all that comes after it wait too, so it gives way soon.
@@ -34,8 +34,8 @@ def migrate(connection: psycopg.Connection) -> list[str]:
     """Apply what is missing, each file in a transaction of its own; the names of those applied now.
 
     Raises MigrationChanged where an applied file was edited or is unknown, psycopg.Error where one fails (it is then
-    rolled back), and Unreachable where another `migrate` is at work, or a lock was not free within LOCK_SECONDS_MAX:
-    try again.
+    rolled back), NotSetUp where this login may not, and Unreachable where another `migrate` is at work, or a lock was
+    not free within LOCK_SECONDS_MAX: try again.
     """
     with ExitStack() as stack:
         try:
@@ -44,7 +44,11 @@ def migrate(connection: psycopg.Connection) -> list[str]:
             raise Unreachable(
                 "Postgres: another `voucher-ledger migrate` is at work: let it end, then try again"
             ) from error
-        return _apply_missing(connection)
+        try:
+            return _apply_missing(connection)
+        except psycopg.errors.InsufficientPrivilege as error:
+            refusal = str(error).strip().partition("\n")[0]
+            raise NotSetUp(f"this login may not migrate: {refusal}: run it as the owner of the database") from error
 
 
 def _apply_missing(connection: psycopg.Connection) -> list[str]:

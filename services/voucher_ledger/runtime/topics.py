@@ -2,14 +2,15 @@
 
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, ResourceType
 
 from voucher_ledger.core.schema_files import schema_root
-from voucher_ledger.runtime.errors import Unreachable, without_topics
+from voucher_ledger.runtime.errors import NotSetUp, Unreachable
 from voucher_ledger.runtime.kafka import ANSWER_SECONDS_MAX, REQUEST_SECONDS_MAX, admin_config
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.troubles import Troubles
@@ -17,6 +18,8 @@ from voucher_ledger.runtime.troubles import Troubles
 # Brokers learn of topics a moment after the controller has made them.
 _NEW_TOPIC_SECONDS_MAX = 3.0
 _LOOK_AGAIN_SECONDS = 0.1
+# Of what was typed, and a name that may have been meant: a letter or two are other ones.
+_NEAR_RATIO = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,17 @@ def wanted_topics() -> dict[str, dict[str, object]]:
         name: {**defaults, **topic, "config": {**defaults["config"], **topic.get("config", {})}}
         for name, topic in document["topics"].items()
     }
+
+
+def without_topics(kafka: str, names: Iterable[str], known: Iterable[str] = ()) -> NotSetUp:
+    """The error where Kafka (at `kafka`), which knows the topics `known`, has none of these names."""
+    ours, missing = set(wanted_topics()), list(names)
+    strange = [name for name in missing if name not in ours]
+    if not strange:
+        return NotSetUp(f"Kafka at {kafka} has no topic {', '.join(missing)}: run `voucher-ledger topics` first")
+    near = get_close_matches(strange[0], sorted({*known, *ours}), 1, _NEAR_RATIO)
+    hint = f"did you mean {near[0]}?" if near else "none of that name is made by `voucher-ledger topics`"
+    return NotSetUp(f"Kafka at {kafka}: there is no topic {', '.join(strange)}: {hint}")
 
 
 def ensure_topics(settings: Settings, *, record_time: str | None = None) -> tuple[list[str], list[Difference]]:
