@@ -8,6 +8,7 @@ import orjson
 import pytest
 import typer
 
+from voucher_ledger import cli
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.replay.answers import Cause, Marks
 from voucher_ledger.replay.bounds import Bound
@@ -23,6 +24,7 @@ from voucher_ledger.replay.rows import TABLES, differing_columns
 from voucher_ledger.replay.spill import Spill, bucket_count
 from voucher_ledger.replay.topic_reader import Range
 from voucher_ledger.replay.verify_arguments import _partitions
+from voucher_ledger.run.exit_codes import ExitCode
 
 VOUCHER = {"campaign_id": "c", "user_id": "u\\", "voucher_id": "v0-1", "command_id": "claim-1"}
 ORDER = {**VOUCHER, "order_id": "o", "merchant_id": "m", "category": "tea", "amount_minor": 900}
@@ -224,3 +226,23 @@ def test_a_manual_page_has_a_line_a_paragraph() -> None:
 )
 def test_one_dead_letter_is_told_as_one(count: int, title: str) -> None:
     assert reasons_table(Tally(count=count)).title == title
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["verify"], ["dead-letters", "list"], ["dead-letters", "export", "-"], ["dead-letters", "redrive"],
+        ["copy", "--name", "n", "--from-topic", "claim.commands", "--to-topic", "rehearsal.claims"],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("since", "until"), [("2026-02-06T12:04:00Z", "2026-02-06T12:03:00Z"), ("12", "12")]
+)  # fmt: skip
+def test_a_range_that_ends_before_it_begins_is_usage(
+    verb: list[str], since: str, until: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was taken for one in which there is nothing."""
+    monkeypatch.setenv("VOUCHER_LEDGER_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("VOUCHER_LEDGER_POSTGRES", "host=127.0.0.1 port=1")
+    assert cli.main(["replay", *verb, "--from", since, "--to", until]) == ExitCode.USAGE
+    assert f"{since} is not before --to {until}" in " ".join(capsys.readouterr().err.replace("│", " ").split())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from voucher_ledger.replay.letter_filter_arguments import Apply, AsJson, Reason, asked, bound_of, needs_reason
+from voucher_ledger.replay.letter_filter_arguments import Apply, AsJson, Reason, asked, bounds_of, needs_reason
 from voucher_ledger.replay.manual import manual
 from voucher_ledger.runtime import settings
 
@@ -93,7 +93,7 @@ def copy(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--from-topic") from error
     request = command.Request(
-        name, copied, bound_of(since, "--from"), bound_of(until, "--to"), frozenset(partition or ()), to_kafka,
+        name, copied, *bounds_of(since, until), frozenset(partition or ()), to_kafka,
         target_cluster, speed, rate, count_max, campaign_prefix, _key(pseudonyms, pseudonyms_variable),
         times is Times.ORIGINAL,
     )  # fmt: skip

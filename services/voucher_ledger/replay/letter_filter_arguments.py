@@ -66,7 +66,7 @@ def selection(
         frozenset(topics or ()), error, pattern, None if key is None else key.encode(),
         frozenset(place_of(text) for text in at or ()), frozenset(map(State, states)),
     )  # fmt: skip
-    return Selection(chosen, frozenset(partitions or ()), bound_of(since, "--from"), bound_of(until, "--to"))
+    return Selection(chosen, frozenset(partitions or ()), *bounds_of(since, until))
 
 
 def bound_of(text: str | None, option: str) -> Bound:
@@ -75,6 +75,18 @@ def bound_of(text: str | None, option: str) -> Bound:
         return Bound() if text is None else bound(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def bounds_of(since: str | None, until: str | None) -> tuple[Bound, Bound]:
+    """The bounds of --from and --to. Raises BadParameter: also where nothing can lie between them, which would look as
+    if nothing was there.
+    """
+    first, last = bound_of(since, "--from"), bound_of(until, "--to")
+    for begin, end in ((first.offset, last.offset), (first.time_ms, last.time_ms)):
+        if begin is not None and end is not None and begin >= end:
+            why = f"{since} is not before --to {until}: nothing lies between them"
+            raise typer.BadParameter(why, param_hint="--from")
+    return first, last
 
 
 def place_of(text: str) -> tuple[int, int]:

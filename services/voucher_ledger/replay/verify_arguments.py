@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voucher_ledger.replay.bounds import Bound
-from voucher_ledger.replay.letter_filter_arguments import bound_of
+from voucher_ledger.replay.letter_filter_arguments import bounds_of
 from voucher_ledger.replay.manual import NOTHING_CHANGED
 from voucher_ledger.replay.reading_arguments import ReadRate
 from voucher_ledger.runtime import settings
@@ -30,15 +29,6 @@ def _partitions(text: str | None) -> frozenset[int] | None:
             raise typer.BadParameter(f"{part.strip()!r} ends before it begins", param_hint="--partitions")
         numbers.update(range(int(first), int(last or first) + 1))
     return frozenset(numbers)
-
-
-def _bounds(from_: str | None, to: str | None) -> tuple[Bound, Bound]:
-    """The bounds from and to. Raises BadParameter: also where nothing lies between them, which would be equal."""
-    since, until = bound_of(from_, "--from"), bound_of(to, "--to")
-    for first, last in ((since.offset, until.offset), (since.time_ms, until.time_ms)):
-        if first is not None and last is not None and first >= last:
-            raise typer.BadParameter("--from is not before --to: there is nothing to verify", param_hint="--from")
-    return since, until
 
 
 def _heads(files: list[Path], *, seals: bool) -> "list[Head]":
@@ -116,7 +106,7 @@ def verify(
 
     if seals and (campaign or from_ or to):
         raise typer.BadParameter("a chain is verified whole: no --campaign, --from or --to", param_hint="--seals")
-    since, until = _bounds(from_, to)
+    since, until = bounds_of(from_, to)
     scope = Scope(campaign, _partitions(partitions), since.offset, until.offset, since.time_ms, until.time_ms)
     kept, loaded = _heads(heads or [], seals=seals), settings.load()
     verified = partial(verify_command.run, loaded, scope, json=as_json, spill_directory=spill_dir, rate=rate)
