@@ -1,13 +1,15 @@
 """What the marks of a letter tell of it: what was driven again stays driven, and what is no mark is told."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.unit.letters_given import LETTER, QUARANTINED, REDRIVEN, RELEASED
 from voucher_ledger import cli
-from voucher_ledger.replay.dead_letters import command, marks
+from voucher_ledger.replay.dead_letters import command, look, marks
 from voucher_ledger.replay.dead_letters import selection as selecting
 from voucher_ledger.replay.dead_letters.choice import Filter, State, Verdict, state_of, verdict
 from voucher_ledger.replay.dead_letters.marks import Mark, mark_key, read_marks
@@ -108,3 +110,28 @@ def test_a_letter_that_is_deleted_or_not_there_yet_is_refused_by_its_place(
         return
     with pytest.raises(Refused, match=rf"has no letter at 2/{missing} \(any more\)"):
         selection.spans(NOWHERE)
+
+
+def test_a_letters_history_tells_each_mark_on_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Reason and target were glued, and a terminal obeyed what the reason held."""
+    sent = replace(REDRIVEN, edited=True, reason="a \x1b[2J\nforged line")
+    monkeypatch.setattr(look, "only", lambda *_: (LETTER, sent))
+    monkeypatch.setattr(look, "history", lambda *_: [QUARANTINED, sent])
+    assert look.show(NOWHERE, LETTER.place, json=False) == ExitCode.DONE
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("history")]
+    at = "1970-01-01T00:00:05.000Z"
+    assert told == [
+        f"history         {at} quarantined by me@here: why",
+        f"history         {at} redriven by me@here: a \\u001b[2J forged line -> claim.commands/3/20 (edited)",
+    ]
+    assert look.show(NOWHERE, LETTER.place, json=True) == ExitCode.DONE
+    assert [one["mark"] for one in orjson.loads(capsys.readouterr().out)["history"]] == ["quarantined", "redriven"]
+
+
+def test_a_place_that_is_none_is_told_by_the_parameter_that_gives_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["replay", "dead-letters", "show", "abc"]) == ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert "Invalid value for LETTER" in told
+    assert "--at" not in told

@@ -72,7 +72,7 @@ def show(
     from voucher_ledger.replay.dead_letters import look
     from voucher_ledger.replay.errors import ended
 
-    found = place_of(letter)
+    found = place_of(letter, "LETTER")
     loaded = settings.load()
     raise typer.Exit(ended(lambda: look.show(loaded, found, json=as_json)))
 

@@ -89,12 +89,12 @@ def bounds_of(since: str | None, until: str | None) -> tuple[Bound, Bound]:
     return first, last
 
 
-def place_of(text: str) -> tuple[int, int]:
-    """The letter at PARTITION/OFFSET. Raises BadParameter."""
+def place_of(text: str, parameter: str = "--at") -> tuple[int, int]:
+    """The letter at PARTITION/OFFSET, which `parameter` gives. Raises BadParameter."""
     try:
         return place(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--at") from error
+        raise typer.BadParameter(str(error), param_hint=parameter) from error
 
 
 def needs_reason(apply: bool, reason: str | None) -> None:

@@ -16,6 +16,7 @@ from voucher_ledger.replay.dead_letters.shown import (
     letter_document,
     letters_table,
     mark_document,
+    mark_line,
     plain,
     reasons_table,
     tally_document,
@@ -47,19 +48,17 @@ def list_letters(settings: Settings, selection: Selection, *, count_max: int, js
 def show(settings: Settings, place: tuple[int, int], *, json: bool) -> int:
     """Print one letter whole, with all that was ever done about it."""
     letter, mark = only(settings, place)
-    told = {**letter_document(letter, mark), "history": [mark_document(one) for one in history(settings, place)]}
+    marks, told = history(settings, place), letter_document(letter, mark)
     if json:
-        print_json(told)
+        print_json({**told, "history": [mark_document(one) for one in marks]})
         return ExitCode.DONE
     value = told.pop("value")
     for name in ("letter", "at", "cause", "error", "attempts", "state", "key", "key_encoding", "value_encoding"):
         print(f"{name:<15} {plain(told[name])}")
     for name, held, encoding in told["headers"]:
         print(f"{'header':<15} {plain(name)}: {plain(held)}{'' if encoding == 'utf-8' else f' ({encoding})'}")
-    for one in told["history"]:
-        print(
-            f"{'history':<15} {one['at']} {one['mark']} by {one['actor']}: {one['reason']} {one['to'] or ''}".rstrip()
-        )
+    for one in marks:
+        print(f"{'history':<15} {mark_line(one)}")
     print(f"\n{plain(_readable(letter.value, value))}")
     return ExitCode.DONE
 

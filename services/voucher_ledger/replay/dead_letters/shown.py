@@ -51,6 +51,14 @@ def mark_document(mark: Mark) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def mark_line(mark: Mark) -> str:
+    """One mark on one line: when, what, by whom and why, and where the record lies that was sent."""
+    sent = f" -> {mark.to}" if mark.to else ""
+    edited = " (edited)" if mark.edited else ""
+    line = f"{rfc3339(mark.time_ms)} {mark.kind.value} by {mark.actor}: {mark.reason}{sent}{edited}"
+    return plain(line).replace("\n", " ")
+
+
 def tally_document(tally: Tally) -> dict[str, Any]:
     """The counts as JSON."""
     return {
