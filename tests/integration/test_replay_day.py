@@ -236,7 +236,7 @@ def _a_tampered_topic_is_named_and_not_rebuilt_from(world: World, program: Progr
     said = " ".join(report.answers.faults)
     assert f"answers {names['twice'].removesuffix('/0')} once more" in said
     topic, partition, offset, _ = names["missing"].split("/")
-    assert f"{topic}/{partition}: 1 commands not answered: {offset}" in said
+    assert f"{topic}/{partition}: 1 command not answered: {offset}" in said
     assert sorted(named(report)["reservation"]) == sorted([names["order"], names["changed"]])
     amounts = {d.key: d.columns for d in report.kinds["reservation"].shown}[names["changed"]]
     assert set(amounts) == {"amount_minor"}

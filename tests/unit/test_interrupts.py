@@ -191,7 +191,7 @@ def test_a_play_that_is_ended_gives_its_figures(
 
     monkeypatch.setattr(simulate_command, "play", play)
     assert cli.main(["simulate", "--claims", "10"]) == code
-    told = f"{word}, the rest of the day was not sent: 0 records not delivered, 1 commands unanswered; "
+    told = f"{word}, the rest of the day was not sent: 0 records not delivered, 1 command unanswered; "
     assert told in capsys.readouterr().err
 
 

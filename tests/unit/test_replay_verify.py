@@ -85,10 +85,10 @@ def test_what_waits_in_the_outbox_is_a_fault_also_where_its_commands_were_delete
 def test_in_a_part_only_the_commands_tell() -> None:
     assert judged(range(5, 9), told=(7, 2), part=(5, 10), waits=True) == ([], 0, [])
     faults, count, notes = judged([5, 6, 8], told=(7, 2), part=(5, 10), deleted=True)
-    assert (faults, count) == (["claim.commands/0: 1 commands not answered: 7"], 1)
+    assert (faults, count) == (["claim.commands/0: 1 command not answered: 7"], 1)
     assert "verify the whole" in notes[0]
     (fault,), count, _ = judged([5, 6, 8], told=(9, 0), part=(5, 10), waits=True)
-    assert ("1 commands decided, but still in the outbox" in fault, count) == (True, 1)
+    assert ("1 command decided, but still in the outbox" in fault, count) == (True, 1)
 
 
 OTHER = ("order.commands", 1)

@@ -132,7 +132,7 @@ def test_a_self_check_compares_counts_and_no_moments() -> None:
     assert not unequal.passed
     assert report(Figures(granted=3), Figures(granted=4)).passed, "with changed rules it is no check"
     failed = report(Figures(granted=2))
-    failed.audits_failed = ["baseline: loss: 1 rows"]
+    failed.audits_failed = ["baseline: loss: 1 row"]
     assert not failed.passed
 
 

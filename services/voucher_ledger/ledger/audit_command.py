@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voucher_ledger.core.wording import counted
 from voucher_ledger.ledger.audit import ROWS_SHOWN_MAX, AuditReport, CheckResult, audit
 from voucher_ledger.run.failures import failed
 from voucher_ledger.runtime.errors import Unreachable
@@ -50,7 +51,7 @@ def show(report: AuditReport, console: Console) -> None:
     table.add_column("result", no_wrap=True)
     table.add_column("what it proves")
     for check in report.checks:
-        result = "[green]passed[/]" if check.passed else f"[red]{check.offending_count} rows[/]"
+        result = "[green]passed[/]" if check.passed else f"[red]{counted(check.offending_count, 'row')}[/]"
         table.add_row(check.name, result, escape(check.proves))
     console.print(table)
     for check in report.checks:
@@ -65,7 +66,8 @@ def show(report: AuditReport, console: Console) -> None:
 
 def _show_rows(check: CheckResult, console: Console) -> None:
     console.print(
-        f"\n[red]{check.name}[/]: {escape(check.proves)} Broken by {check.offending_count} rows:", soft_wrap=True
+        f"\n[red]{check.name}[/]: {escape(check.proves)} Broken by {counted(check.offending_count, 'row')}:",
+        soft_wrap=True,
     )
     for row in check.rows:
         line = ", ".join(f"{column}={_shown(value)}" for column, value in row.items())

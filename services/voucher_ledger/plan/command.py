@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from voucher_ledger.core.wording import counted
 from voucher_ledger.plan.campaign import PlannedCampaign, read_campaign
 from voucher_ledger.plan.errors import BadInput
 from voucher_ledger.plan.forecast import Defaults, Demand, check_average, read_forecast, within
@@ -15,7 +16,6 @@ from voucher_ledger.plan.picture import page
 from voucher_ledger.plan.render import show
 from voucher_ledger.plan.report import plan, to_json
 from voucher_ledger.plan.scale import choose_scale
-from voucher_ledger.produce.wording import counted
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.failures import failed
 from voucher_ledger.runtime.timers import unless_ended_within

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC
+from voucher_ledger.core.wording import counted
 from voucher_ledger.produce.answers import COMMANDS_AWAITED_MAX, Answers
 from voucher_ledger.produce.bar import Bar
 from voucher_ledger.produce.lines import BadLine, LineChecker, read
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import Sender, Undelivered
-from voucher_ledger.produce.wording import counted
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.run.failures import failed

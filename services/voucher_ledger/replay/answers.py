@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Place
+from voucher_ledger.core.wording import counted
 from voucher_ledger.replay.beyond import Beyond, BeyondAnswer
 
 EVENT_TOPICS: dict[str, str] = {str(commands): events for commands, events in EVENT_TOPIC_BY_COMMAND_TOPIC.items()}
@@ -168,9 +169,8 @@ class Answers:
             self.report.unanswered[place[0]] += len(missing)
             shown = ", ".join(str(offset) for offset in missing[:FAULTS_SHOWN_MAX])
             more = ", and more" if len(missing) > FAULTS_SHOWN_MAX else ""
-            self.report.blame(
-                f"{place[0]}/{place[1]}: {len(missing)} commands not answered: {shown}{more}", len(missing)
-            )
+            text = f"{place[0]}/{place[1]}: {counted(len(missing), 'command')} not answered: {shown}{more}"
+            self.report.blame(text, len(missing))
         for offset in marks.marked(low, high):
             if offset not in commands:
                 self.report.blame(f"{place[0]}/{place[1]}/{offset} is answered, and no command is there")

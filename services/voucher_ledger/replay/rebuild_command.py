@@ -10,6 +10,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from voucher_ledger.core.wording import counted
 from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.rebuild import RebuildReport, rebuild
@@ -100,7 +101,7 @@ def _show(report: RebuildReport, original: dict[str, str], console: Console, *, 
         table.add_row(name, f"{report.rows[name]:,}" if name in report.rows else "", report.hashes.get(name, ""))
     console.print(table)
     for campaign_id, count in report.losses.items():
-        console.print(f"{campaign_id}: {count:,} grants are booked as loss", highlight=False)
+        console.print(f"{campaign_id}: {counted(count, 'grant')} booked as loss", highlight=False)
     for name in report.hashes:
         if report.hashes[name] != original[name]:
             console.print(f"[red]{name}[/]: the original ledger has {original[name]}", highlight=False)

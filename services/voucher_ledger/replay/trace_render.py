@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from voucher_ledger.core.clock import rfc3339, rfc3339_of
+from voucher_ledger.core.wording import counted
 from voucher_ledger.produce.layouts import Fitting, Rows
-from voucher_ledger.produce.wording import counted
 from voucher_ledger.replay.printing import json_text
 from voucher_ledger.replay.trace import Step, Trace
 from voucher_ledger.replay.trace_subject import ON_TOPICS_ONLY, Row

@@ -6,6 +6,7 @@ from typing import Protocol
 from confluent_kafka import Message
 
 from voucher_ledger.core.records import Place
+from voucher_ledger.core.wording import counted
 from voucher_ledger.replay.answers import Answers, Marks
 from voucher_ledger.replay.ledger_rows import LedgerPosition
 from voucher_ledger.replay.topic_reader import Range, offset_of
@@ -88,7 +89,7 @@ class Judge:
     def _blame_waiting(self, place: Place, count: int) -> None:
         self._answers.report.unanswered[place[0]] += count
         text = "decided, but still in the outbox: does a processor of the room run?"
-        self._answers.report.blame(f"{place[0]}/{place[1]}: {count} commands {text}", count)
+        self._answers.report.blame(f"{place[0]}/{place[1]}: {counted(count, 'command')} {text}", count)
 
     def _judge_commands(self, place: Place, low: int, end: int) -> None:
         self._answers.judge(place, self._read(place, low, end), low, end)

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voucher_ledger.core.wording import counted
 from voucher_ledger.replay.verify_report import Kind, VerifyReport
 
 
@@ -23,7 +24,8 @@ def show(report: VerifyReport, console: Console) -> None:
     for note in report.notes:
         console.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
     if undecided := report.undecided.total():
-        console.print(f"note: {undecided:,} commands came after the positions, and are not looked at", highlight=False)
+        came = f"{counted(undecided, 'command')} came after the positions: not looked at"
+        console.print(f"note: {came}", highlight=False)
     console.print("[green]equal[/]" if report.passed else "[red]not equal[/]")
 
 

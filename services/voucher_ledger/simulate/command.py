@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from voucher_ledger.core.wording import counted
 from voucher_ledger.produce.sender import Undelivered
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
@@ -82,7 +83,7 @@ def _judge(tally: Tally, signal_number: int) -> int:
     console = Console()
     for table in tables(tally):
         console.print(table)
-    left = f"{tally.undelivered:,} records not delivered, {tally.unanswered:,} commands unanswered"
+    left = f"{counted(tally.undelivered, 'record')} not delivered, {counted(tally.unanswered, 'command')} unanswered"
     if signal_number:
         word, code = interrupts.told_of(signal_number)
         return failed(

@@ -7,6 +7,7 @@ from threading import Event
 from typing import Any
 
 from voucher_ledger.core.messages import COMMANDS_BY_TOPIC, EVENTS_BY_TOPIC
+from voucher_ledger.core.wording import counted
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import Sender, Undelivered
@@ -177,12 +178,12 @@ class _Player:
         patience = self._scenario.voucher_ttl_s + self._scenario.hold_ttl_s if expiries else 0
         if self._sender.failed and silent_seconds > _LOSS_SECONDS:
             raise Undelivered(
-                f"{self._sender.failed:,} records were not delivered, so their answers will not come: "
+                f"{counted(self._sender.failed, 'record')} not delivered, so their answers will not come: "
                 f"{'; '.join(self._sender.failures[:3])}"
             )
         if silent_seconds > STALL_SECONDS_MAX + patience:
             raise Stalled(
-                f"no answer for {silent_seconds:.0f} s: {self.tally.unanswered:,} commands unanswered, "
+                f"no answer for {silent_seconds:.0f} s: {counted(self.tally.unanswered, 'command')} unanswered, "
                 f"{self.tally.open_vouchers:,} vouchers and {self.tally.held_vouchers:,} holds open; are the "
                 "processors and the sweeper running? (`voucher-ledger run all`, `voucher-ledger status`)"
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from voucher_ledger.core.wording import counted
 from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.dead_letters.choice import Filter
 from voucher_ledger.replay.dead_letters.letters import Letter
@@ -92,7 +93,7 @@ def export(
                 sys.stdout.buffer.write(line)
     if is_file:
         count = operation.result["exported"]
-        print(f"{count:,} dead letter{'' if count == 1 else 's'} written to {target}")
+        print(f"{counted(count, 'dead letter')} written to {target}")
     return ExitCode.DONE
 
 

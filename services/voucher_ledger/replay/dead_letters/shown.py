@@ -10,6 +10,7 @@ from rich.table import Table
 
 from voucher_ledger.core.clock import rfc3339
 from voucher_ledger.core.validation_reasons import escaped
+from voucher_ledger.core.wording import counted
 from voucher_ledger.produce.layouts import Fitting, Rows
 from voucher_ledger.replay.dead_letters.choice import state_of
 from voucher_ledger.replay.dead_letters.letters import Letter, text_of
@@ -72,7 +73,7 @@ def tally_document(tally: Tally) -> dict[str, Any]:
 
 def reasons_table(tally: Tally) -> Table:
     """The histogram of reasons."""
-    table = Table(title=f"{tally.count:,} dead letter{'' if tally.count == 1 else 's'}", box=SIMPLE, padding=(0, 1))
+    table = Table(title=counted(tally.count, "dead letter"), box=SIMPLE, padding=(0, 1))
     table.add_column("count", justify="right")
     table.add_column("", no_wrap=True)
     table.add_column("topic", no_wrap=True)

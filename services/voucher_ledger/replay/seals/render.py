@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voucher_ledger.core.wording import counted
 from voucher_ledger.replay.seals.chain import Head
 from voucher_ledger.replay.seals.match import EVENTS, LETTERS
 from voucher_ledger.replay.seals.report import Fault, SealsReport
@@ -37,7 +38,7 @@ def show(report: SealsReport, console: Console) -> None:
     for note in report.notes:
         console.print(f"note: {escape(note)}", soft_wrap=True, highlight=False)
     if report.beyond:
-        console.print(f"note: {report.beyond:,} records were decided since, and are not looked at", highlight=False)
+        console.print(f"note: {counted(report.beyond, 'record')} decided since: not looked at", highlight=False)
     console.print("[green]as sealed[/]" if report.passed else "[red]not as sealed[/]")
     console.print("rows of the ledger are not sealed: `voucher-ledger replay verify` compares them", highlight=False)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voucher_ledger.core.wording import counted
 from voucher_ledger.replay.errors import KILLED_LEAVE
 from voucher_ledger.runtime.published_mark import beyond_end
 
@@ -115,11 +116,13 @@ def _found(standing: Standing) -> str:
 def _steps(standing: Standing, to: int, kind: Kind) -> list[str]:
     told = ["raise the partition's epoch: whoever held it can't decide or publish any more"]
     if standing.unpublished:
-        told.append(f"publish what is decided and not published: {standing.unpublished} batches in the outbox")
+        batches = counted(standing.unpublished, "batch", "batches")
+        told.append(f"publish what is decided and not published: {batches} in the outbox")
     if kind is Kind.FORWARD:
+        skipped = counted(to - standing.decided, "offset")
         told.append(
-            f"skip {to - standing.decided} offsets: each record there goes to ledger.dead-letters, in the one "
-            "transaction that moves the position"
+            f"skip {skipped}: each record there goes to ledger.dead-letters, in the one transaction that moves the "
+            "position"
         )
         if standing.low > standing.decided:
             told.append(

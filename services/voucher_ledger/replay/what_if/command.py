@@ -11,6 +11,7 @@ import psycopg
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Command
 from voucher_ledger.core.validation import CommandDecoder
+from voucher_ledger.core.wording import counted
 from voucher_ledger.ledger.audit import audit
 from voucher_ledger.replay.bar import Bar
 from voucher_ledger.replay.bounds import Bound
@@ -161,7 +162,7 @@ def _play(settings: Settings, request: Request, day: _Day, made: Sandboxes) -> R
             read.by_type, read.time_driven, read.undecidable, belonging.left_out, unanswered,
         )  # fmt: skip
         report.audits_failed = [
-            f"{name}: {check.name}: {check.offending_count} rows"
+            f"{name}: {check.name}: {counted(check.offending_count, 'row')}"
             for name, side in sides.items()
             for check in audit(side.connection).checks
             if not check.passed

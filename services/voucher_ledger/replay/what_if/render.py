@@ -58,7 +58,8 @@ def _show_check(report: Report, console: Console) -> None:
         console.print("[green]decided again under the recorded rules, every count is as it was recorded[/]")
         return
     count = sum(len(found) for found in differing.values())
-    console.print(f"[yellow]{count:,} counts differ between what was recorded and what was decided again[/]:")
+    differ = "count differs" if count == 1 else "counts differ"
+    console.print(f"[yellow]{count:,} {differ} between what was recorded and what was decided again[/]:")
     if CHANGED in report.sides:
         console.print(f"  they are the rows marked {_INEXACT}", highlight=False)
     else:
