@@ -57,6 +57,7 @@ def test_the_journal_tells_who_did_what_why_and_how_it_ended_and_is_append_only(
     ]  # fmt: skip
     assert (told[2]["actor"], told[2]["arguments"], told[2]["result"]) == ("ana@desk", {"speed": 10}, {"copied": 7})
     assert told[1]["result"] == {"error": "ZeroDivisionError: planted"}
+    assert told[0]["result"] == {"error": "interrupted"}
     assert told[0]["login"] == world.connection.info.user
     assert "a rehearsal" in tool.run("operations")
 

@@ -9,10 +9,12 @@ import orjson
 import pytest
 from rich.console import Console, RenderableType
 
+from voucher_ledger.replay.copying import command as copy_command
 from voucher_ledger.replay.dead_letters.letters import Letter
 from voucher_ledger.replay.dead_letters.shown import letters_table
 from voucher_ledger.replay.operations import Entry
 from voucher_ledger.replay.operations_command import _table, document
+from voucher_ledger.replay.result_words import result_in_words
 from voucher_ledger.replay.what_if import render
 from voucher_ledger.replay.what_if.report import BASELINE, CHANGED, RECORDED, Report
 from voucher_ledger.replay.what_if.tally import Figures, Share
@@ -49,10 +51,39 @@ def test_an_operations_result_is_read_at_full_width(width: int) -> None:
     lines = shown_at(width, _table([ENTRY]))
     for whole in (
         "2026-02-06 00:00:00", "dead-letters redrive", "ana@host (ledger_operator)", "mended by [/ana]", "not ended",
-        '{"redriven":1234,"left":{"claim.commands":3}}',
+        "redriven 1,234, left 3 (claim.commands)",
     ):  # fmt: skip
         assert any(whole in line for line in lines), whole
     assert len(lines) <= 6
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({}, ""),
+        (
+            {"left": {"redriven before": 3_900, "more": 0}, "redriven": 100},
+            "redriven 100, left 3,900 (redriven before)",
+        ),
+        ({"left": {"quarantined": 1, "more": 2}}, "left 3 (quarantined 1, more 2)"),
+        ({"by_topic": {}, "late_seconds_max": 1.25}, "late seconds max 1.25, by topic 0"),
+        ({"granted": {"baseline": 1_000, "changed": 2}}, "granted (baseline 1,000, changed 2)"),
+        ({"from": 5, "committed": None, "passed": True}, "from 5, committed -, passed yes"),
+        ({"kept": ["a", "b"], "none": []}, "kept a, b, none none"),
+        ({"error": "KeyboardInterrupt: "}, "interrupted"),
+        ({"error": "Terminated: ", "copied": 2}, "copied 2, terminated"),
+        ({"error": "Refused: no \x1b[2J"}, "Refused: no \\u001b[2J"),
+    ],
+)
+def test_an_operations_result_is_told_in_words(result: dict[str, Any], told: str) -> None:
+    assert result_in_words(result) == told
+
+
+def test_a_copy_tells_its_counts_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    copy_command._tell({"applied": True, "copied": 1_234, "by_topic": {"a": 1_000, "b": 234}, "seconds": None}, False)
+    assert [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()] == [
+        ["copied", "1,234"], ["by_topic", "1,234 (a 1,000, b 234)"], ["seconds", "-"], ["done"],
+    ]  # fmt: skip
 
 
 def test_an_operations_times_in_json_have_the_form_of_all_others() -> None:

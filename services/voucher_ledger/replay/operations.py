@@ -18,6 +18,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from voucher_ledger.run import interrupts
 from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.errors import Unreachable, without_tables
 from voucher_ledger.runtime.settings import Settings
@@ -141,8 +142,10 @@ def _started(
     try:
         yield operation
     except BaseException as error:
-        outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        operation.result["error"] = f"{type(error).__name__}: {str(error).strip()[:2_000]}"
+        outcome, told = "failed", f"{type(error).__name__}: {str(error).strip()[:2_000]}"
+        if isinstance(error, KeyboardInterrupt):
+            outcome, told = "interrupted", interrupts.told(error)[0]
+        operation.result["error"] = told
         _write(connect_now, _END, operation, outcome, Jsonb(operation.result))
         raise
 

@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from functools import partial
 
-import orjson
-
 from voucher_ledger.produce.layouts import Fitting, Rows
+from voucher_ledger.replay.dead_letters.shown import plain
 from voucher_ledger.replay.operations import Entry, latest
 from voucher_ledger.replay.printing import console, json_text
+from voucher_ledger.replay.result_words import result_in_words
 from voucher_ledger.run.exit_codes import ExitCode
 from voucher_ledger.runtime.settings import Settings
 
@@ -50,8 +50,8 @@ def _row(entry: Entry) -> dict[str, str]:
     return {
         "started": f"{entry.started_at:%Y-%m-%d %H:%M:%S}",
         "verb": entry.verb,
-        "who": f"{entry.actor} ({entry.login})",
-        "why": entry.reason,
+        "who": plain(f"{entry.actor} ({entry.login})"),
+        "why": plain(entry.reason),
         "outcome": entry.outcome,
-        "result": orjson.dumps(entry.result).decode(),
+        "result": result_in_words(entry.result),
     }

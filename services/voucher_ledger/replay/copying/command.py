@@ -23,6 +23,7 @@ from voucher_ledger.replay.copying.schedule import Schedule
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.operations import Operation, recorded
 from voucher_ledger.replay.reading import Span, open_reader, records, spans
+from voucher_ledger.replay.result_words import value_in_words
 from voucher_ledger.replay.transactions import Transactions
 from voucher_ledger.replay.windows import NO_WINDOWS, ToolWindows
 from voucher_ledger.run.exit_codes import ExitCode
@@ -198,5 +199,5 @@ def _tell(document: dict[str, Any], json: bool) -> None:
         return
     for name, value in document.items():
         if name != "applied":
-            print(f"{name:<24} {value}")
+            print(f"{name:<24} {value_in_words(name, value)}")
     print("done" if document["applied"] else "a dry run: --apply --reason WHY does it")
