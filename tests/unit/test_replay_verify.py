@@ -1,15 +1,19 @@
 """When answers that are missing are a fault: events and dead letters are counted each by themselves."""
 
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from voucher_ledger.replay.answers import Answers
+from voucher_ledger.replay.answers import Answers, AnswersReport
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.ledger_rows import LedgerPosition
 from voucher_ledger.replay.topic_reader import Range
 from voucher_ledger.replay.verify_judge import Judge
+from voucher_ledger.replay.verify_render import show
+from voucher_ledger.replay.verify_report import VerifyReport
 from voucher_ledger.replay.verify_scope import Scope, bounded, refuse_strange_partitions
 
 PLACE = ("claim.commands", 0)
@@ -149,3 +153,15 @@ def test_a_partition_that_no_topic_has_is_refused() -> None:
     refuse_strange_partitions([0, 1], HELD)
     with pytest.raises(Refused, match=r"have partitions 0 to 1, not \[2, 99\]"):
         refuse_strange_partitions([1, 99, 2], HELD)
+
+
+def test_a_verification_says_what_is_left_to_the_audit() -> None:
+    """Who reads `equal` takes transfers for proven too."""
+    console = Console(file=StringIO(), width=120)
+    show(VerifyReport(AnswersReport(), {}), console)
+    written: Any = console.file
+    equal, left = written.getvalue().splitlines()[-2:]
+    assert equal == "equal"
+    assert left == (
+        "transfers and the counts of limits are told by no event, and are proven by the audit (`voucher-ledger audit`)"
+    )

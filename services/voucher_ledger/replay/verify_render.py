@@ -7,6 +7,9 @@ from rich.table import Table
 from voucher_ledger.core.wording import counted
 from voucher_ledger.replay.verify_report import Kind, VerifyReport
 
+# What nobody is told, he takes for proven.
+_NOT_COMPARED = "transfers and the counts of limits are told by no event, and are proven by the audit"
+
 
 def show(report: VerifyReport, console: Console) -> None:
     """Print a table of what was compared, and below it what is wrong."""
@@ -27,6 +30,7 @@ def show(report: VerifyReport, console: Console) -> None:
         came = f"{counted(undecided, 'command')} came after the positions: not looked at"
         console.print(f"note: {came}", highlight=False)
     console.print("[green]equal[/]" if report.passed else "[red]not equal[/]")
+    console.print(f"{_NOT_COMPARED} (`voucher-ledger audit`)", highlight=False)
 
 
 def show_faults(report: VerifyReport, console: Console) -> None:
