@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -43,6 +43,15 @@ def given(
     made = Given(room, instance)
     made.codes, made.stopping, made.stops = [*codes], stopping, stops or room == MONITOR
     return made
+
+
+@pytest.fixture(autouse=True)
+def same_signals() -> Iterator[None]:
+    """What handles signals is the process's own again after each test: a supervisor leaves its own behind."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("codes", [[ExitCode.INSTANCE_TAKEN] * 2, [ExitCode.FAILED] * (RESTARTS_MAX + 2)])
@@ -189,15 +198,10 @@ def test_the_monitor_takes_no_port_of_the_metrics() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_log_says_which_signal_ended_all(number: signal.Signals) -> None:
     """An end that nobody meant could not be told from one that was sent."""
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        stopping = stop_on_signals()
-        os.kill(os.getpid(), number)
-        with capture_logs() as told:
-            assert supervise([given("claims", [], stopping)], stopping) == ExitCode.DONE
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+    stopping = stop_on_signals()
+    os.kill(os.getpid(), number)
+    with capture_logs() as told:
+        assert supervise([given("claims", [], stopping)], stopping) == ExitCode.DONE
     assert [(line["event"], line["signal"]) for line in told] == [("told to stop, ending all", number.name)]
 
 
