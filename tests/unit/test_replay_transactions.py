@@ -1,14 +1,17 @@
 """A tool's transaction is committed only where all of it was acknowledged and its producer heard of no trouble."""
 
+import signal
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Producer
 
 from voucher_ledger.replay import transactions
+from voucher_ledger.replay.errors import ended
 from voucher_ledger.replay.transactions import Transactions
+from voucher_ledger.run.exit_codes import INTERRUPTED, TERMINATED, ExitCode
 from voucher_ledger.runtime.errors import SessionLost
 from voucher_ledger.runtime.settings import Settings
 
@@ -104,3 +107,48 @@ def test_a_trouble_that_is_told_once_all_is_flushed_ends_the_transaction_uncommi
         with pytest.raises(SessionLost, match="the producer saw an error"):
             producer.begin()
     assert made[0].done == ["init", "begin", "abort"]
+
+
+class Header(str):
+    """A name that Kafka's client is reading when a signal comes."""
+
+    __slots__ = ("number",)
+    number: int
+
+    def __str__(self) -> str:
+        signal.raise_signal(self.number)
+        return "name"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
+def test_a_signal_that_comes_while_a_record_is_taken_is_not_lost(
+    number: int, code: int, made: list[Producing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client took it for a header whose name is no text."""
+    name = Header("name")
+    name.number = number
+
+    def send() -> int:
+        with Transactions(NOWHERE, "redrive") as producer:
+            monkeypatch.setattr(
+                made[0], "produce", Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}).produce
+            )
+            producer.begin()
+            producer.send("claim.commands", b"{}", b"ana", headers=[(name, b"")])
+        return ExitCode.DONE
+
+    assert ended(send) == code
+    assert made[0].done == ["init", "begin", "abort"]
+
+
+def test_a_record_that_is_refused_without_a_signal_is_told_as_it_is(
+    made: list[Producing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise TypeError("expected header key to be unicode string")
+
+    with Transactions(NOWHERE, "redrive") as producer:
+        monkeypatch.setattr(made[0], "produce", refuse)
+        producer.begin()
+        with pytest.raises(TypeError, match="header key"):
+            producer.send("claim.commands", b"{}", b"ana")

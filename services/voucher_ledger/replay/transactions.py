@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from voucher_ledger.produce.clients import open_client
 from voucher_ledger.replay.windows import NO_WINDOWS, ToolWindows
+from voucher_ledger.run.interrupts import kept
 from voucher_ledger.runtime.errors import Fenced, SessionLost, Unreachable, is_fenced
 from voucher_ledger.runtime.kafka import transactional_config
 from voucher_ledger.runtime.outbox import Header
@@ -94,9 +95,10 @@ class Transactions:
         deadline = time.monotonic() + self._seconds_max
         while True:
             try:
-                self._producer.produce(
-                    topic, value, key, partition, on_delivery=report, timestamp=time_ms, headers=list(headers)
-                )
+                with kept():
+                    self._producer.produce(
+                        topic, value, key, partition, on_delivery=report, timestamp=time_ms, headers=list(headers)
+                    )
                 return
             except BufferError:
                 if time.monotonic() > deadline:
