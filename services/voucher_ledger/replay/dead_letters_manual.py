@@ -17,8 +17,8 @@ without --apply, and is written to the operations journal (`voucher-ledger repla
 LIST = manual("""
 Count dead letters by reason, and show the first of them. Changes nothing.
 
-Reasons are counted without what differs from record to record (quoted texts and numbers), so that a million
-letters of one deploy are one line.
+Reasons are counted without what differs from record to record (quoted texts and numbers, but for the names of unknown
+fields and types), so that a million letters of one deploy are one line.
 """)
 
 SHOW = manual("""
