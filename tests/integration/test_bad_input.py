@@ -14,6 +14,8 @@ from tests.integration.guards import FAULTS_OF_ONE, STRUCK_USER
 from tests.integration.odd_records import OWN_HEADERS, Batch, Header, Sent, records
 from tests.integration.raw_producer import produce_with_header_name
 from tests.integration.reading import DEAD_LETTERS
+from tests.integration.replay_days import new_database
+from tests.integration.tools import Tool
 from tests.integration.world import COMMAND_TOPICS, World
 from voucher_ledger.runtime.kafka import producer_config
 
@@ -154,13 +156,16 @@ def test_a_record_that_fits_the_topic_only_compressed_stops_nobody(world: World)
 
 
 @pytest.mark.parametrize(("count", "zeros"), [(1, 120_000_000), (100, 1_000_000)], ids=["a record", "a batch"])
-def test_many_zeros_stop_nobody(world: World, count: int, zeros: int) -> None:
+def test_many_zeros_stop_nobody(
+    world: World, count: int, zeros: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Some kilobytes for the broker, and decompressed more than a client takes: it asks for them for ever."""
     world.open_campaign()
     world.send("claim.commands", [claim(1)], partition=0)
     value = bytes(zeros)
     overrides: dict[str, Any] = dict.fromkeys(("message_max_bytes", "batch_size"), 2 * count * zeros)
-    producer = Producer(producer_config(world.settings, **overrides, linger_ms=500, compression_type="zstd"))
+    overrides |= {"linger_ms": 30_000, "batch_num_messages": count}  # all of them in one batch
+    producer = Producer(producer_config(world.settings, **overrides, compression_type="zstd"))
     for number in range(count):
         producer.produce("claim.commands", value, f"user-{number}".encode(), partition=0)
     assert producer.flush(WAIT_SECONDS_MAX) == 0
@@ -175,6 +180,19 @@ def test_many_zeros_stop_nobody(world: World, count: int, zeros: int) -> None:
     assert [event["type"] for event in world.outcomes("claim")] == ["voucher.granted"] * 3
     assert process.poll() is None
     assert world.faults() == []
+    # Those who look a command up meet the batch as well: a marker is an offset without an answer, and so looked up.
+    transactional = Producer(producer_config(world.settings, transactional_id="zeros"))
+    transactional.init_transactions(WAIT_SECONDS_MAX)
+    transactional.begin_transaction()
+    transactional.produce("claim.commands", b"no command", b"user-1", partition=0)
+    transactional.commit_transaction(WAIT_SECONDS_MAX)
+    world.send("claim.commands", [claim(4)], partition=0)
+    world.wait_answered("claim.commands", count + 5)
+    tool = Tool(world, monkeypatch, capsys)
+    assert "not equal" not in tool.run("verify")
+    assert "can't be decompressed" in tool.run("trace", f"claim.commands/0/{count}")
+    world.stop_cleanly(process, "claim", 4)
+    assert "would be rebuilt" in tool.run("rebuild", "--into", new_database(world))
 
 
 @pytest.mark.parametrize("fault", FAULTS_OF_ONE)

@@ -160,7 +160,7 @@ def test_a_record_too_large_for_a_letter_stops_nobody_and_is_not_driven(
 
     # Null is not what the record held: it is not sent in its place, but another value may be.
     driven = ("dead-letters", "redrive", *WHY)
-    assert tool.json(*driven, code=1)["left"] == {"too large to be in its letter (--edit sends another value)": 1}
+    assert tool.json(*driven, code=1)["left"] == {"not in its letter, which says why (--edit sends another value)": 1}
     at = ("--at", f"{letter.partition()}/{letter.offset()}")
     assert tool.json(*driven, *at, code=1)["redriven"] == 0
     assert redriven(world) == []

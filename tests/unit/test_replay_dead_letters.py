@@ -114,12 +114,12 @@ def test_a_letter_repeats_what_fits_its_topic() -> None:
 def test_a_letter_without_its_records_value_is_not_driven_unless_edited() -> None:
     large = dead_letter(cast("Any", Large(b"ana", b"x" * (REPEATED_BYTES_MAX + 1), [])), "not JSON")
     letter = replace(LETTER, value=large.value, error=large.error)
-    assert verdict(letter, None) is Verdict.TOO_LARGE
+    assert verdict(letter, None) is Verdict.NOT_THERE
     assert verdict(letter, None, is_edited=True) is Verdict.REDRIVE
     # A record that was null is sent again as it was, and words alone keep no letter back.
     assert verdict(replace(LETTER, value=None, error="the value is null"), None) is Verdict.REDRIVE
     assert verdict(replace(LETTER, error=large.error), None) is Verdict.REDRIVE
-    assert Verdict.TOO_LARGE in FOR_A_PERSON
+    assert Verdict.NOT_THERE in FOR_A_PERSON
 
 
 def test_again_takes_no_time_to_come_by_which_a_killed_run_would_drive_twice(

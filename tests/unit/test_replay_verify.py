@@ -37,7 +37,7 @@ class Commands:
     def __init__(self, low: int) -> None:
         self.low = low
 
-    def read(self, starts: Mapping[tuple[str, int], int]) -> Iterable[Any]:
+    def read(self, starts: Mapping[tuple[str, int], int], _passed: object) -> Iterable[Any]:
         return [Record(offset) for start in starts.values() for offset in range(max(start, self.low), 9)]
 
 

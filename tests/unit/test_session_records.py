@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from voucher_ledger.claims.store import ClaimsRoom
 from voucher_ledger.core.validation import CommandDecoder
-from voucher_ledger.runtime import settings, unreadable
+from voucher_ledger.runtime import kafka, settings, unreadable
 from voucher_ledger.runtime.arrivals import Arrivals
 from voucher_ledger.runtime.errors import Inconsistent, SessionLost, lost
 from voucher_ledger.runtime.incoming import lacks_record
@@ -15,13 +15,12 @@ from voucher_ledger.runtime.positions import Position
 from voucher_ledger.runtime.session import Session
 
 TOPIC = "claim.commands"
-NOWHERE = settings.load(
-    {
-        "VOUCHER_LEDGER_KAFKA": "127.0.0.1:1",
-        "VOUCHER_LEDGER_POSTGRES": "host=127.0.0.1 port=1",
-        "VOUCHER_LEDGER_BATCH_RECORDS_MAX": "100",
-    }
-)
+GIVEN = {
+    "VOUCHER_LEDGER_KAFKA": "127.0.0.1:1",
+    "VOUCHER_LEDGER_POSTGRES": "host=127.0.0.1 port=1",
+    "VOUCHER_LEDGER_BATCH_RECORDS_MAX": "100",
+}
+NOWHERE = settings.load(GIVEN)
 
 
 class Consumed:
@@ -144,6 +143,50 @@ def test_a_batch_that_can_t_be_decompressed_is_dead_letters_in_parts_and_then_pa
     assert decider.given == [(0, 5), *((0, n) for n in range(6, 106)), (1, 0), *((0, n) for n in range(106, 256))]
     assert session._consumer.sought == [(0, 256), (0, 256)], "the second time it told of it after all was passed"
     assert looks == [6]
+
+
+BAD = KafkaError(KafkaError._BAD_COMPRESSION)
+
+
+def test_what_can_be_read_after_all_is_no_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bit that was flipped on the way: the client asks again, and has it. That it does so for ever is told."""
+    monkeypatch.setattr(unreadable, "end_of_batch", lambda *place: place[-1])
+    decider = Deciding()
+    session = session_of(decider)
+    session._consumer, session._room = Seeking(), ClaimsRoom(1)
+    for _ in range(3):
+        session._decide([Consumed(0, 5, BAD)])
+    assert decider.given == []
+    with pytest.raises(SessionLost, match="can be read and can't"):
+        session._decide([Consumed(0, 5, BAD)])
+
+
+def test_a_batch_is_looked_at_from_the_position_on_and_one_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies before the position may be deleted; and each look takes its time, in which nothing is polled."""
+    looks: list[tuple[int, int, int]] = []
+
+    def end_of_batch(_settings: Any, _topic: str, partition: int, base: int, start: int) -> int:
+        looks.append((partition, base, start))
+        return 9
+
+    monkeypatch.setattr(unreadable, "end_of_batch", end_of_batch)
+    decider = Deciding()
+    session = session_of(decider)
+    session._consumer, session._room = Seeking(), ClaimsRoom(1)
+    session._decide([Consumed(0, 2, BAD), Consumed(1, 0, BAD)])
+    assert looks == [(0, 2, 5)]
+    assert decider.given == [(0, n) for n in range(5, 9)]
+    assert session._consumer.sought == [(0, 9)]
+    session._decide([Consumed(1, 0, BAD)])
+    assert looks[1:] == [(1, 0, 0)]
+
+
+def test_a_larger_fetch_is_taken() -> None:
+    wide = settings.load({**GIVEN, "VOUCHER_LEDGER_KAFKA_FETCH_MAX_BYTES": "100000000"})
+    configuration = kafka.consumer_config(wide, "claims")
+    assert configuration["receive.message.max.bytes"] == 100_000_512
+    Consumer(configuration).close()  # the client refuses less
+    assert kafka.consumer_config(NOWHERE, "claims")["receive.message.max.bytes"] == kafka.READ_BYTES_MAX
 
 
 def test_the_letter_of_a_record_that_was_not_read_says_so() -> None:

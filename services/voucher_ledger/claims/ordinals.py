@@ -22,5 +22,5 @@ def hold_firsts(connection: psycopg.Connection, state: Claims) -> None:
         for voucher in state.by_user[key]
         if voucher.ordinal == 1 and voucher.version >= 0  # below: granted by this batch, there is no row yet
     ]
-    if firsts:
-        vouchers.load_by_id(connection, firsts, lock=True)
+    if firsts:  # together with those that are written next: vouchers are locked in one order by all
+        vouchers.hold(connection, [*firsts, *state.changed])

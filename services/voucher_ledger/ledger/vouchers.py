@@ -36,6 +36,10 @@ _BY_USER_OF_ONE = (
     "WHERE v.user_id = ANY (string_to_array(%s, E'\\n')) AND v.campaign_id = %s"
 )
 
+_HOLD = """
+SELECT FROM books.voucher WHERE voucher_id = ANY (string_to_array(%s, E'\\n'))
+ORDER BY voucher_id FOR NO KEY UPDATE"""
+
 _IN_ORDER_LOCKED = " ORDER BY v.voucher_id FOR UPDATE OF v"
 
 _COPY = """
@@ -56,6 +60,11 @@ def load_by_id(connection: psycopg.Connection, voucher_ids: Iterable[str], *, lo
     """The vouchers with these ids, those that exist; `lock` holds them to the end of the transaction, in id order."""
     rows = connection.execute(_BY_ID + (_IN_ORDER_LOCKED if lock else ""), (lines(voucher_ids),))
     return [Voucher(*row) for row in rows]
+
+
+def hold(connection: psycopg.Connection, voucher_ids: Iterable[str]) -> None:
+    """Hold the vouchers with these ids to the end of the transaction, in id order."""
+    connection.execute(_HOLD, (lines(voucher_ids),))
 
 
 def load_by_user(connection: psycopg.Connection, keys: Collection[tuple[str, str]]) -> list[Voucher]:

@@ -38,7 +38,8 @@ that are no commands with a user become as many x. Other fields and headers are 
 
 A copy is exactly one: it is sent in transactions, and the same command with the same --name goes on after the last
 committed copy, which the copies themselves tell. A record before that copy that has none is of another range, which
-is refused: give it another --name. The live groups are not touched.
+is refused: give it another --name. For that, going on begins with reading the copies and their originals once more, as
+fast as they come (--rate is that of copying). The live groups are not touched.
 """)
 
 

@@ -37,14 +37,15 @@ Left where they are: quarantined letters, letters that came from no command topi
 topic's end, which nobody can have consumed: somebody else wrote it, or the topic was made anew. Where it is right all
 the same, --at drives it.
 
-Nor can one be driven whose value or key was too large to be in its letter; its reason says so, and where the record is.
+Nor can one be driven whose value or key is not in its letter (too large, or unread); its reason says so, and where the
+record is.
 --edit may send another value in its place.
 
 --edit sends another value in the place of one letter (--at), once its schema takes it. The key is that of the new
 value's own data; where it is another, the record goes to that key's partition.
 
 Exit code 1: letters that were meant are left for a person (died too often, of no command topic, of
-a command past its topic's end, or too large to be in its letter).
+a command past its topic's end, or not in its letter).
 """)
 
 QUARANTINE = manual("""

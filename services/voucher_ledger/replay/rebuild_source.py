@@ -11,8 +11,9 @@ from voucher_ledger.core.clock import milliseconds
 from voucher_ledger.core.messages import ROOM_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Command, Place
 from voucher_ledger.core.sealing import letter_digest
-from voucher_ledger.replay.answers import EVENT_TOPICS, NO_END, Answers, Cause, Marks
+from voucher_ledger.replay.answers import EVENT_TOPICS, NO_END, Answers, Cause
 from voucher_ledger.replay.clock_order import cause_of
+from voucher_ledger.replay.commands_there import commands_there
 from voucher_ledger.replay.errors import Refused
 from voucher_ledger.replay.events_aside import EventsAside
 from voucher_ledger.replay.members import refuse_while_decided
@@ -111,10 +112,7 @@ def _judge(reader: TopicReader, answers: Answers, commands: dict[Place, Range]) 
         if marks.end > high:
             answers.report.blame(f"{place[0]}/{place[1]}/{marks.end - 1} is answered, and no command is there")
         elif answers.missing(place, low, marks.end):
-            known = Marks()
-            for record in reader.read({place: low}):
-                known.add(offset_of(record))
-            answers.judge(place, known, low, marks.end)
+            answers.judge(place, commands_there(reader, place, low, marks.end), low, marks.end)
     if not answers.report.passed:
         shown = "; ".join(answers.report.faults)
         raise Refused(f"the events are not whole ({answers.report.fault_count} faults): {shown}")

@@ -1,7 +1,7 @@
 """Reads topics from given offsets to their ends, without a group's offsets: no live consumer group is touched."""
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from threading import Event
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from voucher_ledger.core.records import Place
 from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.errors import Unread
+from voucher_ledger.runtime import unreadable
 from voucher_ledger.runtime.errors import Unreachable, asking_kafka
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
 from voucher_ledger.runtime.settings import Settings
@@ -42,6 +43,13 @@ class Range(NamedTuple):
 
     low: int
     high: int
+
+
+Passed = Callable[[Place, int, int], None]
+
+
+def _unheard(_place: Place, _first: int, _end: int) -> None:
+    pass
 
 
 class TopicReader:
@@ -111,13 +119,15 @@ class TopicReader:
                 for entry in found
             }
 
-    def read(self, starts: Mapping[Place, int]) -> Iterator[Message]:
+    def read(self, starts: Mapping[Place, int], passed: Passed = _unheard) -> Iterator[Message]:
         """The committed records of these partitions from their offsets to the ends, which each reports of itself and
-        `reached` keeps: the first transaction that is still open is one.
+        `reached` keeps: the first transaction that is still open is one. `passed` is told, in the midst of them, of the
+        offsets that could not be read: of a batch that can't be decompressed.
 
         Raises Unread where a partition can't be read to its end, or `stop` was set.
         """
         left = set(starts)
+        following = dict(starts)
         if not left:
             return
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
@@ -136,10 +146,15 @@ class TopicReader:
             for record in records:
                 error = record.error()
                 if error is None:
+                    following[place_of(record)] = offset_of(record) + 1
                     yield record
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(place_of(record))
                     self.reached[place_of(record)] = offset_of(record)
+                elif unreadable.is_unreadable(error):
+                    place, base = place_of(record), offset_of(record)
+                    first, following[place] = self._pass(place, base, max(base, following[place]))
+                    passed(place, first, following[place])
                 elif not is_passing(error):
                     raise Unread(f"{record.topic()}/{record.partition()}: {error.str()}")
         self._consumer.unassign()
@@ -152,6 +167,9 @@ class TopicReader:
             while time.monotonic() < deadline:
                 record = self._consumer.poll(0.2)
                 error = None if record is None else record.error()
+                if record is not None and error is not None and unreadable.is_unreadable(error):
+                    self._pass(place, offset_of(record), max(offset, offset_of(record)))
+                    continue
                 if record is None or (error is not None and is_passing(error)):
                     continue
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
@@ -160,6 +178,13 @@ class TopicReader:
         finally:
             self._consumer.unassign()
         raise Unread(f"{place[0]}/{place[1]}: nothing came for {SILENCE_SECONDS_MAX:.0f} s")
+
+    def _pass(self, place: Place, base: int, start: int) -> tuple[int, int]:
+        """Go on behind the batch of `base`, as the processors did; the offsets from `start` on that are passed."""
+        with asking_kafka(self._kafka):
+            end = unreadable.end_of_batch(self._settings, *place, base, start)
+            self._consumer.seek(TopicPartition(*place, end))
+        return start, end
 
     def _expected(self, starts: Mapping[Place, int]) -> int:
         """How many offsets lie between `starts` and the ends: some of them are no records."""

@@ -107,7 +107,7 @@ def _read_command(reader: TopicReader, step: Step, held: dict[Place, Range]) -> 
     else:
         record = reader.record_from(place, step.cause.offset)
         if record is None or offset_of(record) != step.cause.offset:
-            step.notes.append("the topic has no record at this offset")
+            step.notes.append("the topic has no record at this offset that can be read")
             return
         step.command, step.command_time_ms = _decoded(record), time_ms_of(record)
 

@@ -1,24 +1,15 @@
 """Whether the answers read are all that a position tells of: events and dead letters, each by their number."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
-
-from confluent_kafka import Message
+from collections.abc import Callable, Mapping
 
 from voucher_ledger.core.records import Place
 from voucher_ledger.core.wording import counted
 from voucher_ledger.replay.answers import Answers, Marks
+from voucher_ledger.replay.commands_there import Reader, commands_there
 from voucher_ledger.replay.ledger_rows import LedgerPosition
-from voucher_ledger.replay.topic_reader import Range, offset_of
+from voucher_ledger.replay.topic_reader import Range
 
 WaitsInOutbox = Callable[[Place, int, int], bool]
-
-
-class Reader(Protocol):
-    """What reads the committed records of partitions, from an offset each."""
-
-    def read(self, starts: Mapping[Place, int]) -> Iterable[Message]:
-        """The records, to the ends that the partitions have now."""
 
 
 class Judge:
@@ -95,8 +86,4 @@ class Judge:
         self._answers.judge(place, self._read(place, low, end), low, end)
 
     def _read(self, place: Place, low: int, end: int) -> Marks:
-        commands = Marks()
-        for record in self._reader.read({place: low} if low < end else {}):
-            if offset_of(record) < end:
-                commands.add(offset_of(record))
-        return commands
+        return commands_there(self._reader, place, low, end)

@@ -1,5 +1,6 @@
 """Which of the consumed records a session has to decide: those of held partitions, at or past their positions."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -7,10 +8,14 @@ import structlog
 from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.runtime import unreadable
 from voucher_ledger.runtime.decider import Item
-from voucher_ledger.runtime.errors import lost
+from voucher_ledger.runtime.errors import SessionLost, lost
 from voucher_ledger.runtime.incoming import Record, incoming
+from voucher_ledger.runtime.outbox import DeadLetter
 from voucher_ledger.runtime.positions import Position
 from voucher_ledger.runtime.settings import Settings
+
+# An error that was there and is not, as by a bit that was flipped on the way: of one batch, in one session.
+PASSING_ERRORS_MAX = 3
 
 log = structlog.get_logger()
 
@@ -23,6 +28,7 @@ class Arrivals:
         self._topic = topic
         self._decoder = decoder
         self._ends: dict[tuple[int, int], int] = {}
+        self._passing: Counter[tuple[int, int]] = Counter()
 
     def items(self, records: Sequence[Record], positions: Mapping[int, Position]) -> tuple[list[Item], dict[int, int]]:
         """What is to be decided, in order; and where, by partition, a consumer that stands still goes on after that.
@@ -44,31 +50,39 @@ class Arrivals:
                 if partition not in positions:
                     continue  # of a partition given up meanwhile
                 next_offset = positions[partition].next_offset
-            if error is not None:
-                if partition not in told:  # the client has told of it once more meanwhile
-                    told.add(partition)
-                    letters, end = self._unreadable(partition, offset, next_offset)
-                    items += letters
-                    expected[partition] = letters[-1].offset + 1 if letters else next_offset
-                    if expected[partition] >= end:
-                        stuck[partition] = expected[partition]
-            elif offset >= next_offset:  # else decided already
-                expected[partition] = offset + 1
-                items.append(incoming(record, partition, offset, decoder))
+            if error is None:
+                if offset >= next_offset:  # else decided already
+                    expected[partition] = offset + 1
+                    items.append(incoming(record, partition, offset, decoder))
+            elif not told:  # one a turn, since a look takes its time: of the others the client tells again
+                told.add(partition)
+                end = self._end(partition, offset, max(offset, next_offset))
+                letters = self._letters(partition, offset, max(offset, next_offset), end)
+                items += letters
+                expected[partition] = following = letters[-1].offset + 1 if letters else next_offset
+                if following >= end:
+                    stuck[partition] = max(end, following)
         return items, stuck
 
-    def _unreadable(self, partition: int, base: int, next_offset: int) -> tuple[Sequence[Item], int]:
-        """The dead letters of a batch that can't be decompressed, a decided batch at most, and where it ends.
-
-        The consumer tells of it again and again, and by that asks for the rest of the letters.
+    def _letters(self, partition: int, base: int, first: int, end: int) -> list[DeadLetter]:
+        """Those of the records from `first` on, a decided batch at most: the client tells of the same again and again,
+        and by that asks for the rest.
         """
+        return unreadable.letters(partition, base, first, min(end, first + self._settings.batch_records_max))
+
+    def _end(self, partition: int, base: int, start: int) -> int:
+        """Where the batch that begins at `base` ends; `start` where that can be read, or lies behind it."""
         place = (partition, base)
         if place not in self._ends:
-            self._ends[place] = unreadable.end_of_batch(self._settings, self._topic, partition, base)
+            end = unreadable.end_of_batch(self._settings, self._topic, partition, base, start)
+            if end == start:
+                self._passing[place] += 1
+                if self._passing[place] > PASSING_ERRORS_MAX:
+                    raise SessionLost(f"{self._topic}/{partition}: the batch at offset {base} can be read and can't")
+                return start
+            self._ends[place] = end
             log.warning(
                 "a batch can't be decompressed: its records are dead letters without key and value",
-                topic=self._topic, partition=partition, first_offset=base, next_offset=self._ends[place],
+                topic=self._topic, partition=partition, first_offset=base, next_offset=end,
             )  # fmt: skip
-        end = self._ends[place]
-        first = max(base, next_offset)
-        return unreadable.letters(partition, base, first, min(end, first + self._settings.batch_records_max)), end
+        return max(start, self._ends[place])

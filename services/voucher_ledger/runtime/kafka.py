@@ -14,10 +14,12 @@ REQUEST_SECONDS_MAX = 10.0
 # When the client must have answered for a request, if by its failure.
 ANSWER_SECONDS_MAX = REQUEST_SECONDS_MAX + 5.0
 MESSAGE_BYTES_MAX = 2_097_152
-# What a batch may hold, decompressed. Of an unknown size librdkafka guesses, and triples its guess while that stays
+# What a batch may hold, decompressed. Of zstd's unknown sizes librdkafka guesses, and triples its guess while that is
 # below this: so a third of it can be read for certain, more than a dead letter takes and any client makes unasked. Some
-# kilobytes may be gigabytes of zeros, which would be memory: such a batch is not read (see runtime/unreadable.py).
+# kilobytes may be gigabytes of zeros, which would be memory: such a batch is not read (see runtime/unreadable.py). Of
+# gzip and lz4 it asks for no bound.
 READ_BYTES_MAX = 64_000_000
+_RESPONSE_FRAME_BYTES = 512
 # The most that librdkafka knows. A broker bounds what a batch takes compressed, librdkafka what a record takes before
 # that: what came through the one must not be stopped by the other on its way to the dead letters.
 DEAD_LETTER_BYTES_MAX = 1_000_000_000
@@ -188,6 +190,9 @@ def consumer_config(settings: Settings, group: str, instance: str | None = None,
         **_dotted(overrides),
         **_given(settings),
     }
+    # Of a fetch that somebody wants larger the client must take that much.
+    fetched = int(configuration.get("fetch.max.bytes", 0)) + _RESPONSE_FRAME_BYTES
+    configuration["receive.message.max.bytes"] = max(int(configuration["receive.message.max.bytes"]), fetched)
     if instance is None:
         return configuration
     told = int(configuration["log_level"])

@@ -8,7 +8,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from voucher_ledger.runtime.errors import SessionLost
+from voucher_ledger.runtime.errors import SessionLost, lost
 from voucher_ledger.runtime.incoming import unread
 from voucher_ledger.runtime.kafka import READ_BYTES_MAX, REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.outbox import DeadLetter
@@ -32,17 +32,21 @@ def letters(partition: int, base: int, first: int, end: int) -> list[DeadLetter]
     return [DeadLetter(partition, offset, None, None, [], unread(why)) for offset in range(first, end)]
 
 
-def end_of_batch(settings: Settings, topic: str, partition: int, base: int) -> int:
-    """The offset that follows the unreadable batch which begins at `base`.
+def end_of_batch(settings: Settings, topic: str, partition: int, base: int, start: int) -> int:
+    """Where reading from `start` on goes on, which lies in the unreadable batch that begins at `base`: behind its end.
+    It is `start` where that can be read: then the error was a passing one.
 
-    Raises SessionLost where that can't be told, KafkaException where Kafka does not answer.
+    Raises SessionLost where that can't be told, Inconsistent where `start` is no longer in the topic, KafkaException
+    where Kafka does not answer.
     """
     consumer = Consumer(consumer_config(settings, "voucher-ledger-unreadable", enable_partition_eof=True))
     try:
+        if not _is_within(consumer, TopicPartition(topic, partition, start), base):
+            return start
         marks = consumer.get_watermark_offsets(TopicPartition(topic, partition), REQUEST_SECONDS_MAX)
         if marks is None:
             raise SessionLost(f"watermarks of {topic}/{partition}: no answer")
-        inside, outside, step = base, marks[1], 1
+        inside, outside, step = start, marks[1], 1
         while inside + 1 < outside:
             # In growing steps first, then by halves: such a batch mostly has few records, and the topic has many.
             asked = min(inside + step, (inside + outside) // 2)
@@ -60,9 +64,13 @@ def _is_within(consumer: Consumer, place: TopicPartition, base: int) -> bool:
     deadline = time.monotonic() + LOOK_SECONDS_MAX
     while time.monotonic() < deadline:
         record = consumer.poll(0.5)
-        error = None if record is None else record.error()
-        if record is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
+        if record is None:
+            continue
+        error = record.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
             return False
-        if record is not None and error is not None and is_unreadable(error):
+        if is_unreadable(error):
             return record.offset() == base
+        if not (error.retriable() or error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)):
+            raise lost(error)
     raise SessionLost(f"{place.topic}/{place.partition}: the batch at offset {base} can't be read, nor where it ends")

@@ -38,11 +38,11 @@ class Verdict(StrEnum):
     DIED_TOO_OFTEN = "died too often"
     NO_COMMAND_TOPIC = "of no command topic"
     NO_SUCH_COMMAND = "of a command past its topic's end"
-    TOO_LARGE = "too large to be in its letter (--edit sends another value)"
+    NOT_THERE = "not in its letter, which says why (--edit sends another value)"
 
 
 # Whether these may be driven, a person must say.
-FOR_A_PERSON = (Verdict.DIED_TOO_OFTEN, Verdict.NO_COMMAND_TOPIC, Verdict.NO_SUCH_COMMAND, Verdict.TOO_LARGE)
+FOR_A_PERSON = (Verdict.DIED_TOO_OFTEN, Verdict.NO_COMMAND_TOPIC, Verdict.NO_SUCH_COMMAND, Verdict.NOT_THERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def verdict(
     if ends is not None and letter.cause_offset >= ends.get((letter.topic, letter.cause_partition), 0):
         return Verdict.NO_SUCH_COMMAND
     if not is_edited and None in (letter.key, letter.value) and lacks_record(letter.error):
-        return Verdict.TOO_LARGE
+        return Verdict.NOT_THERE
     return Verdict.DIED_TOO_OFTEN if letter.attempts >= attempts_max else Verdict.REDRIVE
 
 
