@@ -38,6 +38,7 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
+        _raised.clear()  # their frames hold clients and streams, which are to end with the command
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
