@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import psycopg
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from voucher_ledger.campaigns.store import CampaignsRoom
@@ -13,6 +14,7 @@ from voucher_ledger.core.validation import CommandDecoder
 from voucher_ledger.ledger.audit import audit
 from voucher_ledger.orders.store import OrdersRoom
 from voucher_ledger.payments.store import PaymentsRoom
+from voucher_ledger.runtime import migrations
 from voucher_ledger.runtime.decider import Decider, Item
 from voucher_ledger.runtime.incoming import incoming
 from voucher_ledger.runtime.outbox import DeadLetter, Outbox, Share
@@ -157,6 +159,16 @@ class Ledger:
         self.connection = connect(dsn, application="test")
         self.connection.execute("SET synchronous_commit = off")
         self.processors = {name: Processor(dsn, name) for name in ROOMS}
+
+    def beside(self, name: str) -> "Ledger":
+        """A migrated ledger without a row, in another database of the same server."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}"'.encode())
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        dsn = psycopg.conninfo.make_conninfo(self.dsn, dbname=name)
+        with connect(dsn, application="test") as connection:
+            migrations.migrate(connection)
+        return Ledger(dsn)
 
     def close(self) -> None:
         """Hang up."""

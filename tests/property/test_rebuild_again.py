@@ -1,5 +1,8 @@
 """A rebuild after one that was killed: what that left is no row, and must not make the planner blind."""
 
+from collections.abc import Iterator
+from contextlib import closing
+
 import psycopg
 import pytest
 
@@ -8,7 +11,6 @@ from tests.property.deciding import Ledger
 from tests.property.test_replay_fold import rebuilds
 from voucher_ledger.ledger.audit import AuditReport, run_checks
 from voucher_ledger.replay import rebuild
-from voucher_ledger.runtime import migrations, postgres
 
 pytestmark = pytest.mark.integration
 
@@ -26,15 +28,10 @@ class Killed(Exception):
 
 
 @pytest.fixture
-def target(ledger: Ledger) -> Ledger:
+def target(ledger: Ledger) -> Iterator[Ledger]:
     """Another database of the same server."""
-    with psycopg.connect(ledger.dsn, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS again")
-        connection.execute("CREATE DATABASE again")
-    dsn = psycopg.conninfo.make_conninfo(ledger.dsn, dbname="again")
-    with postgres.connect(dsn, application="test") as connection:
-        migrations.migrate(connection)
-    return Ledger(dsn)
+    with closing(ledger.beside("again")) as made:
+        yield made
 
 
 def test_the_audit_plans_by_what_was_written_where_a_vacuum_came_in_between(

@@ -4,7 +4,7 @@ Rebuilt from the events, it is the same ledger.
 
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import groupby
 from threading import Event
@@ -40,7 +40,7 @@ from voucher_ledger.replay.rows import TABLES
 from voucher_ledger.replay.spill import Spill
 from voucher_ledger.replay.table_hash import HASHED, table_hashes
 from voucher_ledger.replay.verify_report import VerifyReport
-from voucher_ledger.runtime import migrations, postgres
+from voucher_ledger.runtime import postgres
 from voucher_ledger.runtime.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -100,15 +100,8 @@ def test_the_fold_of_the_events_is_the_ledger_and_no_event_can_be_spared(
 @pytest.fixture(scope="module")
 def rebuilt(ledger: Ledger) -> Iterator[Ledger]:
     """Another database of the same server."""
-    with psycopg.connect(ledger.dsn, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS rebuilt")
-        connection.execute("CREATE DATABASE rebuilt")
-    dsn = psycopg.conninfo.make_conninfo(ledger.dsn, dbname="rebuilt")
-    with postgres.connect(dsn, application="test") as connection:
-        migrations.migrate(connection)
-    made = Ledger(dsn)
-    yield made
-    made.close()
+    with closing(ledger.beside("rebuilt")) as made:
+        yield made
 
 
 def source_of(spill: Spill, events: list[bytes], steps: list[Step]) -> Source:

@@ -12,14 +12,13 @@ import orjson
 import psycopg
 from psycopg.rows import dict_row
 
-from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX
+from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX, SNAPSHOT
 
 ROWS_SHOWN_MAX = 20
 CHECK_MINUTES_MAX = 30
 
 _CHECK_HEAD = "-- name: "
 
-_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # A processor's session plans for look-ups by key; an audit reads whole tables, and must not inherit that.
 _SETTINGS = f"""
 SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;
@@ -110,7 +109,7 @@ def audit(connection: psycopg.Connection) -> AuditReport:
     Raises psycopg.Error where the database does not answer, lacks the tables or takes longer than CHECK_MINUTES_MAX.
     """
     with connection.transaction():
-        connection.execute(_SNAPSHOT)
+        connection.execute(SNAPSHOT)
         return run_checks(connection)
 
 
@@ -131,7 +130,7 @@ def run_alone(connection: psycopg.Connection, check: Check, seconds_max: float) 
     Raises psycopg.errors.QueryCanceled where it takes longer than `seconds_max`, and as `audit` does.
     """
     with connection.transaction():
-        connection.execute(_SNAPSHOT)
+        connection.execute(SNAPSHOT)
         connection.execute(_SETTINGS)
         connection.execute(_TIMEOUT, (f"{round(seconds_max * 1_000)}ms",))
         return _run(connection, check)

@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from voucher_ledger.core.messages import EVENT_TOPIC_BY_COMMAND_TOPIC
 from voucher_ledger.core.records import Place
-from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
-from voucher_ledger.runtime.errors import Unreachable, asking_kafka
+from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.runtime.errors import Unreachable, asking_kafka, is_passing
 from voucher_ledger.runtime.incoming import readable_headers
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.publisher import DEAD_LETTER_TOPIC

@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from rich import progress as columns
 from rich.console import Console
@@ -11,21 +11,16 @@ from rich.console import Console
 _REFRESH_SECONDS = 0.1
 
 
-class Bar:
-    """Shows on standard error how many of `total` are done (None: it is not known how many there are)."""
+class Drawn:
+    """A bar with what is done before it and `shown` behind it, on a terminal, from entering to leaving."""
 
-    def __init__(self, doing: str, total: int | None) -> None:
-        self._next_seconds = 0.0
-        self._done = 0
-        self._total = total
+    def __init__(self, doing: str, total: int | None, *shown: columns.ProgressColumn, errors: TextIO) -> None:
         self._bar = columns.Progress(
             columns.TextColumn("{task.description}"),
             columns.BarColumn(),
-            columns.MofNCompleteColumn(),
-            columns.TimeElapsedColumn(),
-            columns.TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
-            disable=not sys.stderr.isatty(),
+            *shown,
+            console=Console(file=errors),
+            disable=not errors.isatty(),
             transient=True,
         )
         self._task = self._bar.add_task(doing, total=total)
@@ -38,6 +33,17 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+
+class Bar(Drawn):
+    """Shows on standard error how many of `total` are done (None: it is not known how many there are)."""
+
+    def __init__(self, doing: str, total: int | None) -> None:
+        counts = (columns.MofNCompleteColumn(), columns.TimeElapsedColumn(), columns.TimeRemainingColumn())
+        super().__init__(doing, total, *counts, errors=sys.stderr)
+        self._next_seconds = 0.0
+        self._done = 0
+        self._total = total
 
     def update(self, done: int) -> None:
         """Show that `done` are done; cheap enough to call for each."""

@@ -27,12 +27,6 @@ _NOT_SETTLED = frozenset(
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     ]
 )  # fmt: skip
-_PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
-
-
-def is_passing(error: KafkaError) -> bool:
-    """Whether the client gets over this error by itself."""
-    return error.code() in _PASSING or bool(error.retriable())
 
 
 def open_client(make: Callable[[dict[str, Any]], Client], configuration: dict[str, Any]) -> Client:

@@ -1,11 +1,11 @@
 """How a `replay` verb ends without having done what it was asked for."""
 
 import errno
-import sys
 from collections.abc import Callable
 
 from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import ExitCode
+from voucher_ledger.run.failures import failed
 
 # What a refusal because of live processors ends with.
 KILLED_LEAVE = "one that was killed leaves its group after the session timeout (6 s, unless set otherwise)"
@@ -29,20 +29,15 @@ def ended(action: Callable[[], int], *, interrupted: str = "the same command goe
         with interrupts.ended_by_signals():
             return action()
     except Refused as refusal:
-        return _told(str(refusal), ExitCode.CHECK_FAILED)
+        return failed(str(refusal), ExitCode.CHECK_FAILED)
     except Misnamed as error:
-        return _told(str(error), ExitCode.USAGE)
+        return failed(str(error), ExitCode.USAGE)
     except Unread as error:
-        return _told(str(error), ExitCode.UNREACHABLE)
+        return failed(str(error), ExitCode.UNREACHABLE)
     except OSError as error:
         if error.errno in (None, errno.EPIPE):  # no failure of the system; and who reads no more is told by run/pipes
             raise
-        return _told(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror}", ExitCode.FAILED)
+        return failed(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror}", ExitCode.FAILED)
     except KeyboardInterrupt as error:
         word, code = interrupts.told(error)
-        return _told(f"{word}; {interrupted}", code)
-
-
-def _told(text: str, code: int) -> int:
-    print(f"error: {text}", file=sys.stderr)
-    return code
+        return failed(f"{word}; {interrupted}", code)

@@ -9,11 +9,10 @@ from psycopg import sql
 
 from voucher_ledger.core.records import Place
 from voucher_ledger.replay.rows import ComparedTable
-from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX, asking_postgres
+from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX, SNAPSHOT, asking_postgres
 
 READ_MINUTES_MAX = 30
 
-_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _BOUNDS = f"""
 SET LOCAL statement_timeout = '{READ_MINUTES_MAX}min'; SET LOCAL lock_timeout = '{READ_LOCK_SECONDS_MAX}s';
 SET LOCAL idle_in_transaction_session_timeout = '5min'"""
@@ -125,7 +124,7 @@ def snapshot(connection: psycopg.Connection, campaign_id: str | None = None) -> 
     answer any more.
     """
     with asking_postgres(), connection.transaction():
-        connection.execute(_SNAPSHOT)
+        connection.execute(SNAPSHOT)
         connection.execute(_BOUNDS)
         yield LedgerSnapshot(connection, campaign_id)
 

@@ -11,11 +11,11 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from voucher_ledger.core.records import Place
-from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
+from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.bounds import UNBOUNDED, Bound
 from voucher_ledger.replay.errors import Misnamed, Unread
-from voucher_ledger.runtime.errors import asking_kafka
+from voucher_ledger.runtime.errors import asking_kafka, is_passing
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
 from voucher_ledger.runtime.settings import Settings
 
@@ -80,9 +80,12 @@ def topic_ends(settings: Settings, topics: Collection[str]) -> dict[Place, int]:
     """The end of each partition of `topics`, committed or not. Raises Unreachable, NotSetUp where one is not there."""
     with closing(open_reader(settings)) as consumer:
         known = known_topics(consumer, settings.kafka, topics)
-    asked = {
-        TopicPartition(topic, number): OffsetSpec.latest() for topic in topics for number in known[topic].partitions
-    }
+    return written_ends(settings, [(topic, number) for topic in topics for number in known[topic].partitions])
+
+
+def written_ends(settings: Settings, places: Collection[Place]) -> dict[Place, int]:
+    """Where all that was ever written to each of `places` ends, committed or not. Raises Unreachable."""
+    asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
     admin = open_client(AdminClient, admin_config(settings))
     with asking_kafka(settings.kafka):
         found = admin.list_offsets(

@@ -6,16 +6,16 @@ from functools import partial
 from threading import Event
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from voucher_ledger.core.records import Place
-from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
+from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.produce.pace import Pace
 from voucher_ledger.replay.errors import Unread
+from voucher_ledger.replay.reading import written_ends
 from voucher_ledger.runtime import unreadable
-from voucher_ledger.runtime.errors import Unreachable, asking_kafka
-from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, admin_config, consumer_config
+from voucher_ledger.runtime.errors import Unreachable, asking_kafka, is_passing
+from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.settings import Settings
 
 RECORDS_A_READ_MAX = 10_000
@@ -98,14 +98,8 @@ class TopicReader:
             }
 
     def written(self, places: Collection[Place]) -> dict[Place, int]:
-        """Where all that was ever written to each of `places` ends, committed or not. Raises Unreachable."""
-        admin = AdminClient(admin_config(self._settings))
-        asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
-        with asking_kafka(self._kafka):
-            found = admin.list_offsets(
-                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_SECONDS_MAX
-            )
-            return {(place.topic, place.partition): int(future.result().offset) for place, future in found.items()}
+        """See `reading.written_ends`."""
+        return written_ends(self._settings, places)
 
     def offsets_at(self, places: Collection[Place], time_ms: int) -> dict[Place, int]:
         """Where in each of `places` the records of `time_ms` (milliseconds since 1970) and later begin."""
@@ -127,10 +121,10 @@ class TopicReader:
         Raises Unread where a partition can't be read to its end, or `stop` was set.
         """
         left = set(starts)
-        following = dict(starts)
         if not left:
             return
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        beyond: dict[Place, int] = {}  # where the last batch that was passed ends
         self._progress.expect(0 if self._progress is NO_PROGRESS else self._expected(starts))
         heard_seconds = time.monotonic()
         while left:
@@ -146,15 +140,15 @@ class TopicReader:
             for record in records:
                 error = record.error()
                 if error is None:
-                    following[place_of(record)] = offset_of(record) + 1
                     yield record
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(place_of(record))
                     self.reached[place_of(record)] = offset_of(record)
                 elif unreadable.is_unreadable(error):
                     place, base = place_of(record), offset_of(record)
-                    first, following[place] = self._pass(place, base, max(base, following[place]))
-                    passed(place, first, following[place])
+                    start = max(base, beyond.get(place, starts[place]))
+                    beyond[place] = self._pass(place, base, start)
+                    passed(place, start, beyond[place])
                 elif not is_passing(error):
                     raise Unread(f"{record.topic()}/{record.partition()}: {error.str()}")
         self._consumer.unassign()
@@ -179,12 +173,12 @@ class TopicReader:
             self._consumer.unassign()
         raise Unread(f"{place[0]}/{place[1]}: nothing came for {SILENCE_SECONDS_MAX:.0f} s")
 
-    def _pass(self, place: Place, base: int, start: int) -> tuple[int, int]:
-        """Go on behind the batch of `base`, as the processors did; the offsets from `start` on that are passed."""
+    def _pass(self, place: Place, base: int, start: int) -> int:
+        """Go on behind the batch of `base`, as the processors did, from `start` in it on; its end."""
         with asking_kafka(self._kafka):
             end = unreadable.end_of_batch(self._settings, *place, base, start)
             self._consumer.seek(TopicPartition(*place, end))
-        return start, end
+        return end
 
     def _expected(self, starts: Mapping[Place, int]) -> int:
         """How many offsets lie between `starts` and the ends: some of them are no records."""

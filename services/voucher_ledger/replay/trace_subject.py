@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from voucher_ledger.core.records import Place
 from voucher_ledger.replay.answers import EVENT_TOPICS, Cause
 from voucher_ledger.replay.topic_reader import Range
-from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX, asking_postgres
+from voucher_ledger.runtime.postgres import READ_LOCK_SECONDS_MAX, SNAPSHOT, asking_postgres
 
 ROWS_MAX = 1_000
 READ_MINUTES_MAX = 10
@@ -19,7 +19,6 @@ READ_MINUTES_MAX = 10
 Row = Mapping[str, Any]
 
 _PLACE = re.compile(r"(?P<topic>[a-z]+\.commands)/(?P<partition>\d{1,9})/(?P<offset>\d{1,18})(/-?\d{1,9})?")
-_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # Transfers and orders are found by a scan where no index has the column: slow in a large ledger, but bounded.
 _BOUNDS = f"""
 SET LOCAL statement_timeout = '{READ_MINUTES_MAX}min'; SET LOCAL lock_timeout = '{READ_LOCK_SECONDS_MAX}s';
@@ -102,7 +101,7 @@ def find(connection: psycopg.Connection, key: str, *, scan: bool = False) -> Sub
     Raises UnknownSubject, NotSetUp where the login may not read the ledger, Unreachable where it does not answer.
     """
     with asking_postgres(), connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(_SNAPSHOT)
+        cursor.execute(SNAPSHOT)
         cursor.execute(_BOUNDS)
         subject = _find(cursor, key) or Subject("user", key)
         if not (scan or subject.known()):

@@ -10,7 +10,6 @@ from voucher_ledger.runtime import unreadable
 from voucher_ledger.runtime.decider import Item
 from voucher_ledger.runtime.errors import SessionLost, lost
 from voucher_ledger.runtime.incoming import Record, incoming
-from voucher_ledger.runtime.outbox import DeadLetter
 from voucher_ledger.runtime.positions import Position
 from voucher_ledger.runtime.settings import Settings
 
@@ -39,7 +38,7 @@ class Arrivals:
         items: list[Item] = []
         expected: dict[int, int] = {}
         stuck: dict[int, int] = {}
-        told: set[int] = set()
+        has_looked = False
         for record in records:
             error = record.error()
             if error is not None and not unreadable.is_unreadable(error):
@@ -54,21 +53,19 @@ class Arrivals:
                 if offset >= next_offset:  # else decided already
                     expected[partition] = offset + 1
                     items.append(incoming(record, partition, offset, decoder))
-            elif not told:  # one a turn, since a look takes its time: of the others the client tells again
-                told.add(partition)
-                end = self._end(partition, offset, max(offset, next_offset))
-                letters = self._letters(partition, offset, max(offset, next_offset), end)
+            elif not has_looked:  # one a turn, since a look takes its time: of the others the client tells again
+                has_looked = True
+                first = max(offset, next_offset)
+                end = self._end(partition, offset, first)
+                # A decided batch at most: the client tells of the same again and again, and by that asks for the rest.
+                letters = unreadable.letters(
+                    partition, offset, first, min(end, first + self._settings.batch_records_max)
+                )
                 items += letters
-                expected[partition] = following = letters[-1].offset + 1 if letters else next_offset
-                if following >= end:
-                    stuck[partition] = max(end, following)
+                expected[partition] = letters[-1].offset + 1 if letters else next_offset
+                if expected[partition] >= end:
+                    stuck[partition] = expected[partition]
         return items, stuck
-
-    def _letters(self, partition: int, base: int, first: int, end: int) -> list[DeadLetter]:
-        """Those of the records from `first` on, a decided batch at most: the client tells of the same again and again,
-        and by that asks for the rest.
-        """
-        return unreadable.letters(partition, base, first, min(end, first + self._settings.batch_records_max))
 
     def _end(self, partition: int, base: int, start: int) -> int:
         """Where the batch that begins at `base` ends; `start` where that can be read, or lies behind it."""

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import psycopg
 from confluent_kafka import KafkaError, KafkaException
 
+_PASSING = frozenset([KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT])
+
 _ROLE = re.compile(r"voucher_ledger_(writer|reader|operator)")
 _VIEW = re.compile(r"\b(schema ledger|view)\b")
 
@@ -70,6 +72,11 @@ def made_anew(topic: str, topic_id: str, known_id: str) -> str:
         "now, so nothing of it may be decided by this ledger. Restore the topic, or begin with an empty ledger and new "
         "groups (what was decided stays in this one, to read and to audit)"
     )
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Whether the client gets over this error by itself."""
+    return error.code() in _PASSING or bool(error.retriable())
 
 
 def is_fenced(error: KafkaError) -> bool:

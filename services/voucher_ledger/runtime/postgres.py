@@ -29,6 +29,8 @@ _PLAN_BY_INDEX = (
 # a table was changed as NotSupportedError. Another session may find it mended.
 BROKEN = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError, psycopg.NotSupportedError)
 
+# For whoever reads several things that must be of one moment: the first statement of a transaction.
+SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # Whoever only reads waits for a lock of a whole table alone: a migration, or what an operator forgot to end.
 READ_LOCK_SECONDS_MAX = 10
 

@@ -8,7 +8,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from voucher_ledger.runtime.errors import SessionLost, lost
+from voucher_ledger.runtime.errors import SessionLost, is_passing, lost
 from voucher_ledger.runtime.incoming import unread
 from voucher_ledger.runtime.kafka import READ_BYTES_MAX, REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.outbox import DeadLetter
@@ -71,6 +71,6 @@ def _is_within(consumer: Consumer, place: TopicPartition, base: int) -> bool:
             return False
         if is_unreadable(error):
             return record.offset() == base
-        if not (error.retriable() or error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)):
+        if not is_passing(error):
             raise lost(error)
     raise SessionLost(f"{place.topic}/{place.partition}: the batch at offset {base} can't be read, nor where it ends")

@@ -9,8 +9,8 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from voucher_ledger.core.messages import EVENTS_BY_TOPIC
-from voucher_ledger.produce.clients import is_passing, known_topics, open_client, settled
-from voucher_ledger.runtime.errors import asking_kafka
+from voucher_ledger.produce.clients import known_topics, open_client, settled
+from voucher_ledger.runtime.errors import asking_kafka, is_passing
 from voucher_ledger.runtime.kafka import REQUEST_SECONDS_MAX, consumer_config
 from voucher_ledger.runtime.settings import Settings
 

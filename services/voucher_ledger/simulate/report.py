@@ -1,13 +1,12 @@
 """Shows a play: a live line on a terminal, plain lines where there is none, tables at its end."""
 
 import time
-from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import TaskProgressColumn, TimeElapsedColumn
 from rich.table import Table
 
+from voucher_ledger.produce.bar import Drawn
 from voucher_ledger.simulate.scenario import Scenario
 from voucher_ledger.simulate.tally import Tally
 
@@ -22,36 +21,17 @@ def line(tally: Tally) -> str:
     )
 
 
-class Reporter:
+class Reporter(Drawn):
     """Takes the tallies of a play. The bar's whole is the claims; what follows from them is in its text."""
 
     def __init__(self, scenario: Scenario, errors: TextIO) -> None:
+        super().__init__("opening", scenario.claims, TaskProgressColumn(), TimeElapsedColumn(), errors=errors)
         self._errors = errors
-        self._terminal = errors.isatty()
         self._next_seconds = 0.0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            console=Console(file=errors),
-            disable=not self._terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("opening", total=scenario.claims)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def update(self, tally: Tally) -> None:
         """Show a tally: at once on a terminal, else every PLAIN_LINE_SECONDS and at the end."""
-        if self._terminal:
+        if not self._bar.disable:
             self._bar.update(self._task, description=line(tally), completed=tally.sent["claim.commands"])
         elif tally.phase in ("done", "stopped") or time.monotonic() >= self._next_seconds:
             self._next_seconds = time.monotonic() + PLAIN_LINE_SECONDS

@@ -14,7 +14,7 @@ from voucher_ledger.produce.clients import known_topics, open_client, settled
 from voucher_ledger.runtime.errors import asking_kafka
 from voucher_ledger.runtime.kafka import consumer_config
 from voucher_ledger.runtime.kept_connection import KeptConnection
-from voucher_ledger.runtime.postgres import asking_postgres
+from voucher_ledger.runtime.postgres import SNAPSHOT, asking_postgres
 from voucher_ledger.runtime.processor import instance_lock
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.runtime.tails import Tails
@@ -29,7 +29,6 @@ AGES_SECONDS_MAX = 3.0
 Books = TypeVar("Books")
 
 # Else a campaign that is opened between two statements would be there without its balances.
-_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # A position names its last holder for ever. Whether that one lives is told by the lock on its name, which every role
 # sees (a key of 64 bits in two columns); of a long name a session's application_name holds a part only.
 _POSITIONS = """
@@ -99,7 +98,7 @@ class Reader:
             NotSetUp: a command topic or the ledger's tables do not exist.
         """
         with asking_postgres(), (connection := self.ledger.get()).transaction():
-            connection.execute(_SNAPSHOT)
+            connection.execute(SNAPSHOT)
             rows = connection.execute(_POSITIONS, (instance_lock(""),))
             positions = {(row[0], row[1]): _Position(*row[2:]) for row in rows}
             found = books(connection)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from voucher_ledger.core.records import Place
-from voucher_ledger.produce.clients import is_passing
 from voucher_ledger.replay.errors import Unread
 from voucher_ledger.replay.reading import RECORDS_A_READ_MAX, SILENCE_SECONDS_MAX, Span, open_reader
+from voucher_ledger.runtime.errors import is_passing
 from voucher_ledger.runtime.settings import Settings
 
 # A partition that is ahead of the others waits with so many records in memory.
