@@ -1,9 +1,7 @@
 """Ctrl-C and SIGTERM: scripts learn of them by 130 and 143, people by one line of what is left."""
 
-import gc
 import os
 import signal
-import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +17,6 @@ from voucher_ledger.produce import command as produce_command
 from voucher_ledger.produce.records import TimedCommand
 from voucher_ledger.produce.sender import Sender as KafkaSender
 from voucher_ledger.replay import errors
-from voucher_ledger.run import interrupts
 from voucher_ledger.run.exit_codes import INTERRUPTED, TERMINATED, ExitCode
 from voucher_ledger.runtime.settings import Settings
 from voucher_ledger.simulate import command as simulate_command
@@ -238,21 +235,3 @@ def test_a_play_that_is_ended_again_ends_at_once(
     monkeypatch.setattr(simulate_command, "play", play)
     assert cli.main(["simulate", "--claims", "10"]) == code
     assert f"{word} again, ended at once" in capsys.readouterr().err
-
-
-def test_what_a_signal_ended_is_let_go_with_the_command() -> None:
-    """An exception that is kept keeps its frames, and with them clients and streams, to the end of the process."""
-
-    class Client:
-        """Something that ends when nobody holds it."""
-
-    def work() -> None:
-        client = Client()
-        held.append(weakref.ref(client))
-        sends(signal.SIGINT)()
-
-    held: list[weakref.ref[Client]] = []
-    with pytest.raises(KeyboardInterrupt), interrupts.ended_by_signals():
-        work()
-    gc.collect()
-    assert [client() for client in held] == [None]
